@@ -1,0 +1,1 @@
+//! Catalog, schedule, windows, ledger, push delivery, pull pages, egress.

@@ -1,0 +1,1 @@
+//! Runs adapters: engine, limits, host resources, inspection, registry.

@@ -1,0 +1,1 @@
+//! The binary tidegate: HTTP API, Backtrace-compatible endpoints, CLI, demo.

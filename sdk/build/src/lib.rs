@@ -1,0 +1,1 @@
+//! Builds adapter sources into WebAssembly components.

@@ -1,0 +1,1 @@
+//! Typed adapter settings by derive.

@@ -1,0 +1,1 @@
+//! End to end: real servers, real clients, hostile guests, faults.
