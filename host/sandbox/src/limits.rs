@@ -1,0 +1,80 @@
+//! How much an adapter may use, and how much it used.
+
+use crate::fault::Fault;
+use std::time::Duration;
+
+/// The size of the engine's pool and what it will look at at all. Fixed when the sandbox is made.
+#[derive(Clone, Debug)]
+pub struct SandboxOptions {
+    /// Conversations and pages under way at once, in all stores together; 128. One more is answered with [`Fault::Busy`].
+    pub max_instances: u32,
+    /// Bytes of memory that one call can ever have, whatever its [`Limits`] say; 256 MiB. The pool reserves address space for it.
+    pub max_memory_bytes: usize,
+    /// Bytes of a component; 32 MiB. Python adapters have some 18 MB.
+    pub max_component_bytes: usize,
+    /// How often the deadline is looked at; 5 ms. A call ends at most two of these after its time.
+    pub tick: Duration,
+    /// What `describe` may use when an adapter is loaded.
+    pub describe: Limits,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self {
+            max_instances: 128,
+            max_memory_bytes: 256 << 20,
+            max_component_bytes: 32 << 20,
+            tick: Duration::from_millis(5),
+            describe: Limits::default(),
+        }
+    }
+}
+
+/// What one conversation or page may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Time of one call, instantiation included; 1 s.
+    pub call_time: Duration,
+    /// Bytes of all memories and tables together; 64 MiB.
+    pub memory_bytes: usize,
+    /// Bytes that a conversation or page may hand to the host: bodies, and with a flat charge for each, headers, parameters
+    /// and reasons; 64 MiB.
+    pub output_bytes: u64,
+    /// Actions of one conversation; 64.
+    pub actions: u32,
+    /// Handles to host resources (metrics, measures, requests ...) held at once; 50,000.
+    pub handles: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            call_time: Duration::from_secs(1),
+            memory_bytes: 64 << 20,
+            output_bytes: 64 << 20,
+            actions: 64,
+            handles: 50_000,
+        }
+    }
+}
+
+/// What a call used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time in which the call held its thread. An adapter cannot wait for anything, so this is CPU time unless the machine is
+    /// short of cores.
+    pub cpu: Duration,
+    /// Most bytes of memories and tables, since the instance was made.
+    pub memory_peak: usize,
+    /// Bytes handed to the host, since the conversation began.
+    pub output_bytes: u64,
+}
+
+/// What a call gave, and what it used, whether it went well or not.
+#[derive(Debug)]
+pub struct Called<T> {
+    /// What it gave.
+    pub result: Result<T, Fault>,
+    /// What it used.
+    pub usage: Usage,
+}
