@@ -1,0 +1,27 @@
+//! `make bench`: one line a figure, `bench NAME ours=… peer=WHO:… ratio=…`, both sides measured in the same run.
+//!
+//! CPU time, not wall time: the machine is shared. No figure is asserted here; what is asserted is that both sides give the
+//! same answers, since a fast wrong answer is worth nothing.
+
+#![allow(clippy::print_stdout)] // printing figures is what this program is for
+
+mod cpu;
+mod evaluate;
+mod sandbox;
+
+fn main() -> anyhow::Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let run = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
+    if run("sandbox") {
+        sandbox::run()?;
+    }
+    if run("evaluate") {
+        evaluate::run()?;
+    }
+    Ok(())
+}
+
+/// One line of the report. `ratio` is ours divided by the peer's.
+fn report(name: &str, ours: f64, peer: &str, peers: f64, unit: &str) {
+    println!("bench {name} ours={ours:.4}{unit} peer={peer}:{peers:.4}{unit} ratio={:.4}", ours / peers);
+}
