@@ -1,1 +1,16 @@
-//! Ingest, segments, dictionaries and the evaluator: from an acknowledged event to a batch.
+//! From an event to a batch: parsers that make events of reports and lines, the durable store that acknowledges them, and
+//! the evaluator that makes numbers of a window of them.
+//!
+//! The way of the data, in the order of the modules: [`report`], [`ndjson`] -> [`store`] (writer, segments, dictionaries) ->
+//! `evaluate`, all behind the [`Source`] trait, which tells nothing of how the events are kept.
+
+pub mod ndjson;
+pub mod report;
+pub mod source;
+pub mod store;
+
+pub use source::{EvaluationLimits, MetricSpec, Source, SourceError};
+pub use store::{
+    AttachmentId, AttributeInfo, EventStats, EventStore, EventStoreError, EventStoreOptions, Receipt, Refusal, SubmitError,
+    ValueType,
+};

@@ -1,0 +1,72 @@
+//! Where metrics are evaluated, as a trait: the embedded store implements it here, a remote database may elsewhere.
+//!
+//! Nothing of the embedded store shows through: no row ids, no dictionary codes, no file paths, no local clock as an order.
+
+use tidegate_model::{Instant, MetricBatch, MetricQuery, Name, ProjectId, Window};
+
+/// What to evaluate: a metric's name and its query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricSpec {
+    /// The name that the result carries.
+    pub name: Name,
+    /// Filter, group-by and aggregates.
+    pub query: MetricQuery,
+}
+
+/// Bounds on what one evaluation may give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvaluationLimits {
+    /// Rows that one metric may have. If there are more groups, the last row stands for all that do not fit, and each of its
+    /// dimensions reads `other`.
+    pub groups: u32,
+}
+
+impl Default for EvaluationLimits {
+    fn default() -> Self {
+        Self { groups: 10_000 }
+    }
+}
+
+/// Why a window could not be evaluated or sealed. It is never to be taken for a zero.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// The database refused, and may work again.
+    #[error("the event store could not be read: {0}")]
+    Storage(String),
+    /// Stored bytes are not what was once written.
+    #[error("stored events are damaged ({0}); restore the data directory from a backup")]
+    Corrupt(String),
+    /// The query of a metric is one that cannot be evaluated.
+    #[error("metric {metric:?} cannot be evaluated: {reason}")]
+    Query {
+        /// The metric.
+        metric: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The store was closed.
+    #[error("the event store is closed")]
+    Closed,
+}
+
+/// A place that holds events and evaluates metrics over them. Calls block: async callers use `spawn_blocking`.
+pub trait Source: Send + Sync {
+    /// Promises that, once it has returned, no event of `project` arrives before `end`, and that each one acknowledged with an
+    /// earlier arrival is seen by [`evaluate`](Self::evaluate). The promise does not outlive the process.
+    ///
+    /// # Errors
+    /// [`SourceError`] if the promise cannot be given.
+    fn seal(&self, project: ProjectId, end: Instant) -> Result<(), SourceError>;
+
+    /// Evaluates metrics over one window in one pass; the results are in the order of `metrics`.
+    ///
+    /// # Errors
+    /// [`SourceError`] if any of the metrics fails: a failed evaluation is not a zero.
+    fn evaluate(
+        &self,
+        project: ProjectId,
+        window: Window,
+        metrics: &[MetricSpec],
+        limits: &EvaluationLimits,
+    ) -> Result<Vec<MetricBatch>, SourceError>;
+}
