@@ -1,1 +1,29 @@
-//! End to end: real servers, real clients, hostile guests, faults.
+//! What the end to end tests share: real servers and clients, the host as a child process, and an oracle that counts by
+//! brute force what the sinks must hold.
+//!
+//! Nothing here uses code of the host: what a test expects is worked out a second time, from the events that were sent and the
+//! arrival times that the host acknowledged, so a mistake of the host cannot hide in its own helper.
+//!
+//! The modules in the order in which a test uses them: [`scratch`] gives a directory and ports, [`servers`] and [`receiver`]
+//! are what Tidegate talks to, [`tidegate`] runs the host and [`api`] speaks with it, [`generator`] makes events, [`oracle`]
+//! says what must come out, [`points`] compares. [`wait`] and [`process`] make failures readable.
+
+pub mod api;
+pub mod clients;
+pub mod generator;
+pub mod guests;
+pub mod http;
+pub mod oracle;
+pub mod points;
+pub mod process;
+pub mod receiver;
+pub mod scratch;
+pub mod servers;
+pub mod tidegate;
+pub mod wait;
+
+/// Writes a line that shows with a failed test (and with `--nocapture`): seeds, paths, progress.
+#[allow(clippy::print_stderr)] // the test harness keeps it for failed tests
+pub fn note(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,0 +1,47 @@
+# What a contributor types. Plain `cargo build` and `cargo test` work too; this adds what they cannot do: install servers and
+# clients for the tests, and build the workspaces of the guests.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup build fmt lint unit test bench
+
+CARGO ?= cargo
+WASM := wasm32-unknown-unknown
+# End to end tests wait more than they compute, so a few at once are no load; more would slow each other down on two cores.
+TEST_THREADS ?= 3
+
+# Guests are workspaces of their own.
+GUESTS := adapters tests/guests
+
+help: ## Show this help
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## Build, then see it work: events flow in, metrics come out (Ctrl-C ends it)
+	$(CARGO) run --quiet --bin tidegate -- demo
+
+setup: ## Install what the tests talk to (servers, clients, the Rust target); quick when it is there
+	tests/setup.sh
+
+build: ## Build everything
+	$(CARGO) build --workspace --bins
+
+fmt: ## Check the formatting
+	$(CARGO) fmt --all --check
+	@set -e; for guest in $(GUESTS); do $(CARGO) fmt --all --check --manifest-path $$guest/Cargo.toml; done
+
+lint: ## Check with clippy, guests as the host and as WebAssembly
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@set -e; for guest in $(GUESTS); do \
+		$(CARGO) clippy --manifest-path $$guest/Cargo.toml --workspace --all-targets -- -D warnings; \
+		$(CARGO) clippy --manifest-path $$guest/Cargo.toml --workspace --lib --target $(WASM) -- -D warnings; \
+	done
+
+unit: ## Test without any server: the crates of the host, the SDK, the adapters
+	$(CARGO) test
+	$(CARGO) test --manifest-path adapters/Cargo.toml --workspace
+
+test: setup fmt lint build ## Set up and test everything
+	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
+	$(CARGO) test --manifest-path adapters/Cargo.toml --workspace
+
+bench: setup ## Measure, each figure beside a peer in the same run
+	$(CARGO) run --quiet --profile bench --package tidegate-bench

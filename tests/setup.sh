@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Installs what the tests talk to: servers (Debian packages), clients (PyPI, npm), the Rust target of the adapters.
+# Looks first and installs only what is missing, so a second run takes about a second.
+#
+# Clients go to $TIDEGATE_TEST_CACHE, or else tidegate/test-env in the user's cache folder. Only apt-get needs root (sudo is used).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cache="${TIDEGATE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate/test-env}"
+
+say() { printf 'setup: %s\n' "$*"; }
+stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+found() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null 2>&1; }
+
+# Debian's server packages start a service where there is a service manager. The tests run servers of their own, so none is
+# wanted: for the time of the install, policy-rc.d says so.
+install_packages() {
+    found apt-get || stop "not found: $*. They are packages of Debian; install them in your system's way"
+    say "installing $*"
+    local policy=/usr/sbin/policy-rc.d ours=no status=0
+    if [ ! -e "$policy" ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+    { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; } || status=$?
+    [ "$ours" = no ] || as_root rm -f "$policy"
+    [ "$status" = 0 ] || stop "apt-get could not install $*"
+}
+
+missing=()
+need() { found "$1" || missing+=("$2"); }
+need prometheus prometheus
+need promtool prometheus
+need influxd influxdb
+need victoria-metrics victoria-metrics
+need node nodejs
+need npm npm
+need cc gcc
+need python3 python3
+# The module exists on Debian without the part that makes an environment usable.
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+if [ "${#missing[@]}" -gt 0 ]; then
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    install_packages "${missing[@]}"
+fi
+
+# The toolchain that rust-toolchain.toml names, with the target of the adapters.
+if ! rustc --version >/dev/null 2>&1; then
+    found rustup || stop "Rust is not installed; get it from your system or with rustup"
+    channel="$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)"
+    say "installing Rust $channel"
+    rustup toolchain install "$channel" --profile minimal --component rustfmt --component clippy
+fi
+if [ ! -d "$(rustc --print target-libdir --target wasm32-unknown-unknown)" ]; then
+    found rustup || stop "the target is missing; install it with: rustup target add wasm32-unknown-unknown"
+    say "adding the target wasm32-unknown-unknown"
+    rustup target add wasm32-unknown-unknown
+fi
+for tool in rustfmt clippy; do
+    if ! cargo "${tool/rustfmt/fmt}" --version >/dev/null 2>&1; then
+        say "adding $tool"
+        rustup component add "$tool"
+    fi
+done
+
+# An environment is made anew when the list of what it must hold has changed, or when it does not work any more.
+current() { [ -f "$1/made-from" ] && cmp -s "$2" "$1/made-from"; }
+
+python="$cache/python" wanted=tests/clients/python/requirements.txt
+if ! current "$python" "$wanted" || ! "$python/bin/python" -c 'import backtracepython, duckdb, prometheus_client' 2>/dev/null; then
+    say "making the Python environment in $python"
+    rm -rf "$python"
+    mkdir -p "$cache"
+    python3 -m venv "$python"
+    "$python/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$python/made-from"
+fi
+
+node="$cache/node" wanted=tests/clients/node/package-lock.json
+if ! current "$node" "$wanted" || [ ! -f "$node/node_modules/@backtrace/node/package.json" ]; then
+    say "making the Node environment in $node"
+    rm -rf "$node"
+    mkdir -p "$node"
+    cp tests/clients/node/package.json tests/clients/node/package-lock.json "$node/"
+    npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel=error
+    cp "$wanted" "$node/made-from"
+fi
+
+say "everything is there"

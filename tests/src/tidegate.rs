@@ -1,0 +1,229 @@
+//! The host as a child process: started, killed in the middle, started again on the same port and data.
+
+use crate::api::Api;
+use crate::http;
+use crate::process::{Process, run, run_well};
+use crate::scratch::{Scratch, build_folder, free_port};
+use serde_json::Value as Json;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+/// How long it may take to be ready: two cores may be busy with other tests and a first start compiles the adapters.
+pub const START: Duration = Duration::from_secs(120);
+/// How long an orderly end may take.
+pub const STOP: Duration = Duration::from_secs(60);
+
+/// A Tidegate host with a data directory of its own.
+#[derive(Debug)]
+pub struct Tidegate {
+    binary: PathBuf,
+    data: PathBuf,
+    folder: PathBuf,
+    log: PathBuf,
+    port: u16,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+    process: Option<Process>,
+    token: String,
+}
+
+impl Tidegate {
+    /// One that was not started yet.
+    ///
+    /// # Panics
+    /// If the program was not built; the text is the command that builds it.
+    #[must_use]
+    pub fn new(scratch: &Scratch) -> Self {
+        Self {
+            binary: binary(),
+            data: scratch.path("data"),
+            folder: scratch.path(""),
+            log: scratch.path("tidegate.log"),
+            port: free_port(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            process: None,
+            token: String::new(),
+        }
+    }
+
+    /// With one more argument of `serve`.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// With one more variable in the environment of every command, for `{env: NAME}` in a document.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it for the first time, waits until it is ready and takes the API token that it prints.
+    ///
+    /// # Panics
+    /// If it does not come up or prints no token.
+    #[must_use]
+    #[track_caller]
+    pub fn start(mut self) -> Self {
+        self.launch();
+        self.wait_until_ready();
+        let log = self.log();
+        let token = tokens(&log).next();
+        self.token = token.unwrap_or_else(|| panic!("no API token was printed at the first start:\n{log}"));
+        self
+    }
+
+    /// Starts the process and does not wait.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn launch(&mut self) {
+        let mut command = self.command();
+        command.args(["serve", "--log", "json", "--listen"]).arg(format!("127.0.0.1:{}", self.port));
+        // The receivers of the tests are on loopback, which a store may not reach unless the operator allows it.
+        command.arg("--data-dir").arg(&self.data).args(["--allow-egress", "127.0.0.1/32"]).args(&self.arguments);
+        self.process = Some(Process::start("tidegate", &mut command, &self.log));
+    }
+
+    /// Waits until it says that it is ready.
+    ///
+    /// # Panics
+    /// If it ends, or is not ready in time.
+    #[track_caller]
+    pub fn wait_until_ready(&mut self) {
+        let ready = self.url("/readyz");
+        let process = self.process.as_mut().unwrap_or_else(|| panic!("Tidegate was not started"));
+        process.until("Tidegate is ready", START, || http::get(&ready).send()?.ok());
+    }
+
+    /// Kills it in the middle of whatever it does (SIGKILL).
+    pub fn kill(&mut self) {
+        drop(self.process.take());
+    }
+
+    /// Asks it to end and waits for that.
+    ///
+    /// # Panics
+    /// If it does not end in time or not with success.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        let status = process.terminate(STOP);
+        assert!(status.success(), "Tidegate ended with {status} when asked to stop");
+    }
+
+    /// Starts it again on the same port and data, and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.launch();
+        self.wait_until_ready();
+    }
+
+    /// Its URL with `path`.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A client of the HTTP API with the token of the first start.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        Api::new(self.url(""), self.token.clone())
+    }
+
+    /// The API token of the first start.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Everything that it has logged, over all starts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Runs a command of the CLI against this server, whatever comes of it.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    #[track_caller]
+    pub fn cli_output(&self, arguments: &[&str]) -> Output {
+        run(self.client().args(arguments))
+    }
+
+    /// Runs a command of the CLI against this server and gives what it prints.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[must_use]
+    #[track_caller]
+    pub fn cli(&self, arguments: &[&str]) -> String {
+        run_well(self.client().args(arguments))
+    }
+
+    /// Applies a document with `tidegate apply` and gives what it prints.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[track_caller]
+    pub fn apply(&self, document: &Json) -> String {
+        // JSON is YAML, too.
+        let path = self.folder.join("tidegate.yaml");
+        std::fs::write(&path, format!("{document:#}"))
+            .unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
+        self.cli(&["apply", "-f", &path.display().to_string()])
+    }
+
+    fn client(&self) -> Command {
+        let mut command = self.command();
+        command.env("TIDEGATE_SERVER", self.url("")).env("TIDEGATE_TOKEN", &self.token);
+        command
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.current_dir(&self.folder).envs(self.variables.iter().map(|(k, v)| (k, v)));
+        command
+    }
+}
+
+/// The program, beside this test in cargo's output.
+///
+/// # Panics
+/// If it was not built; the text is the command that builds it.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let path = build_folder().join("tidegate");
+    assert!(path.is_file(), "{} is missing. Run: cargo build --workspace --bins", path.display());
+    path
+}
+
+/// The API tokens that occur in a text.
+pub fn tokens(text: &str) -> impl Iterator<Item = String> {
+    let inside = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    text.match_indices("tg_").filter_map(move |(at, _)| {
+        let token: String = text[at..].chars().take_while(|c| inside(*c)).collect();
+        (token.len() > 20).then_some(token)
+    })
+}
