@@ -1,16 +1,42 @@
 //! Runs adapters: engine, limits, host resources, inspection, registry.
 //!
-//! An adapter is code that the operator did not write. It gets an instance of its own for every conversation and page, sees
-//! only what the contract hands it, acts on nothing by itself, and is stopped when it exceeds a limit; the next call starts
-//! clean.
+//! An adapter is code that the operator did not write. It gets an instance of its own for every conversation and every page, sees
+//! only what the host hands it, acts on nothing by itself, and is stopped when it exceeds a limit; the next call starts clean.
+//!
+//! The way of a component: [`Sandbox::load`] inspects the bytes, compiles and links them and lets the adapter describe itself;
+//! [`Registry`] keeps it under its name; [`Adapter::begin`] and [`Conversation::step`] lead a delivery, [`Adapter::render`]
+//! makes a page.
 
 mod action;
+mod adapter;
+mod bindings;
+pub mod builtin;
+mod compile;
+mod conversation;
+mod engine;
 mod exchange;
 mod fault;
+// The generated bindings re-export the types of resources, so these are `pub` inside.
+#[allow(unreachable_pub)]
+mod host;
+mod inspect;
 mod limits;
+mod load;
+mod meter;
+mod registry;
+mod run;
+mod sandbox;
 mod text;
+mod ticker;
+mod version;
 
 pub use action::{Action, Credential, HttpRequest, Method, StreamBytes};
+pub use adapter::Adapter;
+pub use conversation::{Conversation, Step};
+pub use engine::EngineError;
 pub use exchange::{Disposition, Outcome, Page, RejectedRows, Snapshot, Verdict};
 pub use fault::Fault;
 pub use limits::{Called, Limits, SandboxOptions, Usage};
+pub use load::LoadError;
+pub use registry::{BuiltinError, Registered, Registry};
+pub use sandbox::Sandbox;

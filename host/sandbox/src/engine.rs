@@ -1,0 +1,135 @@
+//! The engine: which parts of WebAssembly it runs, and where instances get their memory from.
+//!
+//! What an adapter does not need is off, since most of what went wrong in engines went wrong in corners. Memory comes from a
+//! pool that is reserved once; a machine that cannot afford the address space (a container with `ulimit -v`) gets a smaller
+//! form of it, with a warning, instead of a host that does not start.
+
+use crate::limits::SandboxOptions;
+use std::num::NonZeroUsize;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+
+/// Memories, tables and modules that one component may consist of. Components from wit-component have one memory, two tables
+/// and three modules; those from componentize-py have some ten modules around one memory.
+const MEMORIES: u32 = 2;
+const TABLES: u32 = 8;
+const MODULES: u32 = 20;
+/// Elements of one table. Interpreters for dynamic languages have some 10,000 functions in it.
+const TABLE_ELEMENTS: usize = 65_536;
+/// Frames of a crash that are kept.
+const FRAMES: usize = 8;
+
+/// The engine could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The engine refused its configuration, or could not get even a page of memory.
+    #[error("the engine for adapters could not be started: {0}")]
+    Engine(String),
+    /// The thread that watches deadlines could not be started.
+    #[error("the thread that watches the deadlines of adapters could not be started: {0}")]
+    Ticker(#[from] std::io::Error),
+    /// An option that makes no sense.
+    #[error("{name} is {value}; it must be at least {least}")]
+    Option {
+        /// Which option.
+        name: &'static str,
+        /// What it is.
+        value: usize,
+        /// The least that works.
+        least: usize,
+    },
+}
+
+/// Where instances get their memory from, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allocation {
+    /// A pool whose places are so far apart that accesses need no bounds checks.
+    Pool,
+    /// A pool with places as large as the largest memory.
+    CompactPool,
+    /// Each instance asks the operating system.
+    OnDemand,
+}
+
+/// Makes the best engine that this machine can afford.
+pub(crate) fn build(options: &SandboxOptions) -> Result<(Engine, Allocation), EngineError> {
+    let sizes = [
+        ("max_instances", options.max_instances as usize, 1),
+        ("max_memory_bytes", options.max_memory_bytes, 64 << 10),
+        ("max_component_bytes", options.max_component_bytes, 8),
+        ("tick in microseconds", usize::try_from(options.tick.as_micros()).unwrap_or(usize::MAX), 100),
+    ];
+    if let Some(&(name, value, least)) = sizes.iter().find(|(_, value, least)| value < least) {
+        return Err(EngineError::Option { name, value, least });
+    }
+    let mut tried = String::new();
+    for allocation in [Allocation::Pool, Allocation::CompactPool, Allocation::OnDemand] {
+        match Engine::new(&config(options, allocation)) {
+            Ok(engine) => {
+                if allocation != Allocation::Pool {
+                    tracing::warn!(
+                        reason = %tried, ?allocation,
+                        "address space for the full pool of adapter instances is not to be had; calls will be slower"
+                    );
+                }
+                return Ok((engine, allocation));
+            }
+            Err(error) => tried = format!("{error:#}"),
+        }
+    }
+    Err(EngineError::Engine(tried))
+}
+
+fn config(options: &SandboxOptions, allocation: Allocation) -> Config {
+    let mut config = Config::new();
+    // Nothing in the contract is asynchronous, and calls are cheaper without the machinery for it.
+    config.concurrency_support(false);
+    config.epoch_interruption(true);
+    config.memory_init_cow(true);
+    // The same batch must give the same bytes on every machine.
+    config.cranelift_nan_canonicalization(true);
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES));
+    // Threads, garbage collection and exceptions are not even compiled in.
+    config.wasm_memory64(false);
+    config.wasm_multi_memory(false);
+    config.wasm_simd(false);
+    config.wasm_relaxed_simd(false);
+    config.wasm_tail_call(false);
+    config.wasm_wide_arithmetic(false);
+    config.wasm_custom_page_sizes(false);
+    config.wasm_stack_switching(false);
+    config.shared_memory(false);
+    match allocation {
+        Allocation::Pool => {}
+        Allocation::CompactPool => {
+            config.memory_reservation(options.max_memory_bytes as u64);
+            config.memory_guard_size(64 << 10);
+        }
+        Allocation::OnDemand => {
+            config.memory_reservation(0);
+            config.memory_guard_size(64 << 10);
+            config.memory_reservation_for_growth(1 << 20);
+            return config;
+        }
+    }
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
+    config
+}
+
+fn pool(options: &SandboxOptions) -> PoolingAllocationConfig {
+    let instances = options.max_instances;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(MODULES))
+        .total_memories(instances.saturating_mul(MEMORIES))
+        .total_tables(instances.saturating_mul(TABLES))
+        .max_core_instances_per_component(MODULES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memories_per_module(1)
+        .max_tables_per_module(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(options.max_memory_bytes);
+    pool
+}

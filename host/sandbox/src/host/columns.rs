@@ -1,0 +1,194 @@
+//! Batches as an adapter reads them: column by column, cut to the rows of the view.
+//!
+//! What a getter hands over is copied once, into the guest. A view's dictionary is the metric's whole dictionary, so a part may
+//! hold entries that none of its rows uses; codes then mean the same in every part, and no dictionary is rebuilt.
+
+use super::State;
+use crate::bindings::push::tidegate::adapter::model::{self, Strings};
+use crate::fault::Fault;
+use std::ops::Range;
+use std::sync::Arc;
+use tidegate_model::{BatchView, Dimension, MeasureColumn, MetricBatch};
+use wasmtime::component::Resource;
+
+/// A batch, or a part of one.
+#[derive(Debug, Clone)]
+pub struct BatchHandle(pub(crate) Arc<BatchView>);
+
+/// One metric of it.
+#[derive(Debug, Clone)]
+pub struct MetricHandle {
+    view: Arc<BatchView>,
+    metric: usize,
+}
+
+/// One measure of that.
+#[derive(Debug)]
+pub struct MeasureHandle {
+    of: MetricHandle,
+    measure: usize,
+}
+
+/// The rows of metric `metric` that belong to `view`, whatever the view claims.
+fn rows_of(view: &BatchView, metric: usize) -> Range<u32> {
+    let Some(batch) = view.batch.metrics.get(metric) else { return 0..0 };
+    let rows = view.rows.get(metric).cloned().unwrap_or(0..0);
+    let end = rows.end.min(batch.rows);
+    rows.start.min(end)..end
+}
+
+/// The part of those that has values.
+fn live_rows_of(view: &BatchView, metric: usize) -> Range<u32> {
+    let rows = rows_of(view, metric);
+    let live = view.batch.metrics.get(metric).map_or(0, |m| m.live_rows);
+    let end = rows.end.min(live);
+    rows.start.min(end)..end
+}
+
+/// Live rows of metric `metric` in `view`: what a verdict may name.
+pub(crate) fn live_rows(view: &BatchView, metric: usize) -> u32 {
+    let live = live_rows_of(view, metric);
+    live.end - live.start
+}
+
+fn cut<T: Clone>(column: &[T], rows: &Range<u32>) -> Vec<T> {
+    column.get(rows.start as usize..rows.end as usize).map(<[T]>::to_vec).unwrap_or_default()
+}
+
+impl MetricHandle {
+    fn batch(&self) -> wasmtime::Result<&MetricBatch> {
+        let metric = self.view.batch.metrics.get(self.metric);
+        metric.ok_or_else(|| Fault::contract(format!("metric {} does not exist", self.metric)).into())
+    }
+
+    fn dimension(&self, dimension: u32) -> wasmtime::Result<&Dimension> {
+        let all = &self.batch()?.dimensions;
+        all.get(dimension as usize).ok_or_else(|| {
+            let there_are = all.len();
+            Fault::contract(format!("asked for dimension {dimension} of a metric that has {there_are}")).into()
+        })
+    }
+}
+
+impl MeasureHandle {
+    fn column(&self) -> wasmtime::Result<&MeasureColumn> {
+        let measure = self.of.batch()?.measures.get(self.measure);
+        measure.ok_or_else(|| Fault::contract(format!("measure {} does not exist", self.measure)).into())
+    }
+}
+
+impl State {
+    fn batch(&self, handle: &Resource<BatchHandle>) -> wasmtime::Result<&BatchView> {
+        Ok(&self.table.get(handle)?.0)
+    }
+
+    fn metric(&self, handle: &Resource<MetricHandle>) -> wasmtime::Result<&MetricHandle> {
+        Ok(self.table.get(handle)?)
+    }
+
+    fn measure(&self, handle: &Resource<MeasureHandle>) -> wasmtime::Result<&MeasureHandle> {
+        Ok(self.table.get(handle)?)
+    }
+}
+
+impl model::HostBatch for State {
+    fn project(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<String> {
+        Ok(self.batch(&this)?.batch.project.as_str().to_owned())
+    }
+
+    fn metric_set(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<String> {
+        Ok(self.batch(&this)?.batch.metric_set.as_str().to_owned())
+    }
+
+    fn window_start(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<u64> {
+        Ok(self.batch(&this)?.batch.window.start().seconds())
+    }
+
+    fn window_end(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<u64> {
+        Ok(self.batch(&this)?.batch.window.end().seconds())
+    }
+
+    fn period(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<u32> {
+        Ok(self.batch(&this)?.batch.window.period().seconds())
+    }
+
+    fn metrics(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<Vec<Resource<MetricHandle>>> {
+        let view = Arc::clone(&self.table.get(&this)?.0);
+        let handle = |metric| MetricHandle { view: Arc::clone(&view), metric };
+        (0..view.batch.metrics.len()).map(|metric| self.push(handle(metric))).collect()
+    }
+
+    fn drop(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<()> {
+        self.take(this).map(drop)
+    }
+}
+
+impl model::HostMetric for State {
+    fn name(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<String> {
+        Ok(self.metric(&this)?.batch()?.name.as_str().to_owned())
+    }
+
+    fn rows(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<u32> {
+        let this = self.metric(&this)?;
+        let rows = rows_of(&this.view, this.metric);
+        Ok(rows.end - rows.start)
+    }
+
+    fn live_rows(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<u32> {
+        let this = self.metric(&this)?;
+        Ok(live_rows(&this.view, this.metric))
+    }
+
+    fn dimensions(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<Vec<String>> {
+        Ok(self.metric(&this)?.batch()?.dimensions.iter().map(|d| d.name.clone()).collect())
+    }
+
+    fn dictionary(&mut self, this: Resource<MetricHandle>, dimension: u32) -> wasmtime::Result<Strings> {
+        let (utf8, ends) = self.metric(&this)?.dimension(dimension)?.dictionary.parts();
+        Ok(Strings { utf8: utf8.as_bytes().to_vec(), ends: ends.to_vec() })
+    }
+
+    fn codes(&mut self, this: Resource<MetricHandle>, dimension: u32) -> wasmtime::Result<Vec<u32>> {
+        let this = self.metric(&this)?;
+        Ok(cut(&this.dimension(dimension)?.codes, &rows_of(&this.view, this.metric)))
+    }
+
+    fn measures(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<Vec<Resource<MeasureHandle>>> {
+        let of = self.metric(&this)?.clone();
+        let measures = of.batch()?.measures.len();
+        (0..measures).map(|measure| self.push(MeasureHandle { of: of.clone(), measure })).collect()
+    }
+
+    fn drop(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<()> {
+        self.take(this).map(drop)
+    }
+}
+
+impl model::HostMeasure for State {
+    fn attribute(&mut self, this: Resource<MeasureHandle>) -> wasmtime::Result<String> {
+        Ok(self.measure(&this)?.column()?.attribute.clone())
+    }
+
+    fn aggregate(&mut self, this: Resource<MeasureHandle>) -> wasmtime::Result<String> {
+        Ok(self.measure(&this)?.column()?.aggregate.as_str().to_owned())
+    }
+
+    fn additive(&mut self, this: Resource<MeasureHandle>) -> wasmtime::Result<bool> {
+        Ok(self.measure(&this)?.column()?.aggregate.additive())
+    }
+
+    fn values(&mut self, this: Resource<MeasureHandle>) -> wasmtime::Result<Vec<f64>> {
+        let this = self.measure(&this)?;
+        Ok(cut(&this.column()?.values, &live_rows_of(&this.of.view, this.of.metric)))
+    }
+
+    fn totals(&mut self, this: Resource<MeasureHandle>) -> wasmtime::Result<Option<Vec<f64>>> {
+        let this = self.measure(&this)?;
+        let rows = rows_of(&this.of.view, this.of.metric);
+        Ok(this.column()?.totals.as_ref().map(|totals| cut(totals, &rows)))
+    }
+
+    fn drop(&mut self, this: Resource<MeasureHandle>) -> wasmtime::Result<()> {
+        self.take(this).map(drop)
+    }
+}

@@ -1,0 +1,85 @@
+//! One instance and the calls into it.
+//!
+//! Every way in goes through [`Run::call`], so none can miss the deadline, the clock or the translation of errors. Limits are in
+//! place before the instance exists: what a component does while it is being instantiated counts too.
+
+use crate::fault::Fault;
+use crate::host::{Reach, State};
+use crate::limits::{Called, Limits, Usage};
+use crate::sandbox::{Place, Sandbox};
+use crate::text::plain;
+use crate::ticker::ticks;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
+
+/// Functions of a crash that the operator is shown.
+const FRAMES_SHOWN: usize = 5;
+
+/// An instance to be, or one that lives.
+pub(crate) struct Run {
+    store: Store<State>,
+    limits: Limits,
+    deadline: u64,
+    places: u32,
+    // Given back after the store has given back what it holds of the pool.
+    _place: Place,
+}
+
+impl Run {
+    /// Takes a place, and sets every limit.
+    pub(crate) fn new(sandbox: &Arc<Sandbox>, reach: Reach, limits: &Limits) -> Result<Self, Fault> {
+        let place = sandbox.place()?;
+        let options = sandbox.options();
+        let memory = limits.memory_bytes.min(options.max_memory_bytes);
+        let mut store = Store::new(sandbox.engine(), State::new(reach, limits, memory));
+        store.limiter(|state| &mut state.meter);
+        // More than fits into the guest's memory cannot be handed over in one call.
+        store.set_hostcall_fuel(memory);
+        store.set_max_component_handles(limits.handles as usize);
+        let deadline = ticks(limits.call_time, options.tick);
+        Ok(Self { store, limits: limits.clone(), deadline, places: options.max_instances, _place: place })
+    }
+
+    /// Runs `body` under the deadline, and says what came of it and what it used.
+    pub(crate) fn call<T>(&mut self, body: impl FnOnce(&mut Store<State>) -> wasmtime::Result<T>) -> Called<T> {
+        let started = Instant::now();
+        self.store.set_epoch_deadline(self.deadline);
+        let result = body(&mut self.store);
+        let spent = started.elapsed();
+        let meter = &self.store.data().meter;
+        let usage = Usage { cpu: spent, memory_peak: meter.memory_peak(), output_bytes: meter.output() };
+        Called { result: result.map_err(|error| self.fault(&error, spent)), usage }
+    }
+
+    /// What this run may use.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn fault(&self, error: &wasmtime::Error, spent: Duration) -> Fault {
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            return fault.clone();
+        }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Fault::Busy { limit: self.places };
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => return Fault::Deadline { limit: self.limits.call_time, spent },
+            Some(trap) => return Fault::Trap { reason: plain(&trap.to_string()), frames: frames(error) },
+            None => {}
+        }
+        let reason = error.root_cause().to_string();
+        if reason.contains("store handle limit exceeded") {
+            // The engine counts handles to the guest's own resources too and has no type for this error.
+            let limit = self.limits.handles;
+            return Fault::Handles { limit, asked: limit.saturating_add(1) };
+        }
+        Fault::Trap { reason: plain(&reason), frames: frames(error) }
+    }
+}
+
+fn frames(error: &wasmtime::Error) -> Vec<String> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    backtrace.frames().iter().filter_map(|frame| frame.func_name().map(plain)).take(FRAMES_SHOWN).collect()
+}
