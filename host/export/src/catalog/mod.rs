@@ -1,0 +1,175 @@
+//! The catalog: tenants, projects, tokens, metric sets, metrics and stores, in `tidegate.db`. Calls block.
+//!
+//! Everything that changes goes through [`Catalog::edit`], so that what belongs together (a whole file of definitions, say)
+//! happens as one or not at all; [`Catalog::rehearse`] does the same and takes it back, which is what a dry run is.
+//! The trap it avoids is the half-applied configuration, which the schedule would faithfully export.
+
+mod error;
+mod index;
+mod links;
+mod sets;
+mod stores;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+pub use error::{CatalogError, Kind};
+pub use sets::{Metric, MetricSet, PutMetric};
+pub use stores::{Store, StoreSpec};
+pub use tenants::{DEFAULT_TENANT, Project, Tenant};
+pub use tokens::{ApiAccess, ApiToken, MIN_TOKEN_BYTES, SubmissionToken};
+
+pub(crate) use links::Link;
+pub(crate) use sets::{MetricsInForce, Revisions};
+
+use crate::db::Db;
+pub use crate::db::OpenError;
+use arc_swap::ArcSwap;
+use index::Index;
+use rusqlite::{Connection, Transaction};
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+use tidegate_model::{Clock, Instant, ProjectId, StoreId};
+use tokio::sync::watch;
+
+/// What a `put` came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was not there before.
+    Created,
+    /// It was there; these parts of it are different now.
+    Updated(Vec<String>),
+    /// It was there, just like this.
+    Unchanged,
+}
+
+/// The catalog in `tidegate.db`.
+pub struct Catalog {
+    db: Arc<Db>,
+    clock: Arc<dyn Clock>,
+    index: ArcSwap<Index>,
+    changed: watch::Sender<u64>,
+}
+
+impl std::fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Catalog").finish_non_exhaustive()
+    }
+}
+
+impl Catalog {
+    /// Opens `file` (`tidegate.db`), creates it if it is not there, and brings it up to date. A new catalog has one tenant,
+    /// called [`DEFAULT_TENANT`].
+    ///
+    /// # Errors
+    /// [`OpenError`] if the file is of a newer Tidegate, or no database, or cannot be written.
+    pub fn open(file: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let db = Arc::new(Db::open(file)?);
+        let (changed, _) = watch::channel(0);
+        let catalog = Self { db, clock, index: ArcSwap::default(), changed };
+        let filled = catalog.edit(|edit| {
+            if edit.tenants()?.is_empty() {
+                edit.create_tenant(DEFAULT_TENANT)?;
+            }
+            Ok(())
+        });
+        match filled {
+            Ok(()) => Ok(catalog),
+            Err(error) => Err(OpenError::Unusable { file: file.to_owned(), cause: error.to_string() }),
+        }
+    }
+
+    /// Reads, from one consistent state.
+    ///
+    /// # Errors
+    /// What `work` returns, and [`CatalogError::Storage`].
+    pub fn read<T>(&self, work: impl FnOnce(&View<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+        self.db.read(|connection| work(&View { connection }))
+    }
+
+    /// Changes the catalog: all that `work` does, on disk when this returns, or nothing if it fails.
+    ///
+    /// # Errors
+    /// What `work` returns, and [`CatalogError::Storage`].
+    pub fn edit<T>(&self, work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+        let now = self.clock.now();
+        let result = self.db.write(|transaction| work(&Edit::new(transaction, now)))?;
+        self.refresh()?;
+        self.changed.send_modify(|n| *n += 1);
+        Ok(result)
+    }
+
+    /// Does what [`edit`](Self::edit) would do, and takes it back: for dry runs.
+    ///
+    /// # Errors
+    /// As for [`edit`](Self::edit).
+    pub fn rehearse<T>(&self, work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+        let now = self.clock.now();
+        self.db.rehearse(|transaction| work(&Edit::new(transaction, now)))
+    }
+
+    /// The project that a submission token belongs to. Answered from memory; the time it takes tells nothing of other tokens.
+    #[must_use]
+    pub fn project_of_token(&self, token: &str) -> Option<ProjectId> {
+        self.index.load().submission(token)
+    }
+
+    /// Whom an API token speaks for. Answered from memory, as above.
+    #[must_use]
+    pub fn api_access(&self, token: &str) -> Option<ApiAccess> {
+        self.index.load().api(token)
+    }
+
+    /// The pull store behind the secret part of a pull URL. Answered from memory, as above.
+    #[must_use]
+    pub fn store_of_pull_token(&self, token: &str) -> Option<StoreId> {
+        self.index.load().pull(token)
+    }
+
+    /// Counts the edits: wakes whoever waits for the next one.
+    #[must_use]
+    pub fn edits(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn db(&self) -> Arc<Db> {
+        Arc::clone(&self.db)
+    }
+
+    fn refresh(&self) -> Result<(), CatalogError> {
+        let index = self.read(Index::load)?;
+        self.index.store(Arc::new(index));
+        Ok(())
+    }
+}
+
+/// Reads the catalog inside [`Catalog::read`], [`Catalog::edit`] and [`Catalog::rehearse`].
+pub struct View<'c> {
+    connection: &'c Connection,
+}
+
+/// Changes the catalog inside [`Catalog::edit`] and [`Catalog::rehearse`]; reads what it changed through [`View`].
+pub struct Edit<'c> {
+    view: View<'c>,
+    now: Instant,
+}
+
+impl<'c> Edit<'c> {
+    fn new(transaction: &'c Transaction<'c>, now: Instant) -> Self {
+        Self { view: View { connection: transaction }, now }
+    }
+
+    fn now_micros(&self) -> i64 {
+        i64::try_from(self.now.micros()).unwrap_or(i64::MAX)
+    }
+}
+
+impl<'c> Deref for Edit<'c> {
+    type Target = View<'c>;
+
+    fn deref(&self) -> &View<'c> {
+        &self.view
+    }
+}

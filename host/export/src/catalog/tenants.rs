@@ -1,0 +1,166 @@
+//! Tenants and the projects inside them.
+
+use super::error::name_of;
+use super::{CatalogError, Edit, Kind, View};
+use rusqlite::{OptionalExtension, Row, params};
+use tidegate_model::{Name, ProjectId, TenantId};
+
+/// The tenant of a new catalog.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// Who owns projects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its number.
+    pub id: TenantId,
+    /// Its name, unique.
+    pub name: Name,
+}
+
+/// A bucket of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Its number, never used twice.
+    pub id: ProjectId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its name, unique inside the tenant.
+    pub name: Name,
+}
+
+pub(super) fn name_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Name> {
+    let text: String = row.get(column)?;
+    Name::new(text).map_err(|error| super::error::corrupt(column, error))
+}
+
+fn tenant(row: &Row<'_>) -> rusqlite::Result<Tenant> {
+    Ok(Tenant { id: TenantId(row.get(0)?), name: name_in(row, 1)? })
+}
+
+fn project(row: &Row<'_>) -> rusqlite::Result<Project> {
+    Ok(Project { id: ProjectId(row.get(0)?), tenant: TenantId(row.get(1)?), name: name_in(row, 2)? })
+}
+
+impl View<'_> {
+    /// All tenants, by name.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`].
+    pub fn tenants(&self) -> Result<Vec<Tenant>, CatalogError> {
+        let mut statement = self.connection.prepare_cached("SELECT id, name FROM tenants ORDER BY name")?;
+        Ok(statement.query_map([], tenant)?.collect::<Result<_, _>>()?)
+    }
+
+    /// The tenant called `name`.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn tenant_named(&self, name: &str) -> Result<Tenant, CatalogError> {
+        let mut statement = self.connection.prepare_cached("SELECT id, name FROM tenants WHERE name = ?1")?;
+        let found = statement.query_row([name], tenant).optional()?;
+        found.ok_or_else(|| CatalogError::not_found(Kind::Tenant, name))
+    }
+
+    /// The tenant `id`.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn tenant(&self, id: TenantId) -> Result<Tenant, CatalogError> {
+        let mut statement = self.connection.prepare_cached("SELECT id, name FROM tenants WHERE id = ?1")?;
+        let found = statement.query_row([id.0], tenant).optional()?;
+        found.ok_or_else(|| CatalogError::not_found(Kind::Tenant, id))
+    }
+
+    /// The projects of a tenant, by name.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`].
+    pub fn projects(&self, of: TenantId) -> Result<Vec<Project>, CatalogError> {
+        let sql = "SELECT id, tenant, name FROM projects WHERE tenant = ?1 ORDER BY name";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_map([of.0], project)?.collect::<Result<_, _>>()?)
+    }
+
+    /// The project of a tenant called `name`.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn project_named(&self, of: TenantId, name: &str) -> Result<Project, CatalogError> {
+        let sql = "SELECT id, tenant, name FROM projects WHERE tenant = ?1 AND name = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![of.0, name], project).optional()?;
+        found.ok_or_else(|| CatalogError::not_found(Kind::Project, name))
+    }
+
+    /// The project `id`.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn project(&self, id: ProjectId) -> Result<Project, CatalogError> {
+        let mut statement = self.connection.prepare_cached("SELECT id, tenant, name FROM projects WHERE id = ?1")?;
+        let found = statement.query_row([id.0], project).optional()?;
+        found.ok_or_else(|| CatalogError::not_found(Kind::Project, id))
+    }
+}
+
+impl Edit<'_> {
+    /// Adds a tenant.
+    ///
+    /// # Errors
+    /// [`CatalogError::Name`], and [`CatalogError::Conflict`] if the name is taken.
+    pub fn create_tenant(&self, name: &str) -> Result<Tenant, CatalogError> {
+        let name = name_of(Kind::Tenant, name)?;
+        if self.tenant_named(name.as_str()).is_ok() {
+            return Err(CatalogError::conflict(Kind::Tenant, name, "there is one of this name"));
+        }
+        let sql = "INSERT INTO tenants (name, created) VALUES (?1, ?2)";
+        self.connection.execute(sql, params![name.as_str(), self.now_micros()])?;
+        Ok(Tenant { id: TenantId(self.connection.last_insert_rowid()), name })
+    }
+
+    /// Removes a tenant that has no projects, with its API tokens.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`], and [`CatalogError::Conflict`] if it has projects: those are deleted one by one, so that
+    /// nobody loses them by one word too many.
+    pub fn delete_tenant(&self, id: TenantId) -> Result<(), CatalogError> {
+        let tenant = self.tenant(id)?;
+        let projects = self.projects(id)?;
+        if !projects.is_empty() {
+            let names: Vec<_> = projects.iter().map(|p| p.name.as_str()).collect();
+            let why = format!("has projects, which must be deleted first: {}", names.join(", "));
+            return Err(CatalogError::conflict(Kind::Tenant, tenant.name, why));
+        }
+        self.connection.execute("DELETE FROM tenants WHERE id = ?1", [id.0])?;
+        Ok(())
+    }
+
+    /// Adds a project to a tenant. It has no submission token yet.
+    ///
+    /// # Errors
+    /// [`CatalogError::Name`], and [`CatalogError::Conflict`] if the name is taken.
+    pub fn create_project(&self, of: TenantId, name: &str) -> Result<Project, CatalogError> {
+        let name = name_of(Kind::Project, name)?;
+        self.tenant(of)?;
+        if self.project_named(of, name.as_str()).is_ok() {
+            return Err(CatalogError::conflict(Kind::Project, name, "there is one of this name"));
+        }
+        let sql = "INSERT INTO projects (tenant, name, created) VALUES (?1, ?2, ?3)";
+        self.connection.execute(sql, params![of.0, name.as_str(), self.now_micros()])?;
+        Ok(Project { id: ProjectId(self.connection.last_insert_rowid()), tenant: of, name })
+    }
+
+    /// Removes a project with all that belongs to it: submission tokens, metric sets, metrics, stores. What is queued for its
+    /// stores is recorded as expired. Its events are out of reach from then on; their space is the event store's business.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn delete_project(&self, id: ProjectId) -> Result<(), CatalogError> {
+        self.project(id)?;
+        for store in self.stores(id)? {
+            self.delete_store(store.id)?;
+        }
+        self.connection.execute("DELETE FROM projects WHERE id = ?1", [id.0])?;
+        Ok(())
+    }
+}
