@@ -1,0 +1,99 @@
+//! Legal names of families and labels, each given once.
+//!
+//! The alphabet is small (`[A-Za-z0-9_]`), so different names can become one. A family in which two metrics met would carry
+//! duplicates or mix meanings; the second gets a number instead.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use tidegate_adapter::{Dimension, Distinct};
+
+/// The family that tells until when each metric set was evaluated.
+pub(crate) const WINDOW_END: &str = "tidegate_window_end_timestamp_seconds";
+
+/// What a family shows. Equal in several metric sets means one family.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Meaning {
+    pub(crate) metric: String,
+    pub(crate) aggregate: String,
+    pub(crate) attribute: String,
+    /// Which one of measures that are otherwise the same.
+    pub(crate) repeat: usize,
+}
+
+/// Names of the families for these meanings; a counter has the same with `_total` after it.
+///
+/// A meaning whose own spelling is legal gets it before others that only become like it.
+pub(crate) fn families(meanings: impl Iterator<Item = Meaning>) -> BTreeMap<Meaning, String> {
+    let mut wanted: Vec<_> = meanings
+        .map(|meaning| {
+            let plain = format!("{}_{}_{}", meaning.metric, meaning.aggregate, meaning.attribute);
+            let legal = sanitise(&plain);
+            (legal != plain, meaning, legal)
+        })
+        .collect();
+    wanted.sort();
+    wanted.dedup();
+    let mut names = Names(Distinct::reserving(&[WINDOW_END]));
+    wanted.into_iter().map(|(_, meaning, legal)| (meaning, names.take(&legal))).collect()
+}
+
+/// Takes each name together with its counter's.
+struct Names(Distinct);
+
+impl Names {
+    fn take(&mut self, wanted: &str) -> String {
+        let numbered = (2_u64..).map(|n| format!("{wanted}_{n}"));
+        for name in std::iter::once(wanted.to_owned()).chain(numbered) {
+            let total = format!("{name}_total");
+            if self.0.is_free(&name) && self.0.is_free(&total) {
+                self.0.take(&total);
+                return self.0.take(&name);
+            }
+        }
+        wanted.to_owned()
+    }
+}
+
+/// Label names for the dimensions of a metric, in their order.
+pub(crate) fn labels(dimensions: &[Dimension]) -> Vec<String> {
+    let mut names = Distinct::reserving(&["project", "metric_set"]);
+    dimensions.iter().map(|dimension| names.take(&sanitise(&dimension.name))).collect()
+}
+
+/// A legal name: everything else becomes `_`, runs of `_` become one (two at the start are reserved for Prometheus), a digit at
+/// the start gets one before it.
+fn sanitise(text: &str) -> String {
+    let mut name = String::with_capacity(text.len() + 1);
+    for letter in text.chars() {
+        let legal = if letter.is_ascii_alphanumeric() { letter } else { '_' };
+        if name.is_empty() && legal.is_ascii_digit() {
+            name.push('_');
+        }
+        if legal != '_' || !name.ends_with('_') {
+            name.push(legal);
+        }
+    }
+    if name.is_empty() { "_".to_owned() } else { name }
+}
+
+/// A value that a line can hold: all of Unicode but the zero character, which ends the input for some parsers.
+pub(crate) fn clean(value: &str) -> Cow<'_, str> {
+    if value.contains('\0') { Cow::Owned(value.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(value) }
+}
+
+/// Writes a label value with its escapes.
+pub(crate) fn escape(value: &str, out: &mut Vec<u8>) {
+    for &byte in value.as_bytes() {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            other => out.push(other),
+        }
+    }
+}
+
+/// A text in a help line, where quotes stay as they are.
+pub(crate) fn escape_help(text: &str) -> String {
+    clean(text).replace('\\', "\\\\").replace('\n', "\\n")
+}

@@ -1,0 +1,28 @@
+//! The trait of an adapter to which the host lends its hands: it encodes, the host sends.
+
+use crate::batch::Batch;
+use crate::request::{Requests, Sent};
+use crate::settings::Settings;
+use crate::verdict::{Outcome, Verdict};
+
+/// An adapter that sends. Export it with [`export_push!`](crate::export_push).
+///
+/// It must compute the same requests from the same arguments: what was once sent may have to be sent again, byte for byte.
+pub trait PushAdapter: 'static {
+    /// What the admin fills in.
+    type Settings: Settings;
+
+    /// Makes requests of a batch. Rows whose value is NaN are left out; rows that the sink could never take are named with
+    /// [`Requests::reject`].
+    ///
+    /// # Errors
+    /// A [`Verdict`] on the whole batch, if nothing of it can be sent.
+    fn encode(settings: &Self::Settings, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict>;
+
+    /// Judges the answer to one request; `sent` has the rows that the request carried, as far as `encode` noted them. An accepting
+    /// verdict lets the next request go, any other ends the delivery.
+    fn judge(settings: &Self::Settings, sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
+        let _ = settings;
+        Verdict::by_status(sent, outcome)
+    }
+}

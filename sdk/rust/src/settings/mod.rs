@@ -1,0 +1,96 @@
+//! Typed settings: a struct whose fields are what the admin fills in.
+//!
+//! `#[derive(Settings)]` makes three things of the struct: the schema that `describe` tells, the endpoints that a store may reach,
+//! and the reading of the values. A secret has no value here at all: a [`CredentialSlot`] only says where the host is to put it.
+
+mod describe;
+mod kinds;
+mod schema;
+
+pub use describe::{About, describe};
+pub use kinds::{Choice, CredentialSlot, Endpoint, Host, Port, SecretType, SettingType, TcpEndpoint};
+pub use schema::{ChoiceSchema, EndpointSchema, Kind, Literal, Schema, SettingSchema, When, is_key};
+
+use crate::bindings::model;
+use std::fmt;
+
+/// Settings of an adapter. Derive it; `()` is for adapters without any.
+pub trait Settings: Sized + 'static {
+    /// What the admin is asked for, and what a store may reach.
+    fn schema() -> Schema;
+
+    /// Reads the values of one store.
+    ///
+    /// # Errors
+    /// [`Unset`], which cannot happen where the host checked the settings against the schema.
+    fn read(values: &Values<'_>) -> Result<Self, Unset>;
+}
+
+impl Settings for () {
+    fn schema() -> Schema {
+        Schema::default()
+    }
+
+    fn read(_: &Values<'_>) -> Result<Self, Unset> {
+        Ok(())
+    }
+}
+
+/// The values of one store.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a> {
+    host: &'a model::Settings,
+}
+
+impl<'a> Values<'a> {
+    pub(crate) fn new(host: &'a model::Settings) -> Self {
+        Self { host }
+    }
+
+    /// The text of a setting, or its default; none if it is unset or secret.
+    #[must_use]
+    pub fn text(self, key: &str) -> Option<String> {
+        self.host.text(key)
+    }
+
+    /// The whole number in a setting.
+    #[must_use]
+    pub fn integer(self, key: &str) -> Option<i64> {
+        self.host.integer(key)
+    }
+
+    /// The yes or no in a setting.
+    #[must_use]
+    pub fn boolean(self, key: &str) -> Option<bool> {
+        self.host.boolean(key)
+    }
+
+    /// Whether a setting, a secret one too, has a value.
+    #[must_use]
+    pub fn is_set(self, key: &str) -> bool {
+        self.host.is_set(key)
+    }
+
+    /// The value of a setting that must have one.
+    ///
+    /// # Errors
+    /// [`Unset`] if it has none.
+    pub fn required<T: SettingType>(&self, key: &'static str) -> Result<T, Unset> {
+        T::read(*self, key).ok_or(Unset { key })
+    }
+}
+
+/// A setting that must have a value has none, or one of another kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unset {
+    /// Its key.
+    pub key: &'static str,
+}
+
+impl fmt::Display for Unset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "setting {:?} has no value of the kind that the adapter expects", self.key)
+    }
+}
+
+impl std::error::Error for Unset {}
