@@ -7,6 +7,7 @@
 
 mod cpu;
 mod evaluate;
+mod native;
 mod sandbox;
 
 fn main() -> anyhow::Result<()> {

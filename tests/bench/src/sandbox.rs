@@ -1,6 +1,7 @@
 //! What the sandbox costs: points per CPU-second through a fresh instance, beside the same adapter code native, and the fixed
 //! cost of a call.
 
+use crate::native::Native;
 use crate::{cpu, report};
 use anyhow::{Context, ensure};
 use serde_json::json;
@@ -22,7 +23,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     for (rows, times) in [(1, 20_000), (100, 5_000), (10_000, 100), (100_000, 20)] {
         let batch = Arc::new(batch(rows)?);
         let (inside, bytes) = cpu::seconds(|| repeat(times, || deliver(&adapter, &settings, &batch)))?;
-        let (native, other) = cpu::seconds(|| repeat(times, || crate::native::influxdb(&batch)))?;
+        let peer = Native::of(&batch);
+        let (native, other) = cpu::seconds(|| repeat(times, || Ok(peer.deliver())))?;
         ensure!(bytes == other, "the component wrote {bytes} bytes, the native code {other}");
         let points = f64::from(rows) * f64::from(times);
         report(&format!("influxdb_{rows}_rows"), points / inside / 1e6, "native", points / native / 1e6, "M/s");
@@ -37,7 +39,8 @@ fn fixed_cost(adapter: &Arc<Adapter>, settings: &Arc<Settings>) -> anyhow::Resul
     let call = || deliver(adapter, settings, &empty);
     repeat(1_000, call)?;
     let (inside, _) = cpu::seconds(|| repeat(times, call))?;
-    let (native, _) = cpu::seconds(|| repeat(times, || crate::native::influxdb(&empty)))?;
+    let peer = Native::of(&empty);
+    let (native, _) = cpu::seconds(|| repeat(times, || Ok(peer.deliver())))?;
     let micros = |seconds: f64| seconds / f64::from(times) * 1e6;
     report("instantiate_call_drop", micros(inside), "native", micros(native), "us");
     Ok(())
