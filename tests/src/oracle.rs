@@ -41,6 +41,9 @@ pub struct Metric {
     pub fold: Vec<(&'static str, &'static str)>,
 }
 
+/// The family by which the page says which window it shows.
+pub const WINDOW_END: &str = "tidegate_window_end_timestamp_seconds";
+
 /// One group of a metric over some events: the values of its group, and one value per aggregate if it has one.
 type Row = (Vec<String>, Vec<Option<f64>>);
 
@@ -149,6 +152,7 @@ impl Expected<'_> {
             for metric in self.metrics {
                 for (group, values) in metric.rows(&events) {
                     let mut labels = self.labels(metric, &group, str::to_owned);
+                    labels.values_mut().for_each(|value| *value = line_text(value));
                     labels.extend(more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
                     for ((attribute, aggregate), value) in metric.fold.iter().zip(values) {
                         let name = format!("{}{join}{aggregate}_{attribute}", metric.name);
@@ -170,6 +174,9 @@ impl Expected<'_> {
     #[must_use]
     pub fn prometheus(&self, end: u64) -> BTreeMap<BTreeMap<String, String>, f64> {
         let mut page = BTreeMap::new();
+        let own = [("__name__", WINDOW_END), ("project", self.project), ("metric_set", self.metric_set)];
+        #[allow(clippy::cast_precision_loss)] // seconds of this century
+        page.insert(own.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(), end as f64);
         let now = self.window(end);
         let so_far: Vec<_> = self.events.iter().filter(|e| self.window_end(e.arrival) <= end).collect();
         for metric in self.metrics {
@@ -198,6 +205,12 @@ impl Expected<'_> {
         }
         labels
     }
+}
+
+/// A text as it comes back from a line protocol that has no line breaks and no backslash at an end.
+fn line_text(text: &str) -> String {
+    let text = text.replace('\n', "\\n");
+    if text.ends_with('\\') { text + "_" } else { text }
 }
 
 /// A name in Prometheus' alphabet: anything else is `_`, and several of these are one.
@@ -315,11 +328,12 @@ mod tests {
         let by_name = |end| -> BTreeMap<String, f64> {
             expected.prometheus(end).into_iter().map(|(l, v)| (l["__name__"].clone(), v)).collect()
         };
-        let page = |gauge, total| {
-            BTreeMap::from([("my_errors_count_tx".to_owned(), gauge), ("my_errors_count_tx_total".to_owned(), total)])
+        let page = |end, gauge, total| {
+            let values = [(WINDOW_END, end), ("my_errors_count_tx", gauge), ("my_errors_count_tx_total", total)];
+            values.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<BTreeMap<_, _>>()
         };
-        assert_eq!(by_name(5), page(2.0, 2.0));
-        assert_eq!(by_name(10), page(1.0, 3.0));
-        assert_eq!(by_name(15), page(0.0, 3.0));
+        assert_eq!(by_name(5), page(5.0, 2.0, 2.0));
+        assert_eq!(by_name(10), page(10.0, 1.0, 3.0));
+        assert_eq!(by_name(15), page(15.0, 0.0, 3.0));
     }
 }

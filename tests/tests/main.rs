@@ -1,3 +1,14 @@
 //! The end to end tests, one file for each behaviour. `tests/README.md` says how to run one of them.
 
+mod clients;
+mod demo;
+mod dependencies;
+mod hostile;
+mod influxdb;
+mod kill;
+mod operate;
+mod prometheus;
+mod restart;
+mod secrets;
 mod servers;
+mod world;

@@ -11,7 +11,7 @@ use std::process::Command;
 /// A running Prometheus server with one target.
 #[derive(Debug)]
 pub struct Prometheus {
-    process: Process,
+    _process: Process,
     port: u16,
 }
 
@@ -47,22 +47,7 @@ impl Prometheus {
         let mut process = Process::start("prometheus", &mut command, &scratch.path("prometheus.log"));
         let ready = format!("http://127.0.0.1:{port}/-/ready");
         process.until("Prometheus answers", START, || http::get(&ready).send()?.ok());
-        Self { process, port }
-    }
-
-    /// Waits for something that this server should come to hold.
-    ///
-    /// # Panics
-    /// When the limit has passed.
-    #[track_caller]
-    pub fn until<T>(
-        &mut self,
-        what: &str,
-        limit: std::time::Duration,
-        mut look: impl FnMut(u16) -> Result<T, String>,
-    ) -> T {
-        let port = self.port;
-        self.process.until(what, limit, || look(port))
+        Self { _process: process, port }
     }
 
     /// Health and last error of the target.

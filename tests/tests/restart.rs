@@ -1,0 +1,70 @@
+//! An orderly stop loses nothing, and what was due while the host was away is made up.
+
+use crate::world::{self, PROJECT};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tidegate_tests::generator::Generator;
+use tidegate_tests::scratch::Scratch;
+use tidegate_tests::servers::Influxd;
+
+const PERIOD: u64 = 2;
+
+#[test]
+fn a_stop_in_full_flow_loses_nothing_and_the_windows_of_the_absence_are_made_up() {
+    let scratch = Scratch::new("restart");
+    let influxd = Influxd::start(&scratch);
+    let metrics = world::metrics();
+    let mut tidegate = world::tidegate(&scratch).start();
+    tidegate.apply(&world::document(&metrics, &[world::influx_store("central", &influxd, PERIOD)]));
+
+    let (mut generator, stop) = (Generator::new("restart"), AtomicBool::new(false));
+    let api = tidegate.api();
+    let events = std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let mut events = Vec::new();
+            while !stop.load(Ordering::SeqCst) {
+                events.extend(api.bulk_until_acknowledged(PROJECT, &generator.events(50)));
+            }
+            events
+        });
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(1500));
+            tidegate.stop();
+            // More than two windows pass while nobody is there.
+            std::thread::sleep(Duration::from_secs(5));
+            tidegate.restart();
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        stop.store(true, Ordering::SeqCst);
+        sending.join().expect("the sender has not failed")
+    });
+
+    let expected = world::expected(&metrics, PERIOD, &events);
+    let windows = world::compare_with_influxdb(&influxd, &expected);
+    assert!(windows >= expected.busy_windows().len() + 3, "windows without events are missing among the {windows}");
+    world::no_errors_in_the_log(&tidegate);
+}
+
+#[test]
+fn while_the_receiver_is_away_windows_queue_up_and_arrive_later() {
+    let scratch = Scratch::new("outage");
+    let mut influxd = Influxd::start(&scratch);
+    let metrics = &world::metrics()[..4];
+    let tidegate = world::tidegate(&scratch).start();
+    tidegate.apply(&world::document(metrics, &[world::influx_store("central", &influxd, 1)]));
+    let mut generator = Generator::new("outage");
+    let mut events = tidegate.api().bulk_until_acknowledged(PROJECT, &generator.events(100));
+    influxd.stop();
+    for _ in 0..6 {
+        events.extend(tidegate.api().bulk_until_acknowledged(PROJECT, &generator.events(100)));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let status = tidegate.api().store(PROJECT, "central").expect("the store is there")["status"].clone();
+    assert!(status["problem"].is_string(), "the status hides that the receiver is away: {status}");
+    assert!(status["deliveries"]["queued"].as_u64() > Some(0), "nothing is queued: {status}");
+    influxd.restart();
+    world::compare_with_influxdb(&influxd, &world::expected(metrics, 1, &events));
+    let status = tidegate.api().store(PROJECT, "central").expect("the store is there")["status"].clone();
+    assert_eq!(status["deliveries"]["expired"], 0, "{status}");
+    assert_eq!(status["deliveries"]["rejected"], 0, "{status}");
+}

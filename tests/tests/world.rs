@@ -1,0 +1,112 @@
+//! What most tests share: one project with metrics of every kind, and documents for `tidegate apply`.
+
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+use tidegate_tests::oracle::{Acknowledged, Expected, Metric};
+use tidegate_tests::scratch::Scratch;
+use tidegate_tests::servers::{Influxd, VictoriaMetrics};
+use tidegate_tests::tidegate::Tidegate;
+use tidegate_tests::wait;
+
+/// The project of the tests; with a character that must be escaped everywhere.
+pub(crate) const PROJECT: &str = "web shop";
+/// Its metric set.
+pub(crate) const SET: &str = "crashes, all";
+/// How long data may take to come out: windows must end, and two cores may be busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Metrics with every aggregate, with and without groups and filters. The first counts all events.
+pub(crate) fn metrics() -> Vec<Metric> {
+    let duration = "render.duration";
+    let every =
+        ["count", "unique", "min", "max", "sum", "mean", "first", "last"].map(|aggregate| (duration, aggregate));
+    vec![
+        Metric::new("errors", &[], &[("_tx", "count")]),
+        Metric::new("errors and users", &[], &[("_tx", "unique"), ("guid", "unique")]),
+        Metric::new("by fingerprint", &["fingerprint"], &[("_tx", "count"), ("guid", "unique")]),
+        Metric::new("by version=type", &["app.version", "error.type"], &[("_tx", "count")]),
+        Metric::new("by region", &["region"], &[("memory.used", "max"), (duration, "mean")]),
+        Metric::new("rendering", &[], &every),
+        Metric::new("slow", &["foreground"], &[("_tx", "count"), ("memory.used", "sum")])
+            .only(duration, "at-least", 5000)
+            .only("error.type", "not-equal", "NullReference"),
+        Metric::new("odd", &["error.type"], &[("guid", "unique")]).only("error.type", "contains", "="),
+        Metric::new("in a region", &[], &[("_tx", "count"), ("foreground", "sum")]).only(
+            "region",
+            "is-set",
+            Json::Null,
+        ),
+    ]
+}
+
+/// A document with one project that has one set and these stores.
+pub(crate) fn document(metrics: &[Metric], stores: &[Json]) -> Json {
+    let metrics: Vec<_> = metrics.iter().map(|m| json!({"name": m.name, "query": m.query()})).collect();
+    let sets = json!([{"name": SET, "metrics": metrics}]);
+    json!({"projects": [{"name": PROJECT, "metric_sets": sets, "metric_stores": stores}]})
+}
+
+/// A store.
+pub(crate) fn store(name: &str, adapter: &str, period: u64, settings: Json) -> Json {
+    json!({"name": name, "adapter": adapter, "period": period, "settings": settings, "metric_sets": [SET]})
+}
+
+/// A store that writes to InfluxDB 1.x. The password comes from the environment, see [`tidegate`].
+pub(crate) fn influx_store(name: &str, server: &Influxd, period: u64) -> Json {
+    let settings = json!({
+        "version": "1", "url": server.url(), "database": Influxd::DATABASE, "user": Influxd::USER,
+        "password": {"env": "INFLUX_PASSWORD"},
+    });
+    store(name, "influxdb", period, settings)
+}
+
+/// A store that writes to VictoriaMetrics as to InfluxDB 2.x.
+pub(crate) fn victoria_store(name: &str, server: &VictoriaMetrics, period: u64) -> Json {
+    let settings = json!({
+        "version": "2", "url": server.url(), "org": "tide", "bucket": "shared", "token": "canary-victoria-token", "gzip": true,
+    });
+    store(name, "influxdb", period, settings)
+}
+
+/// A host that can resolve the passwords of the documents above; not started.
+pub(crate) fn tidegate(scratch: &Scratch) -> Tidegate {
+    Tidegate::new(scratch).variable("INFLUX_PASSWORD", Influxd::PASSWORD)
+}
+
+/// What must come out of these events.
+pub(crate) fn expected<'t>(metrics: &'t [Metric], period: u64, events: &'t [Acknowledged]) -> Expected<'t> {
+    Expected { project: PROJECT, metric_set: SET, metrics, period, events }
+}
+
+/// Waits until InfluxDB holds the last window with events, then compares every window from the first to the last with the oracle.
+/// Gives the number of windows.
+#[track_caller]
+pub(crate) fn compare_with_influxdb(server: &Influxd, expected: &Expected<'_>) -> usize {
+    let busy = expected.busy_windows();
+    let (first, last) = (*busy.first().expect("events"), *busy.last().expect("events"));
+    // The metric without a group has a value in every window, so it shows which windows are there.
+    let name = format!("{}.count__tx", expected.metrics[0].name);
+    let held = wait::until("InfluxDB holds the last window with events", PATIENCE, || {
+        let points = server.points()?;
+        let times = points.times(&name);
+        if times.last().is_some_and(|t| *t >= last) { Ok(points) } else { Err(format!("{last} is not in {times:?}")) }
+    });
+    let times = held.times(&name);
+    assert!(
+        *times.first().expect("not empty") <= first,
+        "the first window with events ends at {first}; held: {times:?}"
+    );
+    let windows = expected.without_gap(&times);
+    if let Some(difference) = held.difference(&expected.influx(&windows, ".", &[])) {
+        panic!("InfluxDB does not hold what the oracle says.\n{difference}");
+    }
+    windows.len()
+}
+
+/// Fails if the host has logged that data was lost or that a human is needed.
+#[track_caller]
+pub(crate) fn no_errors_in_the_log(tidegate: &Tidegate) {
+    let log = tidegate.log();
+    let errors: Vec<_> = log.lines().filter(|l| l.contains("\"level\":\"ERROR\"")).take(10).collect();
+    assert!(errors.is_empty(), "errors in the log:\n{}", errors.join("\n"));
+}
