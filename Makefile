@@ -9,6 +9,9 @@ WASM := wasm32-unknown-unknown
 # End to end tests wait more than they compute, so a few at once are no load; more would slow each other down on two cores.
 TEST_THREADS ?= 3
 
+# Where tests/setup.sh puts what it gets from PyPI and npm: the same rule as there.
+CACHE := $(or $(TIDEGATE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate/test-env)
+
 # Guests are workspaces of their own.
 GUESTS := adapters tests/guests
 
@@ -44,4 +47,4 @@ test: setup fmt lint build ## Set up and test everything
 	$(CARGO) test --manifest-path adapters/Cargo.toml --workspace
 
 bench: setup ## Measure, each figure beside a peer in the same run
-	$(CARGO) run --quiet --profile bench --package tidegate-bench
+	TIDEGATE_BENCH_PYTHON=$(CACHE)/python/bin/python $(CARGO) run --quiet --profile bench --package tidegate-bench
