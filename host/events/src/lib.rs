@@ -4,13 +4,15 @@
 //! The way of the data, in the order of the modules: [`report`], [`ndjson`] -> [`store`] (writer, segments, dictionaries) ->
 //! `evaluate`, all behind the [`Source`] trait, which tells nothing of how the events are kept.
 
+mod evaluate;
 pub mod ndjson;
 pub mod report;
+mod segment;
 pub mod source;
 pub mod store;
 
 pub use source::{EvaluationLimits, MetricSpec, Source, SourceError};
 pub use store::{
-    AttachmentId, AttributeInfo, EventStats, EventStore, EventStoreError, EventStoreOptions, Receipt, Refusal, SubmitError,
-    ValueType,
+    AttachmentId, AttachmentInfo, AttributeInfo, EventStats, EventStore, EventStoreError, EventStoreOptions, Receipt,
+    Refusal, SubmitError, ValueType,
 };

@@ -12,7 +12,9 @@ pub enum EventStoreError {
         reason: String,
     },
     /// A later Tidegate wrote the file.
-    #[error("{file} has the form of version {found}, and this Tidegate knows versions up to {known}; run the later Tidegate again")]
+    #[error(
+        "{file} has the form of version {found}, and this Tidegate knows versions up to {known}; run the later Tidegate again"
+    )]
     Newer {
         /// The file.
         file: String,
@@ -50,7 +52,9 @@ pub enum EventStoreError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The project would get more attributes than it may have.
-    #[error("attribute {attribute:?}: a project may have {limit} attributes in all, and this one would be number {asked}")]
+    #[error(
+        "attribute {attribute:?}: a project may have {limit} attributes in all, and this one would be number {asked}"
+    )]
     ProjectAttributes {
         /// The first attribute that does not fit.
         attribute: String,

@@ -123,3 +123,16 @@ pub struct EventStats {
     /// Bytes of attribute texts in memory.
     pub text_bytes: u64,
 }
+
+/// What is known of one attachment of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachmentInfo {
+    /// Its number.
+    pub id: AttachmentId,
+    /// Its name.
+    pub name: String,
+    /// The media type that the client stated, if it did.
+    pub content_type: Option<String>,
+    /// Bytes.
+    pub size: u64,
+}

@@ -1,0 +1,254 @@
+//! The aggregates, over rows and groups. All are exact but sums of floats, which are compensated; and all can be folded over
+//! several groups as if these had been one from the start.
+
+use super::load::{BOOL, FLOAT, INT, Loaded};
+use super::pairs::PairTable;
+use super::plan::Measure;
+use tidegate_model::Aggregate;
+
+/// The rows of a chunk that a filter lets through.
+pub(super) enum Rows {
+    /// The first so many.
+    All(usize),
+    /// These, ascending.
+    Some(Vec<u32>),
+}
+
+/// Calls `each` with every row and its group.
+#[inline]
+fn for_each(rows: &Rows, groups: Option<&[u32]>, mut each: impl FnMut(usize, usize)) {
+    match (rows, groups) {
+        (Rows::All(count), None) => (0..*count).for_each(|row| each(row, 0)),
+        (Rows::All(_), Some(groups)) => groups.iter().enumerate().for_each(|(row, &group)| each(row, group as usize)),
+        (Rows::Some(rows), None) => rows.iter().for_each(|&row| each(row as usize, 0)),
+        (Rows::Some(rows), Some(groups)) => {
+            rows.iter().for_each(|&row| each(row as usize, groups[row as usize] as usize))
+        }
+    }
+}
+
+/// Counts the rows of each group.
+pub(super) fn count(counts: &mut [u64], rows: &Rows, groups: Option<&[u32]>) {
+    match (rows, groups) {
+        (Rows::All(count), None) => counts[0] += *count as u64,
+        (Rows::Some(rows), None) => counts[0] += rows.len() as u64,
+        _ => for_each(rows, groups, |_, group| counts[group] += 1),
+    }
+}
+
+/// A sum: integers exact, floats with what rounding lost kept beside them (Neumaier).
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sum {
+    ints: i128,
+    float: f64,
+    lost: f64,
+    count: u64,
+}
+
+impl Sum {
+    fn add_float(&mut self, value: f64) {
+        let sum = self.float + value;
+        self.lost += if self.float.abs() >= value.abs() { self.float - sum + value } else { value - sum + self.float };
+        self.float = sum;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.ints += other.ints;
+        self.add_float(other.float);
+        self.add_float(other.lost);
+        self.count += other.count;
+    }
+
+    #[allow(clippy::cast_precision_loss)] // the one rounding of the sum
+    fn value(&self, mean: bool) -> f64 {
+        let sum = if self.float == 0.0 && self.lost == 0.0 {
+            self.ints as f64
+        } else {
+            let mut all = *self;
+            all.add_float(self.ints as f64);
+            all.float + all.lost
+        };
+        if mean { sum / self.count as f64 } else { sum }
+    }
+}
+
+/// One aggregate of one job, a place for each group.
+pub(super) enum Accumulator {
+    /// Every event counts: what is asked for are the job's own counts.
+    Events,
+    Count(Vec<u64>),
+    /// Bits of the (group, value) pairs that were seen, and how many of each group.
+    Unique {
+        pairs: usize,
+        seen: Vec<u64>,
+        counts: Vec<u64>,
+    },
+    /// Least or greatest number; NaN if there is none.
+    Extreme {
+        greatest: bool,
+        values: Vec<f64>,
+    },
+    /// Sums, or means of them.
+    Sum {
+        mean: bool,
+        sums: Vec<Sum>,
+    },
+    /// Earliest or latest number and the row that it is from; NaN if there is none.
+    Edge {
+        last: bool,
+        values: Vec<(u64, f64)>,
+    },
+}
+
+impl Accumulator {
+    pub(super) fn new(measure: &Measure) -> Self {
+        match measure.aggregate {
+            Aggregate::Count | Aggregate::Unique if measure.object => Self::Events,
+            Aggregate::Count => Self::Count(Vec::new()),
+            Aggregate::Unique => {
+                Self::Unique { pairs: measure.distinct.unwrap_or_default(), seen: Vec::new(), counts: Vec::new() }
+            }
+            Aggregate::Min | Aggregate::Max => {
+                Self::Extreme { greatest: measure.aggregate == Aggregate::Max, values: Vec::new() }
+            }
+            Aggregate::Sum | Aggregate::Mean => {
+                Self::Sum { mean: measure.aggregate == Aggregate::Mean, sums: Vec::new() }
+            }
+            Aggregate::First | Aggregate::Last => {
+                Self::Edge { last: measure.aggregate == Aggregate::Last, values: Vec::new() }
+            }
+        }
+    }
+
+    /// Takes in the rows of a chunk. `distinct` has the pair of each row, and one more than the greatest pair; `before` is the
+    /// number of rows in the chunks before.
+    pub(super) fn push(
+        &mut self,
+        rows: &Rows,
+        groups: Option<&[u32]>,
+        width: usize,
+        values: &Loaded,
+        distinct: Option<(&[u32], usize)>,
+        before: u64,
+    ) {
+        match self {
+            Self::Events => {}
+            Self::Count(counts) => {
+                counts.resize(width, 0);
+                for_each(rows, groups, |row, group| counts[group] += u64::from(values.kinds[row] != 0));
+            }
+            Self::Unique { seen, counts, .. } => {
+                let (pairs, greatest) = distinct.unwrap_or_default();
+                counts.resize(width, 0);
+                seen.resize(greatest.div_ceil(64), 0);
+                for_each(rows, groups, |row, group| {
+                    let pair = pairs[row];
+                    let word = &mut seen[pair as usize / 64];
+                    let new = (*word >> (pair % 64) & 1 ^ 1) & u64::from(pair != 0);
+                    *word |= new << (pair % 64);
+                    counts[group] += new;
+                });
+            }
+            Self::Extreme { greatest, values: extremes } => {
+                extremes.resize(width, f64::NAN);
+                let greatest = *greatest;
+                for_each(rows, groups, |row, group| {
+                    let extreme = &mut extremes[group];
+                    // Either function gives the other number if one of them is NaN.
+                    *extreme =
+                        if greatest { extreme.max(values.numbers[row]) } else { extreme.min(values.numbers[row]) };
+                });
+            }
+            Self::Sum { sums, .. } => push_sums(sums, rows, groups, width, values),
+            Self::Edge { last, values: edges } => {
+                edges.resize(width, (0, f64::NAN));
+                let last = *last;
+                for_each(rows, groups, |row, group| {
+                    let number = values.numbers[row];
+                    if !number.is_nan() && (last || edges[group].1.is_nan()) {
+                        edges[group] = (before + row as u64, number);
+                    }
+                });
+            }
+        }
+    }
+
+    /// The value of a group. `events` are the job's counts. Never infinite: what is too great for a number has no value.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn value(&self, events: &[u64], group: usize) -> f64 {
+        let count = |counts: &[u64]| counts.get(group).copied().unwrap_or(0) as f64;
+        finite(match self {
+            Self::Events => count(events),
+            Self::Count(counts) | Self::Unique { counts, .. } => count(counts),
+            Self::Extreme { values, .. } => values.get(group).copied().unwrap_or(f64::NAN),
+            Self::Sum { mean, sums } => sums.get(group).copied().unwrap_or_default().value(*mean),
+            Self::Edge { values, .. } => values.get(group).map_or(f64::NAN, |edge| edge.1),
+        })
+    }
+
+    /// The value of several groups taken as one; `inside` tells of every group whether it belongs to them, `groups` names them
+    /// in a fixed order. `distincts` has the pairs of the distinct counts, and `values` is one more than the greatest value.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn folded(
+        &self,
+        events: &[u64],
+        groups: &[u32],
+        inside: &[bool],
+        distincts: &[PairTable],
+        values: usize,
+    ) -> f64 {
+        let count = |counts: &[u64]| groups.iter().map(|&g| counts[g as usize]).sum::<u64>() as f64;
+        finite(match self {
+            Self::Events => count(events),
+            Self::Count(counts) => count(counts),
+            Self::Unique { pairs, seen, .. } => distinct_in(&distincts[*pairs], seen, inside, values) as f64,
+            Self::Extreme { greatest, values } => {
+                let numbers = groups.iter().map(|&g| values[g as usize]);
+                numbers.fold(f64::NAN, if *greatest { f64::max } else { f64::min })
+            }
+            Self::Sum { mean, sums } => {
+                let mut all = Sum::default();
+                groups.iter().for_each(|&g| all.add(&sums[g as usize]));
+                all.value(*mean)
+            }
+            Self::Edge { last, values } => {
+                let edges = groups.iter().map(|&g| values[g as usize]).filter(|edge| !edge.1.is_nan());
+                let edge = if *last { edges.max_by_key(|edge| edge.0) } else { edges.min_by_key(|edge| edge.0) };
+                edge.map_or(f64::NAN, |edge| edge.1)
+            }
+        })
+    }
+}
+
+fn finite(value: f64) -> f64 {
+    if value.is_infinite() { f64::NAN } else { value }
+}
+
+fn push_sums(sums: &mut Vec<Sum>, rows: &Rows, groups: Option<&[u32]>, width: usize, values: &Loaded) {
+    sums.resize(width, Sum::default());
+    if values.bits.is_empty() {
+        return;
+    }
+    for_each(rows, groups, |row, group| {
+        let (sum, bits) = (&mut sums[group], values.bits[row]);
+        match values.kinds[row] {
+            INT => sum.ints += i128::from(bits.cast_signed()),
+            BOOL => sum.ints += i128::from(bits),
+            FLOAT => sum.add_float(f64::from_bits(bits)),
+            _ => return,
+        }
+        sum.count += 1;
+    });
+}
+
+/// Distinct values among the pairs that were seen in the groups inside.
+fn distinct_in(table: &PairTable, seen: &[u64], inside: &[bool], values: usize) -> u64 {
+    let mut found = vec![0u64; values.div_ceil(64)];
+    for (number, &(group, value)) in table.pairs().iter().enumerate().skip(1) {
+        let seen = seen.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1);
+        if seen && inside[group as usize] {
+            found[value as usize / 64] |= 1 << (value % 64);
+        }
+    }
+    found.iter().map(|word| u64::from(word.count_ones())).sum()
+}

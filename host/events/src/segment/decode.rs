@@ -1,0 +1,247 @@
+//! Reads stored segments. Nothing in the bytes is believed: lengths are checked before they are used, every piece against its
+//! checksum, and what does not fit is a [`SegmentError`], never a panic and never an allocation of a size that the bytes claim.
+
+use super::column::{Arrivals, Bitmap, Column, Numbers};
+use super::encode::{BOOLS, FLOATS, INTS, TEXTS};
+use super::{ARRIVALS, ENTRY_BYTES, MAGIC, MAX_ROWS, UUIDS, checksum};
+use tidegate_model::Instant;
+
+/// Bytes that are not a stored segment, or not one any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SegmentError {
+    #[error("a segment begins with the mark of version 1, these bytes do not")]
+    Mark,
+    #[error("{part} of a segment does not match its checksum")]
+    Checksum { part: String },
+    #[error("{part} of a segment: expected {expected}")]
+    Form { part: String, expected: &'static str },
+}
+
+struct Piece {
+    number: u32,
+    start: usize,
+    stored: usize,
+    raw: usize,
+    checksum: u32,
+}
+
+impl Piece {
+    fn part(&self) -> String {
+        match self.number {
+            ARRIVALS => "the arrival times".to_owned(),
+            UUIDS => "the uuids".to_owned(),
+            attribute => format!("column {attribute}"),
+        }
+    }
+}
+
+/// What a stored segment holds, and where.
+pub(crate) struct Directory<'a> {
+    bytes: &'a [u8],
+    rows: usize,
+    pieces: Vec<Piece>,
+}
+
+impl<'a> Directory<'a> {
+    /// Reads and checks the directory of a stored segment.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, SegmentError> {
+        let mut from = Reader { bytes, part: "the directory" };
+        if from.take(4).is_ok_and(|mark| mark != MAGIC) || bytes.len() < 4 {
+            return Err(SegmentError::Mark);
+        }
+        let rows = from.u32()? as usize;
+        let count = from.u32()? as usize;
+        let entries = from.take(count.checked_mul(ENTRY_BYTES).ok_or_else(|| from.form("fewer pieces"))?)?;
+        let head = bytes.len() - from.bytes.len();
+        if from.u32()? != checksum(&bytes[..head]) {
+            return Err(SegmentError::Checksum { part: "the directory".to_owned() });
+        }
+        if rows > MAX_ROWS {
+            return Err(from.form("at most 65536 rows"));
+        }
+        let mut start = head + 4;
+        let mut pieces = Vec::with_capacity(count);
+        let mut entries = Reader { bytes: entries, part: "the directory" };
+        for _ in 0..count {
+            let (number, stored, raw) = (entries.u32()?, entries.u32()? as usize, entries.u32()? as usize);
+            pieces.push(Piece { number, start, stored, raw, checksum: entries.u32()? });
+            start = start.saturating_add(stored);
+        }
+        if start != bytes.len() {
+            return Err(from.form("pieces as long as the directory says"));
+        }
+        Ok(Self { bytes, rows, pieces })
+    }
+
+    /// Number of events.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The attributes that have a column.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = u32> + '_ {
+        self.pieces.iter().map(|p| p.number).filter(|&number| number != ARRIVALS && number != UUIDS)
+    }
+
+    /// The column of an attribute; none if no event has it.
+    pub(crate) fn column(&self, attribute: u32) -> Result<Option<Column>, SegmentError> {
+        let Some(piece) = self.piece(attribute) else { return Ok(None) };
+        let raw = self.unpack(piece)?;
+        let part = piece.part();
+        let mut from = Reader { bytes: &raw, part: &part };
+        let column = from.column(self.rows)?;
+        from.end()?;
+        Ok(Some(column))
+    }
+
+    /// When the events arrived.
+    pub(crate) fn arrivals(&self) -> Result<Arrivals, SegmentError> {
+        let missing = || SegmentError::Form { part: "the directory".to_owned(), expected: "arrival times" };
+        let raw = self.unpack(self.piece(ARRIVALS).ok_or_else(missing)?)?;
+        let mut from = Reader { bytes: &raw, part: "the arrival times" };
+        let mut arrivals = Arrivals::default();
+        while !from.bytes.is_empty() {
+            let (at, count) = (Instant::from_micros(from.u64()?), from.u32()?);
+            if at < arrivals.last() || count as usize > self.rows - arrivals.rows() as usize {
+                return Err(from.form("ascending times of as many events as there are"));
+            }
+            arrivals.push(at, count);
+        }
+        if arrivals.rows() as usize != self.rows {
+            return Err(from.form("ascending times of as many events as there are"));
+        }
+        Ok(arrivals)
+    }
+
+    /// The uuids, one for each event or an empty list.
+    pub(crate) fn uuids(&self) -> Result<Vec<Option<[u8; 16]>>, SegmentError> {
+        let Some(piece) = self.piece(UUIDS) else { return Ok(Vec::new()) };
+        let raw = self.unpack(piece)?;
+        let mut from = Reader { bytes: &raw, part: "the uuids" };
+        let mut uuids = Vec::with_capacity(self.rows);
+        for &flag in from.take(self.rows)? {
+            uuids.push(if flag == 0 { None } else { Some(from.array()?) });
+        }
+        from.end()?;
+        Ok(uuids)
+    }
+
+    fn piece(&self, number: u32) -> Option<&Piece> {
+        self.pieces.iter().find(|piece| piece.number == number)
+    }
+
+    fn unpack(&self, piece: &Piece) -> Result<std::borrow::Cow<'a, [u8]>, SegmentError> {
+        let stored = &self.bytes[piece.start..piece.start + piece.stored];
+        if checksum(stored) != piece.checksum {
+            return Err(SegmentError::Checksum { part: piece.part() });
+        }
+        if piece.raw == piece.stored {
+            return Ok(stored.into());
+        }
+        let wrong = |expected| SegmentError::Form { part: piece.part(), expected };
+        // The widest row of a column has a text code, two numbers with their bits, and a boolean.
+        if piece.raw > 64 + self.rows * 32 {
+            return Err(wrong("no more bytes than its rows need"));
+        }
+        let raw = zstd::bulk::decompress(stored, piece.raw).map_err(|_| wrong("a compressed piece"))?;
+        if raw.len() == piece.raw { Ok(raw.into()) } else { Err(wrong("the length that the directory says")) }
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    part: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn form(&self, expected: &'static str) -> SegmentError {
+        SegmentError::Form { part: self.part.to_owned(), expected }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], SegmentError> {
+        let (taken, rest) = self.bytes.split_at_checked(count).ok_or_else(|| self.form("more bytes"))?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], SegmentError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    fn u8(&mut self) -> Result<u8, SegmentError> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn u32(&mut self) -> Result<u32, SegmentError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, SegmentError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn end(&self) -> Result<(), SegmentError> {
+        if self.bytes.is_empty() { Ok(()) } else { Err(self.form("no more bytes")) }
+    }
+
+    fn column(&mut self, rows: usize) -> Result<Column, SegmentError> {
+        let parts = self.u8()?;
+        let mut column = Column::default();
+        if parts & TEXTS != 0 {
+            column.texts = Some(self.unsigned(rows, |n| u32::try_from(n).unwrap_or(u32::MAX))?);
+        }
+        if parts & INTS != 0 {
+            let valid = self.valid(rows)?;
+            let least = self.u64()?;
+            let values = self.unsigned(rows, |n| least.wrapping_add(n).cast_signed())?;
+            column.ints = Some(Numbers { valid, values });
+        }
+        if parts & FLOATS != 0 {
+            let valid = self.valid(rows)?;
+            let values = (0..rows).map(|_| Ok(f64::from_bits(self.u64()?))).collect::<Result<Vec<_>, _>>()?;
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(self.form("finite numbers"));
+            }
+            column.floats = Some(Numbers { valid, values });
+        }
+        if parts & BOOLS != 0 {
+            let bools = self.take(rows)?.to_vec();
+            if bools.iter().any(|&flag| flag > 2) {
+                return Err(self.form("booleans"));
+            }
+            column.bools = Some(bools);
+        }
+        Ok(column)
+    }
+
+    fn valid(&mut self, rows: usize) -> Result<Bitmap, SegmentError> {
+        let count = rows.div_ceil(64);
+        if self.u8()? == 0 {
+            let words = (0..count).map(|_| self.u64()).collect::<Result<_, _>>()?;
+            return Ok(Bitmap { words });
+        }
+        let mut words = vec![u64::MAX; count];
+        if let Some(last) = words.last_mut()
+            && rows % 64 != 0
+        {
+            *last = (1 << (rows % 64)) - 1;
+        }
+        Ok(Bitmap { words })
+    }
+
+    fn unsigned<T>(&mut self, rows: usize, from: impl Fn(u64) -> T) -> Result<Vec<T>, SegmentError> {
+        let width = usize::from(self.u8()?);
+        if !matches!(width, 1 | 2 | 4 | 8) {
+            return Err(self.form("a width of 1, 2, 4 or 8 bytes"));
+        }
+        let bytes = self.take(rows * width)?;
+        let number = |chunk: &[u8]| {
+            let mut wide = [0; 8];
+            wide[..width].copy_from_slice(chunk);
+            from(u64::from_le_bytes(wide))
+        };
+        Ok(bytes.chunks_exact(width).map(number).collect())
+    }
+}

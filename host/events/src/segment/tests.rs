@@ -1,0 +1,97 @@
+use super::*;
+use proptest::prelude::*;
+use tidegate_model::Instant;
+
+type Row = (Option<Cell>, Option<[u8; 16]>);
+
+fn cell() -> impl Strategy<Value = Option<Cell>> {
+    prop_oneof![
+        Just(None),
+        (1u32..).prop_map(|c| Some(Cell::Text(c))),
+        (1u32..300).prop_map(|c| Some(Cell::Text(c))),
+        any::<i64>().prop_map(|i| Some(Cell::Int(i))),
+        (-3i64..70_000).prop_map(|i| Some(Cell::Int(i))),
+        (-1e9..1e9).prop_map(|f| Some(Cell::Float(f))),
+        any::<bool>().prop_map(|b| Some(Cell::Bool(b))),
+    ]
+}
+
+fn stored(rows: &[Row]) -> Vec<u8> {
+    let mut arrivals = Arrivals::default();
+    let mut column = ColumnBuilder::default();
+    for (i, (cell, _)) in rows.iter().enumerate() {
+        arrivals.push(Instant::from_micros(1000 + (i as u64) / 3), 1);
+        if let Some(cell) = cell {
+            column.put(i, *cell);
+        }
+    }
+    let mut encoder = Encoder::new(&arrivals).unwrap();
+    encoder.uuids(&rows.iter().map(|r| r.1).collect::<Vec<_>>()).unwrap();
+    encoder.column(7, &column.finish(rows.len())).unwrap();
+    encoder.finish()
+}
+
+fn read_all(bytes: &[u8]) -> Result<Vec<Row>, SegmentError> {
+    let directory = Directory::read(bytes)?;
+    directory.arrivals()?;
+    let column = directory.column(7)?.unwrap_or_default();
+    let uuids = directory.uuids()?;
+    Ok((0..directory.rows()).map(|i| (column.cell(i), uuids.get(i).copied().flatten())).collect())
+}
+
+proptest! {
+    #[test]
+    fn a_segment_with_any_mix_of_types_reads_back_as_it_was(rows in prop::collection::vec((cell(), any::<Option<[u8; 16]>>()), 0..300)) {
+        let bytes = stored(&rows);
+        prop_assert_eq!(read_all(&bytes).unwrap(), rows.clone());
+        let arrivals = Directory::read(&bytes).unwrap().arrivals().unwrap();
+        let expected: Vec<_> = (0..rows.len()).filter(|i| (1002..1010).contains(&(1000 + i / 3))).collect();
+        let found = arrivals.between(Instant::from_micros(1002), Instant::from_micros(1010));
+        prop_assert_eq!(found.map(|r| r as usize).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_damaged_byte_is_an_error_and_never_a_panic_or_another_value(
+        rows in prop::collection::vec((cell(), any::<Option<[u8; 16]>>()), 1..200), at in any::<prop::sample::Index>(), flip in 1u8..,
+    ) {
+        let mut bytes = stored(&rows);
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        prop_assert!(read_all(&bytes).is_err(), "byte {} of {}", at, bytes.len());
+    }
+
+    #[test]
+    fn a_segment_that_was_cut_short_is_an_error(rows in prop::collection::vec((cell(), any::<Option<[u8; 16]>>()), 1..50), at in any::<prop::sample::Index>()) {
+        let bytes = stored(&rows);
+        prop_assert!(read_all(&bytes[..at.index(bytes.len())]).is_err());
+    }
+
+    #[test]
+    fn bytes_of_anything_else_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(read_all(&bytes).is_err());
+        let marked = [MAGIC.as_slice(), &bytes].concat();
+        prop_assert!(read_all(&marked).is_err());
+    }
+}
+
+#[test]
+fn a_piece_that_claims_more_than_its_rows_can_need_is_refused_before_it_is_unpacked() {
+    // The checksums are right, so that only the claimed length is left to stop it.
+    let bomb = zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap();
+    let mut bytes = [MAGIC.as_slice(), &1u32.to_le_bytes(), &1u32.to_le_bytes()].concat();
+    for n in [7, u32::try_from(bomb.len()).unwrap(), 1 << 20, checksum(&bomb)] {
+        bytes.extend_from_slice(&n.to_le_bytes());
+    }
+    let head = checksum(&bytes);
+    bytes.extend_from_slice(&head.to_le_bytes());
+    bytes.extend_from_slice(&bomb);
+    let error = Directory::read(&bytes).unwrap().column(7).unwrap_err().to_string();
+    assert_eq!(error, "column 7 of a segment: expected no more bytes than its rows need");
+}
+
+#[test]
+fn a_later_version_of_the_form_is_not_taken_for_this_one() {
+    let mut bytes = stored(&[(Some(Cell::Int(1)), None)]);
+    bytes[3] = 2;
+    assert_eq!(read_all(&bytes), Err(SegmentError::Mark));
+}

@@ -1,0 +1,169 @@
+//! The database file: its tables, how connections are set up, and how an older file is brought up to date.
+
+use super::error::EventStoreError;
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// One step for each version of the file's form; `PRAGMA user_version` counts the steps taken.
+///
+/// `segment` is apart from `segment_data` so that looking for the segments of a window does not read past their bytes, and its
+/// ids are never given twice, so that a cache may name segments by them.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE segment (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project INTEGER NOT NULL,
+        first_object INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        first_arrival INTEGER NOT NULL,
+        last_arrival INTEGER NOT NULL
+    );
+    CREATE INDEX segment_by_arrival ON segment (project, last_arrival, first_object);
+    CREATE UNIQUE INDEX segment_by_object ON segment (project, first_object, rows);
+    CREATE TABLE segment_data (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+    CREATE TABLE attribute (
+        id INTEGER PRIMARY KEY,
+        project INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        types INTEGER NOT NULL,
+        next_code INTEGER NOT NULL,
+        UNIQUE (project, name)
+    );
+    CREATE TABLE dictionary (
+        attribute INTEGER NOT NULL,
+        code INTEGER NOT NULL,
+        hash INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (attribute, code)
+    ) WITHOUT ROWID;
+    CREATE INDEX dictionary_by_hash ON dictionary (attribute, hash);
+    CREATE TABLE seen (
+        project INTEGER NOT NULL,
+        uuid BLOB NOT NULL,
+        object INTEGER NOT NULL,
+        arrival INTEGER NOT NULL,
+        PRIMARY KEY (project, uuid)
+    ) WITHOUT ROWID;
+    CREATE TABLE report (
+        project INTEGER NOT NULL,
+        object INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (project, object)
+    );
+    CREATE TABLE attachment (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project INTEGER NOT NULL,
+        object INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        content_type TEXT,
+        size INTEGER NOT NULL,
+        data BLOB NOT NULL
+    );
+    CREATE INDEX attachment_by_object ON attachment (project, object);
+"];
+
+/// Statements that a connection keeps prepared.
+const PREPARED: usize = 32;
+
+fn told(file: &Path) -> impl Fn(rusqlite::Error) -> EventStoreError + '_ {
+    move |error| EventStoreError::Open { file: file.display().to_string(), reason: error.to_string() }
+}
+
+/// Opens the one connection that writes, and brings the file up to date.
+pub(super) fn open_writer(file: &Path, file_bytes: Option<u64>) -> Result<Connection, EventStoreError> {
+    let told = told(file);
+    let mut db = Connection::open(file).map_err(&told)?;
+    set_up(&db, file)?;
+    migrate(&mut db, file)?;
+    if let Some(bytes) = file_bytes {
+        let page: i64 = db.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(&told)?;
+        let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page.max(1);
+        db.pragma_update(None, "max_page_count", pages.max(1)).map_err(&told)?;
+    }
+    Ok(db)
+}
+
+fn set_up(db: &Connection, file: &Path) -> Result<(), EventStoreError> {
+    let told = told(file);
+    db.set_prepared_statement_cache_capacity(PREPARED);
+    db.busy_timeout(Duration::from_secs(5)).map_err(&told)?;
+    let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(&told)?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        let reason = format!("the file system does not allow a write-ahead log (journal mode is {mode})");
+        return Err(EventStoreError::Open { file: file.display().to_string(), reason });
+    }
+    for (pragma, value) in [("synchronous", "FULL"), ("cache_size", "-65536"), ("journal_size_limit", "67108864")] {
+        db.pragma_update(None, pragma, value).map_err(&told)?;
+    }
+    Ok(())
+}
+
+fn migrate(db: &mut Connection, file: &Path) -> Result<(), EventStoreError> {
+    let told = told(file);
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&told)?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let Some(steps) = usize::try_from(found).ok().and_then(|taken| MIGRATIONS.get(taken..)) else {
+        return Err(EventStoreError::Newer { file: file.display().to_string(), found, known });
+    };
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let transaction = db.transaction().map_err(&told)?;
+    for step in steps {
+        transaction.execute_batch(step).map_err(&told)?;
+    }
+    transaction.pragma_update(None, "user_version", known).map_err(&told)?;
+    transaction.commit().map_err(&told)
+}
+
+/// Connections that read, kept for the next reader.
+pub(super) struct Readers {
+    file: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// Most connections kept open while nobody reads.
+const IDLE: usize = 8;
+
+impl Readers {
+    pub(super) fn new(file: &Path) -> Self {
+        Self { file: file.to_owned(), idle: Mutex::default() }
+    }
+
+    /// Runs `read` with everything that it sees fixed at one moment: commits that happen meanwhile do not show.
+    pub(super) fn snapshot<T, E: From<rusqlite::Error>>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let db = self.take()?;
+        db.execute_batch("BEGIN")?;
+        let result = read(&db);
+        // A connection that cannot end its transaction is not used again.
+        if db.execute_batch("ROLLBACK").is_ok() {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE {
+                idle.push(db);
+            }
+        }
+        result
+    }
+
+    fn take(&self) -> Result<Connection, rusqlite::Error> {
+        if let Some(db) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(db);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&self.file, flags)?;
+        db.set_prepared_statement_cache_capacity(PREPARED);
+        db.busy_timeout(Duration::from_secs(5))?;
+        db.pragma_update(None, "query_only", true)?;
+        Ok(db)
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(super) fn clear(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

@@ -1,0 +1,222 @@
+//! The texts of attributes, in memory as far as they fit.
+//!
+//! Each distinct text of an attribute has a code, given once and for ever; the pairs are kept in the database. Memory holds
+//! those used lately, under a byte budget, in two generations: when the young one is full it becomes the old one, and what
+//! the old one held and nobody asked for since is forgotten. So a flood of texts that occur once (a session id, say) costs
+//! lookups in the database, not memory without end.
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashTable};
+use std::hash::BuildHasher;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Memory that one text takes besides its bytes, roughly: an entry and its places in two tables.
+const ENTRY_BYTES: usize = 56;
+
+struct Entry {
+    attribute: u32,
+    code: u32,
+    start: usize,
+    end: usize,
+}
+
+/// Texts and codes, to be found by either.
+#[derive(Default)]
+pub(crate) struct Generation {
+    entries: Vec<Entry>,
+    utf8: String,
+    by_text: HashTable<u32>,
+    by_code: HashMap<(u32, u32), u32, RandomState>,
+}
+
+impl Generation {
+    fn entry_text(&self, entry: &Entry) -> &str {
+        self.utf8.get(entry.start..entry.end).unwrap_or_default()
+    }
+
+    fn find(&self, hash: u64, attribute: u32, text: &str) -> Option<u32> {
+        let same = |&slot: &u32| {
+            let entry = &self.entries[slot as usize];
+            entry.attribute == attribute && self.entry_text(entry) == text
+        };
+        self.by_text.find(hash, same).map(|&slot| self.entries[slot as usize].code)
+    }
+
+    fn text(&self, attribute: u32, code: u32) -> Option<&str> {
+        let slot = *self.by_code.get(&(attribute, code))?;
+        Some(self.entry_text(&self.entries[slot as usize]))
+    }
+
+    fn add(&mut self, hasher: &RandomState, hash: u64, attribute: u32, code: u32, text: &str) {
+        let Ok(slot) = u32::try_from(self.entries.len()) else { return };
+        if self.by_code.insert((attribute, code), slot).is_some() {
+            // Known already; the older entry stays where the text leads to it.
+            return;
+        }
+        let start = self.utf8.len();
+        self.utf8.push_str(text);
+        self.entries.push(Entry { attribute, code, start, end: self.utf8.len() });
+        let (entries, utf8) = (&self.entries, &self.utf8);
+        self.by_text.insert_unique(hash, slot, |&slot| {
+            let entry = &entries[slot as usize];
+            hasher.hash_one((entry.attribute, utf8.get(entry.start..entry.end).unwrap_or_default()))
+        });
+    }
+
+    fn bytes(&self) -> usize {
+        self.utf8.len() + self.entries.len() * ENTRY_BYTES
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.utf8.clear();
+        self.by_text.clear();
+        self.by_code.clear();
+    }
+}
+
+struct Generations {
+    young: Generation,
+    old: Generation,
+    /// Whether a generation was ever dropped.
+    forgot: bool,
+}
+
+/// The texts of all attributes of all projects.
+pub(crate) struct Texts {
+    hasher: RandomState,
+    generations: Mutex<Generations>,
+    budget: usize,
+}
+
+impl Texts {
+    pub(crate) fn new(budget: usize) -> Self {
+        let generations = Generations { young: Generation::default(), old: Generation::default(), forgot: false };
+        Self { hasher: RandomState::default(), generations: Mutex::new(generations), budget }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hash(&self, attribute: u32, text: &str) -> u64 {
+        self.hasher.hash_one((attribute, text))
+    }
+
+    /// The code of a text, if it is in memory or in `draft`.
+    pub(crate) fn code(&self, draft: &Draft, attribute: u32, text: &str) -> Option<u32> {
+        let hash = self.hash(attribute, text);
+        let mut generations = self.lock();
+        if let Some(code) = generations.young.find(hash, attribute, text) {
+            return Some(code);
+        }
+        if let Some(code) = generations.old.find(hash, attribute, text) {
+            self.insert(&mut generations, hash, attribute, code, text);
+            return Some(code);
+        }
+        drop(generations);
+        draft.0.find(hash, attribute, text)
+    }
+
+    /// Remembers a text that is in the database.
+    pub(crate) fn remember(&self, attribute: u32, code: u32, text: &str) {
+        let hash = self.hash(attribute, text);
+        self.insert(&mut self.lock(), hash, attribute, code, text);
+    }
+
+    /// Gives a new text a place in `draft`.
+    pub(crate) fn draft(&self, draft: &mut Draft, attribute: u32, code: u32, text: &str) {
+        draft.0.add(&self.hasher, self.hash(attribute, text), attribute, code, text);
+    }
+
+    /// Remembers the texts of a draft, now that they are in the database.
+    pub(crate) fn adopt(&self, draft: &Draft) {
+        let mut generations = self.lock();
+        for entry in &draft.0.entries {
+            let text = draft.0.entry_text(entry);
+            let hash = self.hash(entry.attribute, text);
+            self.insert(&mut generations, hash, entry.attribute, entry.code, text);
+        }
+    }
+
+    /// Calls `each` with the place and the text of every code that is in memory, and gives the places of the others.
+    pub(crate) fn resolve(&self, attribute: u32, codes: &[u32], each: &mut dyn FnMut(usize, &str)) -> Vec<usize> {
+        let generations = self.lock();
+        let mut missing = Vec::new();
+        for (place, &code) in codes.iter().enumerate() {
+            match generations.young.text(attribute, code).or_else(|| generations.old.text(attribute, code)) {
+                Some(text) => each(place, text),
+                None => missing.push(place),
+            }
+        }
+        missing
+    }
+
+    /// Whether every text that was ever remembered still is.
+    pub(crate) fn forgot_nothing(&self) -> bool {
+        !self.lock().forgot
+    }
+
+    /// Memory in use, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let generations = self.lock();
+        generations.young.bytes() + generations.old.bytes()
+    }
+
+    fn insert(&self, generations: &mut Generations, hash: u64, attribute: u32, code: u32, text: &str) {
+        if generations.young.bytes() + text.len() + ENTRY_BYTES > self.budget / 2 {
+            generations.forgot |= !generations.old.entries.is_empty();
+            std::mem::swap(&mut generations.young, &mut generations.old);
+            generations.young.clear();
+        }
+        generations.young.add(&self.hasher, hash, attribute, code, text);
+    }
+}
+
+/// Texts that get their codes in a transaction that is not committed yet.
+#[derive(Default)]
+pub(crate) struct Draft(Generation);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_found_by_attribute_and_text_and_by_attribute_and_code() {
+        let texts = Texts::new(1 << 20);
+        texts.remember(1, 1, "a");
+        texts.remember(2, 1, "b");
+        texts.remember(1, 1, "a");
+        let none = Draft::default();
+        assert_eq!(texts.code(&none, 1, "a"), Some(1));
+        assert_eq!(texts.code(&none, 2, "a"), None);
+        let mut found = vec![];
+        let missing = texts.resolve(2, &[1, 9], &mut |place, text| found.push((place, text.to_owned())));
+        assert_eq!((found, missing), (vec![(0, "b".to_owned())], vec![1]));
+    }
+
+    #[test]
+    fn a_draft_is_forgotten_unless_it_is_adopted() {
+        let texts = Texts::new(1 << 20);
+        let mut draft = Draft::default();
+        texts.draft(&mut draft, 1, 7, "new");
+        assert_eq!(texts.code(&draft, 1, "new"), Some(7));
+        assert_eq!(texts.code(&Draft::default(), 1, "new"), None);
+        texts.adopt(&draft);
+        assert_eq!(texts.code(&Draft::default(), 1, "new"), Some(7));
+    }
+
+    #[test]
+    fn memory_stays_under_its_budget_and_keeps_what_is_in_use() {
+        let texts = Texts::new(64 << 10);
+        let none = Draft::default();
+        texts.remember(1, 1, "in use all the time");
+        for i in 2..20_000 {
+            texts.remember(1, i, &format!("seen once {i}"));
+            assert_eq!(texts.code(&none, 1, "in use all the time"), Some(1));
+            assert!(texts.bytes() <= 64 << 10);
+        }
+        assert!(!texts.forgot_nothing());
+        assert_eq!(texts.code(&none, 1, "seen once 2"), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! The one thread that writes: it gathers submissions of all projects for a few milliseconds, commits them in one transaction
+//! with one fsync, and answers them all.
+//!
+//! The [`Committer`] behind a lock is the store's only way to the disk. Arrival times are given, and commits made visible,
+//! under that lock; so whoever holds it knows that nothing is in flight. Sealing relies on this.
+
+use super::Shared;
+use super::error::{Refusal, SubmitError};
+use super::group::{Answer, Context, Group, GroupError, Prepared, Written};
+use super::project::Project;
+use super::texts::Draft;
+use rusqlite::{Connection, ErrorCode};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Instant as Moment;
+use tidegate_model::{Instant, ProjectId};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+/// A submission that waits for the writer.
+pub(super) struct Job {
+    pub(super) project: ProjectId,
+    pub(super) events: Vec<Result<Prepared, Refusal>>,
+    pub(super) bytes: usize,
+    pub(super) answer: oneshot::Sender<Result<Vec<Answer>, SubmitError>>,
+    /// Room in the queue, given back when the job is done.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// The connection that writes, and what it knows by heart.
+pub(super) struct Committer {
+    pub(super) db: Connection,
+    projects: HashMap<ProjectId, Project>,
+    floors: HashMap<ProjectId, Instant>,
+    next_attribute: u32,
+}
+
+impl Committer {
+    pub(super) fn new(db: Connection) -> Result<Self, rusqlite::Error> {
+        let next_attribute = db.query_row("SELECT coalesce(max(id), 0) + 1 FROM attribute", [], |row| row.get(0))?;
+        Ok(Self { db, projects: HashMap::new(), floors: HashMap::new(), next_attribute })
+    }
+
+    /// From now on nothing of `project` arrives before `end`.
+    pub(super) fn seal(&mut self, project: ProjectId, end: Instant) {
+        let floor = self.floors.entry(project).or_default();
+        *floor = end.max(*floor);
+    }
+
+    /// Runs `work` in a transaction of its own.
+    pub(super) fn transaction<T, E: From<rusqlite::Error>>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let done = work(&self.db).and_then(|done| Ok(self.db.execute_batch("COMMIT").map(|()| done)?));
+        if done.is_err() && !self.db.is_autocommit() {
+            // If even this fails, the next BEGIN does too, and says why.
+            let _ = self.db.execute_batch("ROLLBACK");
+        }
+        done
+    }
+
+    /// Stores the submissions of a group, all or none.
+    fn store(
+        &mut self,
+        shared: &Shared,
+        jobs: &[Job],
+    ) -> Result<(Vec<Vec<Answer>>, Vec<(ProjectId, Written)>), GroupError> {
+        let mut draft = Draft::default();
+        let stored = self.store_drafted(shared, jobs, &mut draft);
+        match &stored {
+            Ok(_) => shared.texts.adopt(&draft),
+            // What is known by heart may be ahead of the database now: it is read anew when it is wanted.
+            Err(_) => {
+                for job in jobs {
+                    self.projects.remove(&job.project);
+                }
+            }
+        }
+        stored
+    }
+
+    fn store_drafted(
+        &mut self,
+        shared: &Shared,
+        jobs: &[Job],
+        draft: &mut Draft,
+    ) -> Result<(Vec<Vec<Answer>>, Vec<(ProjectId, Written)>), GroupError> {
+        let now = shared.clock.now();
+        let mut by_project: Vec<(ProjectId, Vec<usize>)> = Vec::new();
+        for (i, job) in jobs.iter().enumerate() {
+            match by_project.iter_mut().find(|(project, _)| *project == job.project) {
+                Some((_, places)) => places.push(i),
+                None => by_project.push((job.project, vec![i])),
+            }
+        }
+        let mut projects = std::mem::take(&mut self.projects);
+        let mut next_attribute = self.next_attribute;
+        let mut answers: Vec<Vec<Answer>> = jobs.iter().map(|_| Vec::new()).collect();
+        let mut written = Vec::new();
+        let result = self.transaction(|db| {
+            let limits = &shared.options.limits;
+            let mut context = Context { db, texts: &shared.texts, draft, next_attribute: &mut next_attribute, limits };
+            for (id, places) in &by_project {
+                let project = match projects.entry(*id) {
+                    std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                    std::collections::hash_map::Entry::Vacant(unknown) => unknown.insert(Project::load(db, *id)?),
+                };
+                let floor = self.floors.get(id).copied().unwrap_or_default();
+                let mut group = Group::new(&mut context, *id, project, now, floor);
+                for &place in places {
+                    for event in &jobs[place].events {
+                        answers[place].push(match event {
+                            Ok(event) => group.add(event)?,
+                            Err(refusal) => Err(refusal.clone()),
+                        });
+                    }
+                }
+                written.extend(group.finish()?.into_iter().map(|w| (*id, w)));
+            }
+            Ok::<_, GroupError>(())
+        });
+        self.projects = projects;
+        self.next_attribute = next_attribute;
+        result.map(|()| (answers, written))
+    }
+}
+
+/// Commits groups until the last sender of jobs is gone and the queue is empty.
+pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Job>) {
+    while let Ok(first) = queue.recv() {
+        let group = gather(shared, queue, first);
+        commit(shared, group);
+    }
+}
+
+fn gather(shared: &Shared, queue: &Receiver<Job>, first: Job) -> Vec<Job> {
+    let options = &shared.options;
+    let until = Moment::now() + options.gather;
+    let (mut events, mut bytes) = (first.events.len(), first.bytes);
+    let mut group = vec![first];
+    while events < options.group_events && bytes < options.group_bytes {
+        match queue.recv_timeout(until.saturating_duration_since(Moment::now())) {
+            Ok(job) => {
+                events += job.events.len();
+                bytes += job.bytes;
+                group.push(job);
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    group
+}
+
+fn commit(shared: &Shared, jobs: Vec<Job>) {
+    let mut committer = shared.committer();
+    let result = committer.store(shared, &jobs);
+    match &result {
+        Ok((_, written)) => shared.publish(written),
+        Err(_) => drop(shared.counters.failed_commits.fetch_add(1, Ordering::Relaxed)),
+    }
+    drop(committer);
+    match result {
+        Ok((answers, written)) => {
+            let projects = written.into_iter().map(|(project, _)| project);
+            shared.merger.wake(projects);
+            for (job, answers) in jobs.into_iter().zip(answers) {
+                shared.count(&answers);
+                reply(shared, job, Ok(answers));
+            }
+        }
+        Err(error) => {
+            let error = submit_error(&error);
+            tracing::warn!(%error, submissions = jobs.len(), "a group of events was not stored; its senders were told");
+            for job in jobs {
+                reply(shared, job, Err(error.clone()));
+            }
+        }
+    }
+}
+
+fn reply(shared: &Shared, job: Job, answer: Result<Vec<Answer>, SubmitError>) {
+    shared.counters.queued_events.fetch_sub(job.events.len() as u64, Ordering::Relaxed);
+    // Who no longer waits has lost the connection and will send again: the uuid tells that it is a repeat.
+    let _ = job.answer.send(answer);
+    drop(job.room);
+}
+
+fn submit_error(error: &GroupError) -> SubmitError {
+    match error {
+        GroupError::Sqlite(sqlite) if sqlite.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            SubmitError::Full(error.to_string())
+        }
+        _ => SubmitError::Storage(error.to_string()),
+    }
+}
