@@ -3,12 +3,15 @@
 use crate::world::{self, PATIENCE, PROJECT};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
+use tidegate_tests::clients::python;
 use tidegate_tests::generator::Generator;
 use tidegate_tests::http;
 use tidegate_tests::note;
 use tidegate_tests::oracle::{Expected, WINDOW_END};
-use tidegate_tests::scratch::Scratch;
+use tidegate_tests::process::run_well;
+use tidegate_tests::scratch::{Scratch, repository};
 use tidegate_tests::servers::{Prometheus, Sample, promtool_check};
 use tidegate_tests::tidegate::Tidegate;
 use tidegate_tests::wait;
@@ -69,6 +72,17 @@ fn the_page_is_clean_and_a_wrong_url_is_a_404_without_a_body() {
     });
     assert_eq!(page.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     assert_eq!(promtool_check(&scratch, &page.body), "", "promtool finds faults in:\n{}", page.text());
+
+    // A parser that others wrote reads the same values, each once.
+    let file = scratch.file("page.prom", &page.body);
+    let script = repository().join("tests/clients/python/read_page.py");
+    let samples: Vec<(BTreeMap<String, String>, f64)> =
+        serde_json::from_str(&run_well(Command::new(python()).arg(script).arg(file))).expect("samples");
+    let read: Page = samples.iter().cloned().collect();
+    assert_eq!(read.len(), samples.len(), "a series is on the page twice");
+    let end = window_end(&read).expect("the page tells its window");
+    let right = world::expected(&metrics, 1, &events).prometheus(end);
+    assert!(read == right, "{}", told(&read, &right));
 
     // As long as the right one, so that only the token itself can tell them apart.
     let (rest, end) = url.split_at(url.len() - 1);
