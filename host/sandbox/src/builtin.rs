@@ -1,4 +1,3 @@
-//! The adapters that travel inside the binary.
+//! The adapters that travel inside the binary, built from source by the build script.
 
-/// Package name and component of each.
-pub const COMPONENTS: &[(&str, &[u8])] = &[];
+include!(concat!(env!("OUT_DIR"), "/builtin.rs"));

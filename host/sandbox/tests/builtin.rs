@@ -1,0 +1,49 @@
+//! The adapters inside the binary, through the same doors as any other.
+
+mod common;
+
+use common::*;
+use std::sync::Arc;
+use tidegate_model::{BatchView, Direction, Settings};
+use tidegate_sandbox::{Action, Adapter, Limits, Outcome, Registry, Snapshot, Step, builtin};
+
+fn adapter(name: &str) -> Arc<Adapter> {
+    let registry = Registry::new(Arc::clone(sandbox()));
+    registry.add_builtin().unwrap();
+    assert_eq!(registry.list().len(), builtin::COMPONENTS.len());
+    registry.get(name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+fn settings_of(adapter: &Adapter, raw: serde_json::Value) -> Arc<Settings> {
+    Arc::new(Settings::check(adapter.description(), raw.as_object().unwrap()).unwrap())
+}
+
+#[test]
+fn influxdb_sends_each_row_with_a_value_and_takes_the_answer() {
+    let adapter = adapter("influxdb");
+    assert_eq!(adapter.direction(), Direction::Push);
+    let raw = serde_json::json!({"version": "1", "url": "http://sink.example:8086", "database": "m"});
+    let settings = settings_of(&adapter, raw);
+    let view = BatchView { rows: vec![0..5, 0..0, 0..2], batch: batch() };
+    let called = adapter.begin(&settings, view, &Limits::default());
+    let Step::Act(conversation, Action::Send(request)) = called.result.unwrap() else { panic!("no request") };
+    let body = String::from_utf8(request.body.concat()).unwrap();
+    // Six values; the seventh row of the two metrics has none.
+    assert_eq!(body.lines().count(), 6, "{body}");
+    assert!(body.lines().all(|line| line.ends_with(" 1700000100")), "{body}");
+    let answer = Outcome { status: Some(204), ..Outcome::default() };
+    assert!(matches!(conversation.step(answer).result, Ok(Step::Done(verdict)) if verdict.rejected.is_empty()));
+}
+
+#[test]
+fn prometheus_makes_a_page() {
+    let adapter = adapter("prometheus");
+    assert_eq!(adapter.direction(), Direction::Pull);
+    let batch = batch();
+    let snapshot = Snapshot { period: batch.window.period(), batches: vec![batch] };
+    let settings = settings_of(&adapter, serde_json::json!({}));
+    let page = adapter.render(&settings, snapshot, vec![], &Limits::default()).result.unwrap();
+    let body = String::from_utf8(page.body.concat()).unwrap();
+    assert!(page.content_type.starts_with("text/plain"), "{}", page.content_type);
+    assert!(body.contains("errors_count_tx{project=\"web\""), "{body}");
+}

@@ -1,0 +1,245 @@
+//! Files that are not adapters, or not yet, or not any more: told apart, named, and no harm to others.
+
+mod common;
+
+use common::*;
+use std::fs;
+use std::sync::Arc;
+use tidegate_sandbox::{LoadError, Registry, Sandbox, SandboxOptions, Step};
+
+/// Bytes up to the end of the last section that matters: what follows is names and the like.
+fn needed(component: &[u8]) -> usize {
+    let mut needed = 0;
+    for payload in wasmparser::Parser::new(0).parse_all(component) {
+        if let wasmparser::Payload::ComponentExportSection(section) = payload.unwrap() {
+            needed = usize::try_from(section.range().end).unwrap();
+        }
+    }
+    needed
+}
+
+#[test]
+fn a_component_that_is_cut_off_is_refused_at_every_length() {
+    let good = Guest::default().component();
+    let needed = needed(&good);
+    assert!(needed > good.len() / 2);
+    // Every length near the ends, every seventh between.
+    for length in (0..needed).filter(|n| *n < 200 || *n > needed - 200 || n % 7 == 0) {
+        let error = sandbox().load(&good[..length]).expect_err("a component that is not whole");
+        let expected = matches!(error, LoadError::Empty | LoadError::Truncated { .. } | LoadError::Exports { .. });
+        assert!(expected, "{length} of {needed}: {error:?}");
+    }
+    for length in needed + 1..good.len() {
+        // Between two sections of names, what is left is whole.
+        let result = sandbox().load(&good[..length]);
+        assert!(matches!(result, Ok(_) | Err(LoadError::Truncated { .. })), "{length}: {result:?}");
+    }
+    still_serves();
+}
+
+#[test]
+fn a_component_with_one_wrong_byte_never_brings_the_host_down() {
+    let good = Guest::default().component();
+    for at in (8..good.len()).step_by(97) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x55;
+        // Some changes make another good component; it must then work, or fail, as one.
+        if let Ok(adapter) = sandbox().load(&bad) {
+            let _ = adapter.begin(&settings(), view(), &Default::default());
+        }
+    }
+    still_serves();
+}
+
+#[test]
+fn a_component_that_wants_other_interfaces_is_refused_with_their_names() {
+    let imports = |names: &[&str]| {
+        let each: String = names.iter().map(|n| format!("(import \"{n}\" (instance))")).collect();
+        let bytes = wat::parse_str(format!("(component {each})")).unwrap();
+        sandbox().load(&bytes).unwrap_err()
+    };
+    let error = imports(&["acme:secrets/vault@1.0.0", "tidegate:adapter/other@1.0.0"]);
+    let expected =
+        "the component imports what an adapter is not given: acme:secrets/vault@1.0.0, tidegate:adapter/other@1.0.0";
+    assert_eq!(error.to_string(), expected);
+    let error = imports(&["wasi:sockets/tcp@0.2.0", "wasi:http/types@0.2.0"]);
+    assert!(matches!(&error, LoadError::System { names } if names.len() == 2), "{error:?}");
+    assert!(error.to_string().contains("WASI") && error.to_string().contains("wasi:sockets/tcp@0.2.0"));
+    let error = imports(&["tidegate:adapter/model@2.1.0"]);
+    assert_eq!(
+        error.to_string(),
+        "the component is made for version 2.1.0 of the adapter contract; this host has 1.0.0"
+    );
+}
+
+#[test]
+fn an_adapter_for_a_newer_minor_version_is_refused_with_a_hint_only_if_it_uses_what_is_new() {
+    let newer = |functions: &str| {
+        let text = format!(
+            r#"(component
+                 (import "tidegate:adapter/model@1.3.0" (instance {functions}))
+                 (instance $none)
+                 (export "tidegate:adapter/about@1.3.0" (instance $none))
+                 (export "tidegate:adapter/pull@1.3.0" (instance $none)))"#
+        );
+        sandbox().load(&wat::parse_str(text).unwrap()).unwrap_err().to_string()
+    };
+    let told = newer(r#"(export "later" (func))"#);
+    assert!(
+        told.starts_with("the component does not fit version 1.0.0 of the adapter contract (it is made for 1.3.0): "),
+        "{told}"
+    );
+    assert!(told.contains("later"), "{told}");
+    // Without it the imports fit, and only the empty exports are in the way.
+    let told = newer("");
+    assert!(told.contains("it is made for 1.3.0") && told.contains("describe"), "{told}");
+}
+
+#[test]
+fn memory_that_is_too_large_from_the_start_is_refused_before_compiling() {
+    let error = refused(&Guest { pages: 1_025, ..Guest::default() });
+    assert_eq!(error, LoadError::Memory { asked: 1_025 * 65_536, limit: 64 << 20 });
+    assert_eq!(error.to_string(), "the component needs 67174400 bytes of memory to start; the limit is 67108864 bytes");
+    let error = refused(&Guest { extra: "(table 9000000 funcref)".to_owned(), ..Guest::default() });
+    assert_eq!(error, LoadError::Memory { asked: 72_000_000, limit: 64 << 20 });
+}
+
+#[test]
+fn what_the_engine_has_switched_off_is_refused() {
+    let with = |text: &str| {
+        let core = format!(
+            "(component (core module {text}) (instance $i) \
+            (export \"tidegate:adapter/about@1.0.0\" (instance $i)) (export \"tidegate:adapter/push@1.0.0\" (instance $i)))"
+        );
+        sandbox().load(&wat::parse_str(core).unwrap()).unwrap_err()
+    };
+    for text in [
+        "(memory i64 1)",
+        "(memory 1) (memory 1)",
+        "(memory 1 1 shared)",
+        "(tag)",
+        "(func (result v128) (v128.const i64x2 0 0))",
+        "(func $f (return_call $f))",
+        "(type (struct))",
+        "(func (drop (i64.add128 (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0))) (drop))",
+    ] {
+        let error = with(text);
+        assert!(matches!(error, LoadError::Compile(_)), "{text}: {error:?}");
+    }
+}
+
+fn described(name: &str, version: &str) -> Guest {
+    Guest { description: format!(r#"{{"name":"{name}","version":"{version}"}}"#), ..Guest::default() }
+}
+
+fn registry() -> Registry {
+    Registry::new(Arc::clone(sandbox()))
+}
+
+#[test]
+fn one_bad_file_in_a_folder_costs_itself_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    put("a-good.wasm", &described("a", "1.0.0").component());
+    put("b-empty.wasm", b"");
+    put("c-text.WASM", b"hello");
+    put("d-ignored.txt", b"hello");
+    put("e-good.wasm", &described("e", "1.0.0").component());
+    fs::create_dir(folder.path().join("f-folder.wasm")).unwrap();
+    std::os::unix::fs::symlink("g-link.wasm", folder.path().join("g-link.wasm")).unwrap();
+    let registry = registry();
+    let told: Vec<_> = registry
+        .add_folder(folder.path())
+        .into_iter()
+        .map(|(file, result)| {
+            (file.file_name().unwrap().to_str().unwrap().to_owned(), result.err().map(|e| e.to_string()))
+        })
+        .collect();
+    let names: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a-good.wasm", "b-empty.wasm", "c-text.WASM", "e-good.wasm", "f-folder.wasm", "g-link.wasm"]);
+    assert_eq!((&told[0].1, &told[3].1), (&None, &None));
+    assert!(told[1].1.as_ref().unwrap().starts_with("the file is empty"));
+    assert!(told[2].1.as_ref().unwrap().starts_with("the file is text"));
+    assert_eq!(told[4].1.as_ref().unwrap(), "this is a folder; only regular files are loaded");
+    assert_eq!(told[5].1.as_ref().unwrap(), "this is a symbolic link; only regular files are loaded");
+    let listed: Vec<_> = registry.list().into_iter().map(|r| r.adapter.description().name.clone()).collect();
+    assert_eq!(listed, ["a", "e"]);
+    let adapter = registry.get("e").unwrap();
+    assert!(matches!(adapter.begin(&settings(), view(), &Default::default()).result, Ok(Step::Done(_))));
+    assert!(registry.get("b").is_none());
+}
+
+#[test]
+fn a_pipe_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.wasm");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let told = registry().add_folder(folder.path());
+    assert_eq!(told[0].1.as_ref().unwrap_err().to_string(), "this is a device or pipe; only regular files are loaded");
+}
+
+#[test]
+fn a_file_over_the_size_limit_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    // A hole of 1 TiB: reading it would take all memory there is.
+    fs::File::create(folder.path().join("hole.wasm")).unwrap().set_len(1 << 40).unwrap();
+    let told = registry().add_folder(folder.path());
+    let expected = "the component has 1099511627776 bytes; the limit is 33554432 bytes";
+    assert_eq!(told[0].1.as_ref().unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_one_error() {
+    let told = registry().add_folder("/nowhere/at/all".as_ref());
+    assert_eq!(told.len(), 1);
+    assert!(matches!(told[0].1, Err(LoadError::Unreadable(_))));
+}
+
+#[test]
+fn of_two_adapters_with_one_name_the_newer_version_stays_whichever_comes_first() {
+    for versions in [["1.2.0", "1.10.0"], ["1.10.0", "1.2.0"]] {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, version) in ["a.wasm", "b.wasm"].iter().zip(versions) {
+            fs::write(folder.path().join(file), described("twin", version).component()).unwrap();
+        }
+        let registry = registry();
+        let told = registry.add_folder(folder.path());
+        assert_eq!(registry.get("twin").unwrap().description().version, "1.10.0");
+        let refusals: Vec<_> = told.into_iter().filter_map(|(_, result)| result.err()).collect();
+        if versions[0] == "1.10.0" {
+            let expected = "an adapter twin 1.10.0 is loaded already; this one is 1.2.0, which is not newer";
+            assert_eq!(refusals[0].to_string(), expected);
+        } else {
+            assert!(refusals.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_component_over_the_size_limit_of_the_sandbox_is_refused() {
+    let options = SandboxOptions { max_instances: 1, max_component_bytes: 100, ..SandboxOptions::default() };
+    let error = Sandbox::new(options).unwrap().load(&Guest::default().component()).unwrap_err();
+    assert!(matches!(error, LoadError::TooLarge { limit: 100, .. }), "{error}");
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_by_name() {
+    let error = Sandbox::new(SandboxOptions { max_instances: 0, ..SandboxOptions::default() }).unwrap_err();
+    assert_eq!(error.to_string(), "max_instances is 0; it must be at least 1");
+}
+
+/// Run by the test below in a process of its own.
+#[test]
+fn an_adapter_works_in_this_process() {
+    still_serves();
+}
+
+#[test]
+fn where_address_space_is_short_the_sandbox_still_works() {
+    // A process that may have 4 GiB in all cannot reserve a pool of 4 GiB places.
+    let program = std::env::current_exe().unwrap();
+    let script = format!("ulimit -v 4194304 && exec '{}' --exact an_adapter_works_in_this_process", program.display());
+    let done = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&done.stderr));
+}
