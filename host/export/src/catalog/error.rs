@@ -111,7 +111,7 @@ impl CatalogError {
 }
 
 /// Makes a name of `text`, or says of which kind of thing it cannot be one.
-pub(crate) fn name_of(kind: Kind, text: &str) -> Result<tidegate_model::Name, CatalogError> {
+pub(super) fn name_of(kind: Kind, text: &str) -> Result<tidegate_model::Name, CatalogError> {
     tidegate_model::Name::new(text).map_err(|error| CatalogError::Name { kind, name: text.to_owned(), error })
 }
 

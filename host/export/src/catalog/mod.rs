@@ -20,6 +20,7 @@ pub use stores::{Store, StoreSpec};
 pub use tenants::{DEFAULT_TENANT, Project, Tenant};
 pub use tokens::{ApiAccess, ApiToken, MIN_TOKEN_BYTES, SubmissionToken};
 
+pub(crate) use error::corrupt;
 pub(crate) use links::Link;
 pub(crate) use sets::{MetricsInForce, Revisions};
 

@@ -146,7 +146,8 @@ impl View<'_> {
     /// # Errors
     /// [`CatalogError::Storage`].
     pub fn metrics(&self, of: MetricSetId) -> Result<Vec<Metric>, CatalogError> {
-        let sql = "SELECT id, metric_set, name, query, position FROM metrics WHERE metric_set = ?1 ORDER BY position, id";
+        let sql =
+            "SELECT id, metric_set, name, query, position FROM metrics WHERE metric_set = ?1 ORDER BY position, id";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_map([of.0], metric)?.collect::<Result<_, _>>()?)
     }

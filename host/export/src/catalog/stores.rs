@@ -222,7 +222,11 @@ impl Edit<'_> {
     }
 
     fn insert_store(
-        &self, of: ProjectId, name: &Name, spec: &StoreSpec<'_>, split: &Split,
+        &self,
+        of: ProjectId,
+        name: &Name,
+        spec: &StoreSpec<'_>,
+        split: &Split,
     ) -> Result<(Store, Change), CatalogError> {
         let pull = pulls(spec);
         let token = if pull { Some(super::tokens::random_pull_token()?) } else { None };
@@ -241,9 +245,15 @@ impl Edit<'_> {
         Ok((self.store(id)?, Change::Created))
     }
 
-    fn update_store(&self, known: &Store, spec: &StoreSpec<'_>, split: &Split) -> Result<(Store, Change), CatalogError> {
+    fn update_store(
+        &self,
+        known: &Store,
+        spec: &StoreSpec<'_>,
+        split: &Split,
+    ) -> Result<(Store, Change), CatalogError> {
         if known.pull != pulls(spec) {
-            let (is, would) = if known.pull { ("read by scrapers", "sent to") } else { ("sent to", "read by scrapers") };
+            let (is, would) =
+                if known.pull { ("read by scrapers", "sent to") } else { ("sent to", "read by scrapers") };
             let why = format!("it is {is} and would be {would}; delete it and create another");
             return Err(CatalogError::conflict(Kind::Store, &known.name, why));
         }
@@ -272,7 +282,12 @@ impl Edit<'_> {
     }
 
     /// Names of the settings that would change; a secret is named, never shown.
-    fn changed_settings(&self, known: &Store, spec: &StoreSpec<'_>, split: &Split) -> Result<Vec<String>, CatalogError> {
+    fn changed_settings(
+        &self,
+        known: &Store,
+        spec: &StoreSpec<'_>,
+        split: &Split,
+    ) -> Result<Vec<String>, CatalogError> {
         let mut changed = Vec::new();
         if known.adapter != spec.adapter.name {
             changed.push("adapter".to_owned());
@@ -281,7 +296,8 @@ impl Edit<'_> {
         let mut keys: Vec<&String> = plain.keys().chain(split.plain.keys()).collect();
         keys.sort();
         keys.dedup();
-        changed.extend(keys.into_iter().filter(|k| plain.get(*k) != split.plain.get(*k)).map(|k| format!("settings.{k}")));
+        changed
+            .extend(keys.into_iter().filter(|k| plain.get(*k) != split.plain.get(*k)).map(|k| format!("settings.{k}")));
         let secrets = self.secrets(known.id)?;
         let mut keys: Vec<&String> = secrets.iter().chain(&split.secrets).map(|(key, _)| key).collect();
         keys.sort();

@@ -112,7 +112,10 @@ fn names_that_are_taken_or_malformed_are_refused_with_the_rule() {
     let f = fixture();
     f.project();
     let tenant = f.catalog.read(|v| v.tenant_named(DEFAULT_TENANT)).unwrap().id;
-    assert_eq!(told(f.catalog.edit(|e| e.create_project(tenant, "web"))), r#"project "web": there is one of this name"#);
+    assert_eq!(
+        told(f.catalog.edit(|e| e.create_project(tenant, "web"))),
+        r#"project "web": there is one of this name"#
+    );
     assert!(told(f.catalog.edit(|e| e.create_project(tenant, "a\nb"))).contains("control characters"));
     assert!(told(f.catalog.edit(|e| e.create_tenant(DEFAULT_TENANT))).contains("there is one of this name"));
 }
@@ -179,11 +182,16 @@ fn secrets_are_kept_when_they_are_not_given_again_and_removed_by_null() {
         let given = settings(given);
         f.store(project, "central", &spec(&adapter, &given, &[]))
     };
-    let secret = |id| f.catalog.read(|v| v.store_settings(id, &adapter)).unwrap().secret("token").map(|s| s.expose().to_owned());
+    let secret =
+        |id| f.catalog.read(|v| v.store_settings(id, &adapter)).unwrap().secret("token").map(|s| s.expose().to_owned());
     let (store, _) = put(json!({"url": "http://h", "token": "canary-5"}));
     assert!(!format!("{store:?}").contains("canary"), "{store:?}");
     assert_eq!(store.settings["token"], "…");
-    for kept in [json!({"url": "http://h"}), json!({"url": "http://h", "token": "…"}), json!({"url": "http://h", "token": "canary-5"})] {
+    for kept in [
+        json!({"url": "http://h"}),
+        json!({"url": "http://h", "token": "…"}),
+        json!({"url": "http://h", "token": "canary-5"}),
+    ] {
         assert_eq!(put(kept).1, Change::Unchanged);
     }
     assert_eq!(secret(store.id).as_deref(), Some("canary-5"));

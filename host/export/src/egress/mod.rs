@@ -1,3 +1,121 @@
-//! The way out.
+//! The way out: performs what an adapter wants done, to the endpoint that an admin typed in and nowhere else.
+//!
+//! The traps are the name that resolves to something inside, the redirect that leads there, the answer that never ends, and
+//! the answer that echoes a credential. So: each connection's address is checked when it is resolved and is the one connected
+//! to, redirects and proxies are off, answers are cut in size and time, credentials go in last and are blotted out of
+//! whatever comes back before anybody sees it.
 
+mod credentials;
+mod http;
 pub(crate) mod policy;
+mod redact;
+mod resolve;
+mod tcp;
+#[cfg(test)]
+mod tests;
+
+use policy::{Denied, EgressPolicy};
+use redact::Redactor;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_model::adapter::Target;
+use tidegate_model::{Description, Settings};
+use tidegate_sandbox::{Action, Outcome};
+
+/// How long an exchange may take, and how much of an answer is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EgressOptions {
+    /// Until a connection stands, TLS included.
+    pub(crate) connect: Duration,
+    /// From the first step to the last byte of the answer. A sink that drips does not get more.
+    pub(crate) total: Duration,
+    /// Bytes of an answer that the adapter may look at; the rest is not read.
+    pub(crate) answer_bytes: usize,
+}
+
+impl Default for EgressOptions {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), total: Duration::from_secs(30), answer_bytes: 64 << 10 }
+    }
+}
+
+/// What was sent and what came of it.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// For the adapter; free of credentials.
+    pub(crate) outcome: Outcome,
+    /// Bytes of the body as it went over the wire.
+    pub(crate) bytes: u64,
+}
+
+/// Why nothing was sent at all. Only an admin or an operator can change that.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unsendable {
+    /// The settings do not fill in the endpoint.
+    #[error("endpoint {0:?} cannot be reached: its settings are not filled in")]
+    NoTarget(String),
+    /// A credential is asked for that is not set.
+    #[error("the credential {0:?} is not set")]
+    NoCredential(String),
+    /// What was built does not make a valid request.
+    #[error("the request to endpoint {endpoint:?} is not valid: {reason}")]
+    Invalid {
+        /// The endpoint's key.
+        endpoint: String,
+        /// What is wrong, free of credentials.
+        reason: String,
+    },
+    /// The address is guarded.
+    #[error("endpoint {endpoint:?}: {denied}")]
+    Denied {
+        /// The endpoint's key.
+        endpoint: String,
+        /// Which address, and why.
+        denied: Denied,
+    },
+}
+
+/// Why the way out cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client cannot be set up: {0}")]
+pub struct EgressError(reqwest::Error);
+
+/// The way out of one host, shared by all stores.
+pub(crate) struct Egress {
+    policy: Arc<EgressPolicy>,
+    options: EgressOptions,
+    client: reqwest::Client,
+}
+
+impl Egress {
+    /// Needs no network.
+    pub(crate) fn new(policy: EgressPolicy, options: EgressOptions) -> Result<Self, EgressError> {
+        let policy = Arc::new(policy);
+        let client = http::client(&policy, &options).map_err(EgressError)?;
+        Ok(Self { policy, options, client })
+    }
+
+    /// Performs `action` with the settings of one store. What goes wrong on the way is told in the outcome, for the adapter to
+    /// judge.
+    ///
+    /// # Errors
+    /// [`Unsendable`] if nothing may or can be sent.
+    pub(crate) async fn perform(
+        &self,
+        action: &Action,
+        description: &Description,
+        settings: &Settings,
+    ) -> Result<Exchange, Unsendable> {
+        let endpoint = action.endpoint();
+        let unset = || Unsendable::NoTarget(endpoint.to_owned());
+        let target = description.target(endpoint, settings).ok_or_else(unset)?;
+        let redactor = Redactor::of(settings);
+        let mut exchange = match (action, target) {
+            (Action::Send(request), Target::Http { url }) => self.send(request, &url, settings).await?,
+            (Action::SendStream(stream), Target::Tcp { host, port }) => self.stream(stream, &host, port).await?,
+            _ => return Err(unset()),
+        };
+        redactor.clean(&mut exchange.outcome);
+        Ok(exchange)
+    }
+}

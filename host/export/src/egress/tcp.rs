@@ -1,0 +1,59 @@
+//! Bytes to a TCP endpoint: connect, write everything, close our half, read to the end.
+//!
+//! The first write after the other side has closed often "succeeds", so only reading to the end tells whether the bytes had
+//! a chance. What comes back is handed to the adapter; Graphite, for one, says nothing at all.
+
+use super::resolve::{Unresolved, lookup};
+use super::{Egress, Exchange, Unsendable};
+use bytes::BytesMut;
+use std::io;
+use tidegate_sandbox::{Outcome, StreamBytes};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+impl Egress {
+    pub(super) async fn stream(&self, stream: &StreamBytes, host: &str, port: u16) -> Result<Exchange, Unsendable> {
+        let failed = |failure: String| Outcome { failure: Some(failure), ..Outcome::default() };
+        let exchange = async {
+            let addresses = match lookup(&self.policy, host, port).await {
+                Ok(addresses) => addresses,
+                Err(Unresolved::Denied(denied)) => {
+                    return Err(Unsendable::Denied { endpoint: stream.endpoint.clone(), denied });
+                }
+                Err(other) => return Ok(failed(other.to_string())),
+            };
+            let connected = timeout(self.options.connect, TcpStream::connect(addresses.as_slice())).await;
+            Ok(match connected {
+                Err(_) => failed("timed out while connecting".to_owned()),
+                Ok(Err(e)) => failed(format!("cannot connect: {e}")),
+                Ok(Ok(socket)) => match converse(socket, stream, self.options.answer_bytes).await {
+                    Ok(answer) => Outcome { body: answer.freeze(), ..Outcome::default() },
+                    Err(e) => failed(format!("the connection broke: {e}")),
+                },
+            })
+        };
+        let outcome = match timeout(self.options.total, exchange).await {
+            Ok(outcome) => outcome?,
+            Err(_) => failed("timed out before the other side had read everything".to_owned()),
+        };
+        Ok(Exchange { outcome, bytes: stream.body_len() as u64 })
+    }
+}
+
+async fn converse(mut socket: TcpStream, stream: &StreamBytes, limit: usize) -> io::Result<BytesMut> {
+    for piece in &stream.body {
+        socket.write_all(piece).await?;
+    }
+    socket.shutdown().await?;
+    let mut answer = BytesMut::new();
+    let mut piece = [0; 4096];
+    loop {
+        let read = socket.read(&mut piece).await?;
+        if read == 0 {
+            return Ok(answer);
+        }
+        let fits = read.min(limit - answer.len());
+        answer.extend_from_slice(&piece[..fits]);
+    }
+}

@@ -1,0 +1,223 @@
+//! The queue of each store, and what became of its deliveries.
+
+use super::record::unpack;
+use super::{Ledger, LedgerError, micros, signed, unsigned};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tidegate_model::{Batch, Instant, StoreId};
+
+/// Most groups of rejected rows that a delivery keeps by name.
+const MAX_REJECTIONS: usize = 20;
+/// A next try further away than this was set by a clock that has since been set back.
+const MAX_WAIT_MICROS: i64 = 3_600_000_000;
+
+/// The delivery whose turn it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) delivery: i64,
+    pub(crate) batch: Arc<Batch>,
+    /// Tries that failed before.
+    pub(crate) attempts: u32,
+}
+
+/// What the first request of a delivery was, and who made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FirstAction {
+    pub(crate) digest: [u8; 32],
+    /// Rows of the part that it carries.
+    pub(crate) rows: u64,
+    pub(crate) adapter: [u8; 32],
+    pub(crate) settings_revision: u64,
+}
+
+/// Rows that were refused for good, as they are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RowRejection {
+    pub(crate) metric: String,
+    /// The labels of the first of them.
+    pub(crate) series: String,
+    pub(crate) rows: u64,
+    pub(crate) reason: String,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// Rows that were accepted; of the others, who and why.
+    Confirmed { accepted: u64, rejected: u64, rejections: Vec<RowRejection> },
+    /// Nothing of it was accepted.
+    Rejected { reason: String, rejected: u64, rejections: Vec<RowRejection> },
+}
+
+impl Finished {
+    fn state(&self) -> &'static str {
+        match self {
+            Self::Confirmed { .. } => "confirmed",
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+}
+
+/// Adds to what became of a store's deliveries in all.
+pub(super) fn count(
+    t: &Connection,
+    store: i64,
+    state: &str,
+    windows: i64,
+    accepted: i64,
+    rejected: i64,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO delivery_sums (store, state, windows, accepted_rows, rejected_rows) VALUES (?1, ?2, ?3, ?4, ?5) \
+               ON CONFLICT DO UPDATE SET windows = windows + excluded.windows, \
+               accepted_rows = accepted_rows + excluded.accepted_rows, rejected_rows = rejected_rows + excluded.rejected_rows";
+    t.prepare_cached(sql)?.execute(params![store, state, windows, accepted, rejected])?;
+    Ok(())
+}
+
+impl Ledger {
+    /// The oldest queued delivery of a store that is due. Windows that end after `latest` wait: nothing is sent that is
+    /// stamped in the future.
+    pub(crate) fn next_job(&self, store: StoreId, now: Instant, latest: Instant) -> Result<Option<Job>, LedgerError> {
+        let found = self.db.read(|c| {
+            let sql = "SELECT d.id, w.batch, d.attempts FROM deliveries d JOIN windows w ON w.id = d.window \
+                       WHERE d.store = ?1 AND d.state = 'queued' AND (d.next_attempt <= ?2 OR d.next_attempt > ?2 + ?4) \
+                       AND d.window_end <= ?3 ORDER BY d.window_end, d.id LIMIT 1";
+            let key = params![store.0, micros(now), signed(latest.seconds()), MAX_WAIT_MICROS];
+            let row = c.prepare_cached(sql)?.query_row(key, |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, u32>(2)?))
+            });
+            Ok::<_, LedgerError>(row.optional()?)
+        })?;
+        let Some((delivery, packed, attempts)) = found else { return Ok(None) };
+        let packed = packed.ok_or_else(|| LedgerError::Damaged("a queued delivery without its batch".to_owned()))?;
+        Ok(Some(Job { delivery, batch: unpack(&packed)?, attempts }))
+    }
+
+    /// When the next queued delivery of a store is due.
+    pub(crate) fn next_due(&self, store: StoreId) -> Result<Option<Instant>, LedgerError> {
+        self.db.read(|c| {
+            let sql = "SELECT min(max(next_attempt, window_end * 1000000)) FROM deliveries WHERE store = ?1 AND state = 'queued'";
+            let next: Option<i64> = c.prepare_cached(sql)?.query_row([store.0], |row| row.get(0))?;
+            Ok(next.map(|micros| Instant::from_micros(unsigned(micros))))
+        })
+    }
+
+    /// Notes the first request of a delivery before it is sent. If an earlier try under the same adapter and settings made
+    /// another one, that one is returned, and nothing may be sent.
+    pub(crate) fn note_first_action(
+        &self,
+        delivery: i64,
+        first: &FirstAction,
+    ) -> Result<Option<[u8; 32]>, LedgerError> {
+        let known = self.db.read(|c| {
+            let sql = "SELECT action_digest, action_rows, adapter_digest, settings_revision FROM deliveries \
+                       WHERE id = ?1 AND action_digest IS NOT NULL";
+            let row = c.prepare_cached(sql)?.query_row([delivery], |row| {
+                Ok(FirstAction {
+                    digest: row.get(0)?,
+                    rows: unsigned(row.get(1)?),
+                    adapter: row.get(2)?,
+                    settings_revision: unsigned(row.get(3)?),
+                })
+            });
+            Ok::<_, LedgerError>(row.optional()?)
+        })?;
+        match known {
+            Some(known) if known == *first => return Ok(None),
+            Some(known) => {
+                let comparable = FirstAction { digest: first.digest, ..known.clone() } == *first;
+                if comparable {
+                    return Ok(Some(known.digest));
+                }
+            }
+            None => {}
+        }
+        self.db.write(|t| {
+            let sql = "UPDATE deliveries SET action_digest = ?2, action_rows = ?3, adapter_digest = ?4, \
+                       settings_revision = ?5 WHERE id = ?1";
+            let (rows, revision) = (signed(first.rows), signed(first.settings_revision));
+            t.prepare_cached(sql)?.execute(params![delivery, first.digest, rows, first.adapter, revision])?;
+            Ok(None)
+        })
+    }
+
+    /// Records the end of a delivery.
+    pub(crate) fn finish(&self, delivery: i64, finished: &Finished, now: Instant) -> Result<(), LedgerError> {
+        let (accepted, rejected, rejections, reason) = match finished {
+            Finished::Confirmed { accepted, rejected, rejections } => (*accepted, *rejected, rejections, None),
+            Finished::Rejected { reason, rejected, rejections } => (0, *rejected, rejections, Some(reason)),
+        };
+        let kept = &rejections[..rejections.len().min(MAX_REJECTIONS)];
+        let kept = if kept.is_empty() { None } else { serde_json::to_string(kept).ok() };
+        self.db.write(|t| {
+            let sql = "UPDATE deliveries SET state = ?2, problem = ?3, accepted_rows = ?4, rejected_rows = ?5, \
+                       rejections = ?6, attempts = attempts + 1, updated = ?7 WHERE id = ?1 AND state = 'queued' RETURNING store";
+            let (accepted, rejected) = (signed(accepted), signed(rejected));
+            let values = params![delivery, finished.state(), reason, accepted, rejected, kept, micros(now)];
+            let store: Option<i64> = t.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+            // None if the store was deleted in the meantime: that is on record already.
+            if let Some(store) = store {
+                count(t, store, finished.state(), 1, accepted, rejected)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Records a try that failed, and when the next one is due.
+    pub(crate) fn try_later(
+        &self,
+        delivery: i64,
+        problem: &str,
+        next: Instant,
+        now: Instant,
+    ) -> Result<(), LedgerError> {
+        self.db.write(|t| {
+            let sql = "UPDATE deliveries SET attempts = attempts + 1, problem = ?2, next_attempt = ?3, updated = ?4 \
+                       WHERE id = ?1 AND state = 'queued'";
+            t.prepare_cached(sql)?.execute(params![delivery, problem, micros(next), micros(now)])?;
+            Ok(())
+        })
+    }
+
+    /// Makes every queued delivery of a store due at once, whatever its last try came to.
+    pub(crate) fn retry_now(&self, store: StoreId) -> Result<(), LedgerError> {
+        self.db.write(|t| {
+            let sql =
+                "UPDATE deliveries SET next_attempt = 0 WHERE store = ?1 AND state = 'queued' AND next_attempt > 0";
+            t.prepare_cached(sql)?.execute([store.0])?;
+            Ok(())
+        })
+    }
+
+    /// Expires what is queued for a store and ends at `horizon` or before. Tells how many that were.
+    pub(crate) fn expire(
+        &self,
+        store: StoreId,
+        horizon: Instant,
+        reason: &str,
+        now: Instant,
+    ) -> Result<u64, LedgerError> {
+        let due = self.db.read(|c| {
+            let sql =
+                "SELECT EXISTS (SELECT 1 FROM deliveries WHERE store = ?1 AND state = 'queued' AND window_end <= ?2)";
+            let key = params![store.0, signed(horizon.seconds())];
+            Ok::<_, LedgerError>(c.prepare_cached(sql)?.query_row(key, |row| row.get::<_, bool>(0))?)
+        })?;
+        if !due {
+            return Ok(0);
+        }
+        self.db.write(|t| {
+            let sql = "UPDATE deliveries SET state = 'expired', updated = ?4, \
+                       problem = CASE WHEN problem IS NULL THEN ?3 ELSE ?3 || '; the last problem was: ' || problem END \
+                       WHERE store = ?1 AND state = 'queued' AND window_end <= ?2";
+            let expired = t.execute(sql, params![store.0, signed(horizon.seconds()), reason, micros(now)])?;
+            count_expired(t, store, expired)?;
+            Ok(expired as u64)
+        })
+    }
+}
+
+fn count_expired(t: &Transaction<'_>, store: StoreId, expired: usize) -> rusqlite::Result<()> {
+    count(t, store.0, "expired", i64::try_from(expired).unwrap_or(i64::MAX), 0, 0)
+}

@@ -1,0 +1,89 @@
+//! What the ledger says of a store: the raw material of its status.
+
+use super::{Ledger, LedgerError, unsigned};
+use crate::status::DeliveryCounts;
+use rusqlite::{OptionalExtension, params};
+use tidegate_model::{Instant, StoreId};
+
+/// What is on record of a store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoreFacts {
+    pub(crate) counts: DeliveryCounts,
+    /// End of the oldest queued window.
+    pub(crate) oldest_queued: Option<Instant>,
+    /// End of the newest window that arrived, and when it did.
+    pub(crate) newest_confirmed: Option<(Instant, Instant)>,
+    /// Why the oldest queued delivery has not arrived.
+    pub(crate) queued_problem: Option<String>,
+    /// Failed windows of the store's sets, and the reason of the newest.
+    pub(crate) failed_windows: u64,
+    pub(crate) evaluation_problem: Option<String>,
+    /// The newest delivery that was rejected or expired: when, and why.
+    pub(crate) lost: Option<(Instant, String)>,
+    /// Live rows of the newest evaluated window of each connected set.
+    pub(crate) rows: u64,
+}
+
+fn instant(seconds: i64) -> Instant {
+    Instant::from_seconds(unsigned(seconds))
+}
+
+impl Ledger {
+    /// What is on record of a store.
+    pub(crate) fn facts(&self, store: StoreId) -> Result<StoreFacts, LedgerError> {
+        self.db.read(|c| {
+            let mut facts = StoreFacts::default();
+            let mut sums = c.prepare_cached("SELECT state, windows, accepted_rows, rejected_rows FROM delivery_sums WHERE store = ?1")?;
+            let rows = sums.query_map([store.0], |row| {
+                Ok((row.get::<_, String>(0)?, unsigned(row.get(1)?), unsigned(row.get(2)?), unsigned(row.get(3)?)))
+            })?;
+            for row in rows {
+                let (state, windows, accepted, rejected) = row?;
+                match state.as_str() {
+                    "confirmed" => facts.counts.confirmed = windows,
+                    "rejected" => facts.counts.rejected = windows,
+                    _ => facts.counts.expired = windows,
+                }
+                facts.counts.accepted_rows += accepted;
+                facts.counts.rejected_rows += rejected;
+            }
+            let sql = "SELECT count(*), min(window_end) FROM deliveries WHERE store = ?1 AND state = 'queued'";
+            let (queued, oldest): (i64, Option<i64>) =
+                c.prepare_cached(sql)?.query_row([store.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            facts.counts.queued = unsigned(queued);
+            facts.oldest_queued = oldest.map(instant);
+            let sql = "SELECT problem FROM deliveries WHERE store = ?1 AND state = 'queued' AND problem IS NOT NULL \
+                       ORDER BY window_end, id LIMIT 1";
+            facts.queued_problem = c.prepare_cached(sql)?.query_row([store.0], |row| row.get(0)).optional()?;
+            let sql = "SELECT window_end, updated FROM deliveries WHERE store = ?1 AND state = 'confirmed' \
+                       ORDER BY id DESC LIMIT 1";
+            let confirmed = c.prepare_cached(sql)?.query_row([store.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            facts.newest_confirmed = confirmed.map(|(end, at)| (instant(end), Instant::from_micros(unsigned(at))));
+            let sql = "SELECT updated, coalesce(problem, 'no reason was given') FROM deliveries \
+                       WHERE store = ?1 AND state IN ('rejected', 'expired') ORDER BY id DESC LIMIT 1";
+            let lost = c.prepare_cached(sql)?.query_row([store.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            facts.lost = lost.map(|(at, why): (i64, String)| (Instant::from_micros(unsigned(at)), why));
+            let sql = "SELECT count(*), max(w.reason) FROM windows w WHERE w.state = 'failed' AND EXISTS (SELECT 1 FROM links l \
+                       WHERE l.store = ?1 AND l.metric_set = w.metric_set AND l.period = w.period AND l.since <= w.start)";
+            let (failed, reason): (i64, Option<String>) =
+                c.prepare_cached(sql)?.query_row([store.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            facts.failed_windows = unsigned(failed);
+            facts.evaluation_problem = reason;
+            let sql = "SELECT coalesce(sum((SELECT w.live_rows FROM windows w WHERE w.metric_set = l.metric_set \
+                       AND w.period = l.period AND w.state = 'evaluated' ORDER BY w.start DESC LIMIT 1)), 0) \
+                       FROM links l WHERE l.store = ?1 AND l.until IS NULL";
+            facts.rows = unsigned(c.prepare_cached(sql)?.query_row([store.0], |row| row.get(0))?);
+            Ok(facts)
+        })
+    }
+
+    /// For each store with a queue the end of its oldest queued window.
+    pub(crate) fn oldest_queued(&self) -> Result<Vec<(StoreId, Instant)>, LedgerError> {
+        self.db.read(|c| {
+            let sql = "SELECT store, min(window_end) FROM deliveries WHERE state = 'queued' GROUP BY store";
+            let mut statement = c.prepare_cached(sql)?;
+            let rows = statement.query_map(params![], |row| Ok((StoreId(row.get(0)?), instant(row.get(1)?))))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}

@@ -1,0 +1,411 @@
+//! Recording windows: evaluated, failed, or given up.
+
+use super::totals::{Sums, query_digest, with_totals};
+use super::{Ledger, LedgerError, Track, micros, signed, unsigned, window_in};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
+use tidegate_model::{Batch, Instant, MetricQuery, MetricSetId, Period, ProjectId, Window, codec};
+
+/// Good compression for little time; batches are read again at most a few times.
+const ZSTD_LEVEL: i32 = 3;
+
+/// A window that was evaluated.
+#[derive(Clone, Debug)]
+pub(crate) struct Evaluated {
+    pub(crate) project: ProjectId,
+    pub(crate) metric_set: MetricSetId,
+    pub(crate) revision: u64,
+    pub(crate) batch: Arc<Batch>,
+    /// The queries of the batch's metrics, in the same order.
+    pub(crate) queries: Vec<MetricQuery>,
+}
+
+/// The newest evaluated window of a set, with totals: what pull pages are made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) track: Track,
+    pub(crate) batch: Arc<Batch>,
+}
+
+impl Evaluated {
+    fn track(&self) -> Track {
+        (self.metric_set, self.batch.window.period())
+    }
+}
+
+impl Ledger {
+    /// Records windows that were evaluated, with deliveries for the push stores that want them, cursors and totals: all or
+    /// nothing. A window that is there already is left as it is. Tells what pull pages are to show from now on.
+    pub(crate) fn record(&self, evaluated: &[Evaluated], now: Instant) -> Result<Vec<Shown>, LedgerError> {
+        let mut cache = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.db.write(|t| {
+            let mut shown = Vec::new();
+            for item in evaluated {
+                shown.extend(self.record_one(t, item, &mut cache, now)?);
+            }
+            Ok(shown)
+        });
+        if result.is_err() {
+            cache.clear();
+        }
+        result
+    }
+
+    fn record_one(
+        &self,
+        t: &Transaction<'_>,
+        item: &Evaluated,
+        cache: &mut HashMap<Track, HashMap<String, Sums>>,
+        now: Instant,
+    ) -> Result<Option<Shown>, LedgerError> {
+        let (track, window) = (item.track(), item.batch.window);
+        let Some(id) = insert_window(t, item, now)? else { return Ok(None) };
+        queue_deliveries(t, id, item, now)?;
+        advance(t, track)?;
+        if !wanted_by_pull(t, track)? {
+            cache.remove(&track);
+            t.execute(
+                "DELETE FROM totals WHERE metric_set = ?1 AND period = ?2",
+                params![track.0.0, track.1.seconds()],
+            )?;
+            return Ok(None);
+        }
+        if !cache.contains_key(&track) {
+            cache.insert(track, load_totals(t, track)?);
+        }
+        let sums = cache.entry(track).or_default();
+        self.add_totals(t, item, sums)?;
+        let newest = newest(t, track)?;
+        // A missed window that was made up adds to the totals; what is live stays what it was.
+        let live = match newest {
+            Some(newest) if newest != window => batch_of(t, track, newest)?.unwrap_or_else(|| Arc::clone(&item.batch)),
+            _ => Arc::clone(&item.batch),
+        };
+        Ok(Some(Shown { track, batch: Arc::new(with_totals(&live, sums)) }))
+    }
+
+    fn add_totals(
+        &self,
+        t: &Transaction<'_>,
+        item: &Evaluated,
+        sums: &mut HashMap<String, Sums>,
+    ) -> Result<(), LedgerError> {
+        let track = item.track();
+        let (set, period) = (track.0.0, track.1.seconds());
+        let newest = newest(t, track)?.map_or(0, |w| w.end().seconds());
+        let current: HashSet<&str> = item.batch.metrics.iter().map(|m| m.name.as_str()).collect();
+        for gone in sums.keys().filter(|name| !current.contains(name.as_str())) {
+            let sql = "DELETE FROM totals WHERE metric_set = ?1 AND period = ?2 AND metric = ?3";
+            t.execute(sql, params![set, period, gone])?;
+        }
+        sums.retain(|name, _| current.contains(name.as_str()));
+        for (metric, query) in item.batch.metrics.iter().zip(&item.queries) {
+            if metric.measures.iter().all(|m| !m.aggregate.additive()) {
+                continue;
+            }
+            let digest = query_digest(query);
+            let name = metric.name.to_string();
+            let kept = sums.remove(&name).filter(|s| s.are_of(&digest));
+            let mut next = kept.unwrap_or_else(|| Sums::new(digest, metric));
+            next.add(metric, item.batch.window);
+            next.let_go(newest, self.options.idle_seconds, self.options.total_series);
+            let bytes = next.encode().map_err(|e| LedgerError::Damaged(e.to_string()))?;
+            let sql = "INSERT INTO totals (metric_set, period, metric, sums) VALUES (?1, ?2, ?3, ?4) \
+                       ON CONFLICT DO UPDATE SET sums = excluded.sums";
+            t.prepare_cached(sql)?.execute(params![set, period, name, bytes])?;
+            sums.insert(name, next);
+        }
+        Ok(())
+    }
+
+    /// Records that the evaluation of a window failed, and when to try again. The cursor moves over it: the windows after it
+    /// are not held up, and it stays on record until it is evaluated or too old for everyone.
+    pub(crate) fn record_failure(&self, failed: &Failed<'_>, now: Instant) -> Result<(), LedgerError> {
+        self.db.write(|t| {
+            let track = (failed.metric_set, failed.window.period());
+            if cursor(t, track)?.is_none() {
+                return Ok(());
+            }
+            let sql = "INSERT INTO windows (project, metric_set, revision, period, start, state, reason, attempts, \
+                       next_attempt, live_rows, recorded) VALUES (?1, ?2, ?3, ?4, ?5, 'failed', ?6, 1, ?7, 0, ?8) \
+                       ON CONFLICT DO UPDATE SET reason = excluded.reason, attempts = attempts + 1, \
+                       next_attempt = excluded.next_attempt, recorded = excluded.recorded WHERE state = 'failed'";
+            t.prepare_cached(sql)?.execute(params![
+                failed.project.0,
+                failed.metric_set.0,
+                signed(failed.revision),
+                failed.window.period().seconds(),
+                signed(failed.window.start().seconds()),
+                failed.reason,
+                micros(failed.next_attempt),
+                micros(now),
+            ])?;
+            advance(t, track)?;
+            Ok(())
+        })
+    }
+
+    /// Gives up a window whose evaluation failed until it was too old for every store: expired for all that wanted it.
+    pub(crate) fn give_up(
+        &self,
+        set: MetricSetId,
+        window: Window,
+        reason: &str,
+        now: Instant,
+    ) -> Result<(), LedgerError> {
+        self.db.write(|t| {
+            let sql = "UPDATE windows SET state = 'expired', reason = ?4, recorded = ?5 \
+                       WHERE metric_set = ?1 AND period = ?2 AND start = ?3 AND state = 'failed'";
+            let (period, start) = (window.period().seconds(), signed(window.start().seconds()));
+            if t.execute(sql, params![set.0, period, start, reason, micros(now)])? == 0 {
+                return Ok(());
+            }
+            let sql = "INSERT OR IGNORE INTO deliveries (store, window, window_end, state, problem, updated) \
+                       SELECT l.store, w.id, w.start + w.period, 'expired', ?4, ?5 FROM windows w JOIN links l \
+                       ON l.metric_set = w.metric_set AND l.period = w.period AND l.since <= w.start \
+                       AND (l.until IS NULL OR w.start < l.until) JOIN stores s ON s.id = l.store AND s.deleted IS NULL AND NOT s.pull \
+                       WHERE w.metric_set = ?1 AND w.period = ?2 AND w.start = ?3 RETURNING store";
+            let mut statement = t.prepare(sql)?;
+            let stores: Vec<i64> = statement
+                .query_map(params![set.0, period, start, reason, micros(now)], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for store in stores {
+                super::deliveries::count(t, store, "expired", 1, 0, 0)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Moves the cursor of a track to `to` without evaluating what lies between; `gaps` says which stores miss how many
+    /// windows of it: (store, first start, windows).
+    pub(crate) fn skip(
+        &self,
+        track: Track,
+        to: u64,
+        gaps: &[(tidegate_model::StoreId, u64, u64)],
+        reason: &str,
+        now: Instant,
+    ) -> Result<(), LedgerError> {
+        self.db.write(|t| {
+            for (store, first, windows) in gaps.iter().filter(|(_, _, n)| *n > 0) {
+                let sql = "INSERT OR IGNORE INTO gaps (store, metric_set, period, first_start, windows, reason, recorded) \
+                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                let (set, period) = (track.0.0, track.1.seconds());
+                let key = params![store.0, set, period, signed(*first), signed(*windows), reason, micros(now)];
+                if t.execute(sql, key)? == 1 {
+                    super::deliveries::count(t, store.0, "expired", signed(*windows), 0, 0)?;
+                }
+            }
+            let sql = "UPDATE cursors SET next_start = max(next_start, ?3) WHERE metric_set = ?1 AND period = ?2";
+            t.execute(sql, params![track.0.0, track.1.seconds(), signed(to)])?;
+            advance(t, track)?;
+            Ok(())
+        })
+    }
+
+    /// All cursors: every window of a track that starts before its cursor is on record, or nobody wanted it.
+    pub(crate) fn cursors(&self) -> Result<HashMap<Track, u64>, LedgerError> {
+        self.db.read(|c| {
+            let mut statement = c.prepare_cached("SELECT metric_set, period, next_start FROM cursors")?;
+            let rows = statement.query_map([], |row| {
+                let period = Period::new(row.get(1)?).map_err(|e| crate::catalog::corrupt(1, e))?;
+                Ok(((MetricSetId(row.get(0)?), period), unsigned(row.get(2)?)))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Whether anything is on record of a window.
+    pub(crate) fn is_recorded(&self, set: MetricSetId, window: Window) -> Result<bool, LedgerError> {
+        self.db.read(|c| Ok(recorded(c, (set, window.period()), window.start().seconds())?))
+    }
+
+    /// Windows of a project whose evaluation failed and is due again, oldest first.
+    pub(crate) fn failed_due(
+        &self,
+        project: ProjectId,
+        now: Instant,
+        most: u32,
+    ) -> Result<Vec<(MetricSetId, Window, u32)>, LedgerError> {
+        self.db.read(|c| {
+            // A clock that was set back must not put the next try off: it is at most an hour away when it is set.
+            let sql = "SELECT metric_set, start, period, attempts FROM windows WHERE state = 'failed' AND project = ?1 \
+                       AND (next_attempt <= ?2 OR next_attempt > ?2 + 3600000000) ORDER BY start LIMIT ?3";
+            let mut statement = c.prepare_cached(sql)?;
+            let rows = statement.query_map(params![project.0, micros(now), most], |row| {
+                Ok((MetricSetId(row.get(0)?), window_in(row, 1, 2)?, row.get(3)?))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// When the next failed window is due again.
+    pub(crate) fn next_retry(&self) -> Result<Option<Instant>, LedgerError> {
+        self.db.read(|c| {
+            let sql = "SELECT min(next_attempt) FROM windows WHERE state = 'failed'";
+            let next: Option<i64> = c.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(next.map(|micros| Instant::from_micros(unsigned(micros))))
+        })
+    }
+
+    /// For each project the end of the newest window on record: nothing may arrive before it.
+    pub(crate) fn seals(&self) -> Result<Vec<(ProjectId, Instant)>, LedgerError> {
+        self.db.read(|c| {
+            let mut statement = c.prepare("SELECT project, max(start + period) FROM windows GROUP BY project")?;
+            let rows = statement
+                .query_map([], |row| Ok((ProjectId(row.get(0)?), Instant::from_seconds(unsigned(row.get(1)?)))))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The newest evaluated window of a track as pull pages show it.
+    pub(crate) fn shown(&self, track: Track) -> Result<Option<Shown>, LedgerError> {
+        self.db.read(|c| {
+            let Some(newest) = newest(c, track)? else { return Ok(None) };
+            let Some(batch) = batch_of(c, track, newest)? else { return Ok(None) };
+            let sums = load_totals(c, track)?;
+            Ok(Some(Shown { track, batch: Arc::new(with_totals(&batch, &sums)) }))
+        })
+    }
+
+    /// The newest evaluated window of a track as it was recorded, if its batch is still kept.
+    pub(crate) fn newest_batch(&self, track: Track) -> Result<Option<Arc<Batch>>, LedgerError> {
+        self.db.read(|c| match newest(c, track)? {
+            Some(newest) => batch_of(c, track, newest),
+            None => Ok(None),
+        })
+    }
+}
+
+/// A window whose evaluation failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed<'a> {
+    pub(crate) project: ProjectId,
+    pub(crate) metric_set: MetricSetId,
+    pub(crate) revision: u64,
+    pub(crate) window: Window,
+    pub(crate) reason: &'a str,
+    pub(crate) next_attempt: Instant,
+}
+
+/// None if the window is evaluated already, given up, or of a set that is gone.
+fn insert_window(t: &Transaction<'_>, item: &Evaluated, now: Instant) -> Result<Option<i64>, LedgerError> {
+    if cursor(t, item.track())?.is_none() {
+        return Ok(None);
+    }
+    let stored = codec::encode(&item.batch);
+    let digest = codec::digest(&stored);
+    let packed = zstd::bulk::compress(&stored, ZSTD_LEVEL).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+    let sql = "INSERT INTO windows (project, metric_set, revision, period, start, state, attempts, next_attempt, \
+               live_rows, digest, batch, recorded) VALUES (?1, ?2, ?3, ?4, ?5, 'evaluated', 1, 0, ?6, ?7, ?8, ?9) \
+               ON CONFLICT DO UPDATE SET state = 'evaluated', revision = excluded.revision, reason = NULL, \
+               attempts = attempts + 1, live_rows = excluded.live_rows, digest = excluded.digest, \
+               batch = excluded.batch, recorded = excluded.recorded WHERE state = 'failed' RETURNING id";
+    let window = item.batch.window;
+    let values = params![
+        item.project.0,
+        item.metric_set.0,
+        signed(item.revision),
+        window.period().seconds(),
+        signed(window.start().seconds()),
+        signed(item.batch.live_rows()),
+        digest,
+        packed,
+        micros(now),
+    ];
+    Ok(t.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?)
+}
+
+/// One delivery for each push store that wants the window. What has no rows is delivered by that fact.
+fn queue_deliveries(t: &Transaction<'_>, window: i64, item: &Evaluated, now: Instant) -> Result<(), LedgerError> {
+    let empty = item.batch.live_rows() == 0;
+    let (state, problem) = if empty { ("confirmed", Some("nothing to send")) } else { ("queued", None) };
+    let (start, end) = (item.batch.window.start().seconds(), item.batch.window.end().seconds());
+    let sql = "INSERT OR IGNORE INTO deliveries (store, window, window_end, state, problem, updated) \
+               SELECT DISTINCT l.store, ?1, ?2, ?3, ?4, ?5 FROM links l JOIN stores s ON s.id = l.store \
+               WHERE l.metric_set = ?6 AND l.period = ?7 AND l.since <= ?8 AND (l.until IS NULL OR ?8 < l.until) \
+               AND s.deleted IS NULL AND NOT s.pull RETURNING store";
+    let mut statement = t.prepare_cached(sql)?;
+    let values = params![
+        window,
+        signed(end),
+        state,
+        problem,
+        micros(now),
+        item.metric_set.0,
+        item.batch.window.period().seconds(),
+        signed(start)
+    ];
+    let stores: Vec<i64> = statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if empty {
+        for store in stores {
+            super::deliveries::count(t, store, "confirmed", 1, 0, 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn cursor(c: &Connection, track: Track) -> rusqlite::Result<Option<u64>> {
+    let sql = "SELECT next_start FROM cursors WHERE metric_set = ?1 AND period = ?2";
+    let found = c.prepare_cached(sql)?.query_row(params![track.0.0, track.1.seconds()], |row| row.get(0)).optional()?;
+    Ok(found.map(unsigned))
+}
+
+fn recorded(c: &Connection, track: Track, start: u64) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM windows WHERE metric_set = ?1 AND period = ?2 AND start = ?3)";
+    c.prepare_cached(sql)?.query_row(params![track.0.0, track.1.seconds(), signed(start)], |row| row.get(0))
+}
+
+/// Moves the cursor over the windows that are on record.
+fn advance(t: &Transaction<'_>, track: Track) -> rusqlite::Result<()> {
+    let Some(from) = cursor(t, track)? else { return Ok(()) };
+    let mut next = from;
+    while recorded(t, track, next)? {
+        next += u64::from(track.1.seconds());
+    }
+    if next != from {
+        let sql = "UPDATE cursors SET next_start = ?3 WHERE metric_set = ?1 AND period = ?2";
+        t.prepare_cached(sql)?.execute(params![track.0.0, track.1.seconds(), signed(next)])?;
+    }
+    Ok(())
+}
+
+fn wanted_by_pull(c: &Connection, track: Track) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM links l JOIN stores s ON s.id = l.store \
+               WHERE l.metric_set = ?1 AND l.period = ?2 AND s.pull AND s.deleted IS NULL)";
+    c.prepare_cached(sql)?.query_row(params![track.0.0, track.1.seconds()], |row| row.get(0))
+}
+
+fn newest(c: &Connection, track: Track) -> rusqlite::Result<Option<Window>> {
+    let sql = "SELECT start, period FROM windows WHERE metric_set = ?1 AND period = ?2 AND state = 'evaluated' \
+               ORDER BY start DESC LIMIT 1";
+    c.prepare_cached(sql)?.query_row(params![track.0.0, track.1.seconds()], |row| window_in(row, 0, 1)).optional()
+}
+
+fn batch_of(c: &Connection, track: Track, window: Window) -> Result<Option<Arc<Batch>>, LedgerError> {
+    let sql = "SELECT batch FROM windows WHERE metric_set = ?1 AND period = ?2 AND start = ?3";
+    let key = params![track.0.0, track.1.seconds(), signed(window.start().seconds())];
+    let packed: Option<Vec<u8>> = c.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?.flatten();
+    packed.map(|packed| unpack(&packed)).transpose()
+}
+
+/// A stored batch.
+pub(super) fn unpack(packed: &[u8]) -> Result<Arc<Batch>, LedgerError> {
+    let stored = zstd::decode_all(packed).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+    codec::decode(&stored).map(Arc::new).map_err(|e| LedgerError::Damaged(e.to_string()))
+}
+
+fn load_totals(c: &Connection, track: Track) -> Result<HashMap<String, Sums>, LedgerError> {
+    let mut statement = c.prepare_cached("SELECT metric, sums FROM totals WHERE metric_set = ?1 AND period = ?2")?;
+    let rows = statement.query_map(params![track.0.0, track.1.seconds()], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))
+    })?;
+    let mut totals = HashMap::new();
+    for row in rows {
+        let (metric, bytes) = row?;
+        let sums = Sums::decode(&bytes).map_err(|e| LedgerError::Damaged(format!("totals of {metric}: {e}")))?;
+        totals.insert(metric, sums);
+    }
+    Ok(totals)
+}
