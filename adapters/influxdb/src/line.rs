@@ -1,8 +1,8 @@
 //! Line protocol, to the last escape.
 //!
 //! `MEASUREMENT,TAG=VALUE FIELD=VALUE TIMESTAMP`. The escapes are few and treacherous: a backslash is literal except before a
-//! character that can be escaped, so a text that *ends* in one swallows the separator after it; a line break has no escape at all
-//! and would be a line of the event's own making. Texts that cannot be spelled are changed ([`clean`]), never merged.
+//! character that can be escaped, and has no escape itself, so a text that *ends* in one swallows the separator after it; a line
+//! break has no escape either and would begin a line of the event's own making. Texts that cannot be spelled are changed ([`clean`]), never merged.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -155,13 +155,17 @@ fn escape(text: &str, escaped: &[char], out: &mut Vec<u8>) {
 }
 
 /// A text that a line can hold. A line break has no escape and no other control character is safe everywhere, so they are spelled
-/// out (`\n`, `\x00`); a backslash at the end would swallow the separator, so an underscore follows it.
+/// out (`\n`, `\x00`). A backslash before the end would swallow the separator, and before a character that is escaped every parser
+/// reads it in its own way (1.6.7 drops it from a measurement and refuses it in a field key), so an underscore follows it.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    if !text.ends_with('\\') && !text.contains(char::is_control) {
+    if !text.contains(char::is_control) && !text.contains('\\') {
         return Cow::Borrowed(text);
     }
     let mut cleaned = String::with_capacity(text.len() + 1);
     for letter in text.chars() {
+        if cleaned.ends_with('\\') && (KEY.contains(&letter) || letter.is_control()) {
+            cleaned.push('_');
+        }
         match letter {
             '\n' => cleaned.push_str("\\n"),
             '\r' => cleaned.push_str("\\r"),
@@ -176,7 +180,7 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if cleaned.ends_with('\\') {
         cleaned.push('_');
     }
-    Cow::Owned(cleaned)
+    if cleaned == text { Cow::Borrowed(text) } else { Cow::Owned(cleaned) }
 }
 
 /// A measurement for each metric name of a set. `#` at the start would make the line a comment and `_` is the server's own, so `m`

@@ -57,7 +57,12 @@ impl Names {
 /// Label names for the dimensions of a metric, in their order.
 pub(crate) fn labels(dimensions: &[Dimension]) -> Vec<String> {
     let mut names = Distinct::reserving(&["project", "metric_set"]);
-    dimensions.iter().map(|dimension| names.take(&sanitise(&dimension.name))).collect()
+    let wanted = dimensions.iter().map(|dimension| match sanitise(&dimension.name) {
+        // Nothing of the name is left, and with a number it would begin with the two underscores that are reserved.
+        name if name == "_" => "dimension".to_owned(),
+        name => name,
+    });
+    wanted.map(|name| names.take(&name)).collect()
 }
 
 /// A legal name: everything else becomes `_`, runs of `_` become one (two at the start are reserved for Prometheus), a digit at

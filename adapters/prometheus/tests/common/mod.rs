@@ -1,0 +1,97 @@
+//! A reader of the text format 0.0.4, written from its rules and not from the writer: it takes nothing on trust.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub value: f64,
+}
+
+/// Reads a page, or tells the rule that it breaks.
+pub fn read(page: &str) -> Result<Vec<Sample>, String> {
+    if !page.is_empty() && !page.ends_with('\n') {
+        return Err("the last line does not end".to_owned());
+    }
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut typed: BTreeSet<String> = BTreeSet::new();
+    let mut helped: BTreeSet<String> = BTreeSet::new();
+    let mut current = String::new();
+    let mut series = BTreeSet::new();
+    for line in page.strip_suffix('\n').unwrap_or_default().split('\n').filter(|_| !page.is_empty()) {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let name = help.split(' ').next().unwrap_or_default();
+            if !helped.insert(name.to_owned()) {
+                return Err(format!("two helps: {line:?}"));
+            }
+            continue;
+        }
+        if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let Some((name, kind)) = kind.split_once(' ') else { return Err(format!("no type: {line:?}")) };
+            if !matches!(kind, "gauge" | "counter") || !typed.insert(name.to_owned()) {
+                return Err(format!("unknown or second type: {line:?}"));
+            }
+            current = name.to_owned();
+            continue;
+        }
+        let sample = sample(line).ok_or_else(|| format!("not a sample: {line:?}"))?;
+        if sample.name != current {
+            return Err(format!("not in its family's group: {line:?}"));
+        }
+        if !series.insert((sample.name.clone(), sample.labels.clone())) {
+            return Err(format!("there twice: {line:?}"));
+        }
+        samples.push(sample);
+    }
+    Ok(samples)
+}
+
+fn sample(line: &str) -> Option<Sample> {
+    let open = line.find('{')?;
+    let name = &line[..open];
+    let mut rest = &line[open + 1..];
+    let mut labels = BTreeMap::new();
+    loop {
+        let equals = rest.find('=')?;
+        let label = &rest[..equals];
+        let (value, after) = quoted(&rest[equals + 1..])?;
+        if !legal(label, false) || label.starts_with("__") || labels.insert(label.to_owned(), value).is_some() {
+            return None;
+        }
+        match after.as_bytes().first()? {
+            b',' => rest = &after[1..],
+            b'}' => {
+                let number = after.strip_prefix("} ")?;
+                let plain = number.chars().all(|c| c.is_ascii_digit() || "+-.e".contains(c));
+                let value = number.parse().ok().filter(|_| plain)?;
+                return legal(name, true).then(|| Sample { name: name.to_owned(), labels, value });
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn legal(name: &str, colons: bool) -> bool {
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_' || (colons && c == ':');
+    name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit())
+}
+
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut letters = text.strip_prefix('"')?.char_indices();
+    let mut value = String::new();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return Some((value, &text[at + 2..])),
+            '\n' | '\0' => return None,
+            '\\' => value.push(match letters.next()?.1 {
+                'n' => '\n',
+                escaped @ ('\\' | '"') => escaped,
+                _ => return None,
+            }),
+            other => value.push(other),
+        }
+    }
+    None
+}
