@@ -7,6 +7,7 @@
 mod evaluate;
 pub mod ndjson;
 pub mod report;
+mod scalar;
 mod segment;
 pub mod source;
 pub mod store;

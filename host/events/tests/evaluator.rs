@@ -1,0 +1,226 @@
+//! The evaluator against the plain one of `common/oracle.rs`, through the real store, over random events and queries.
+
+mod common;
+
+use common::oracle::{self, Row};
+use common::{PROJECT, clock, event, metric, open, rows, submit, text, window};
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+use tidegate_events::{EvaluationLimits, MetricSpec, Source};
+use tidegate_model::{Aggregate, Instant, MetricBatch, Value};
+
+const TEXTS: [&str; 18] = [
+    "", "1", "1.0", "-1", "0", "true", "other", "abc", "ABC", "é", "Éa", "a\nb", "0.1", "NaN", "9007199254740993",
+    "1152921504606847000", "99999999999999999999", "日本",
+];
+const INTS: [i64; 8] = [0, 1, -1, 7, 1 << 53, (1 << 53) + 1, i64::MAX, 1_152_921_504_606_847_000];
+const FLOATS: [f64; 9] = [0.0, -0.0, 1.0, -1.0, 0.1, 2.5, 9_007_199_254_740_992.0, 1_152_921_504_606_846_976.0, -7e17];
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => prop::sample::select(&TEXTS[..]).prop_map(text),
+        3 => prop::sample::select(&INTS[..]).prop_map(Value::Int),
+        2 => prop::sample::select(&FLOATS[..]).prop_map(Value::Float),
+        1 => any::<bool>().prop_map(Value::Bool),
+    ]
+}
+
+/// One attribute keeps to one type in many projects, so half of the cases have it so.
+fn event_attributes() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
+    let of = |name: &'static str, values: BoxedStrategy<Value>| prop::option::of(values).prop_map(move |v| (name, v));
+    (
+        of("a", prop::sample::select(&TEXTS[..]).prop_map(text).boxed()),
+        of("b", value().boxed()),
+        of("c", prop::sample::select(&INTS[..]).prop_map(Value::Int).boxed()),
+        prop::option::weighted(0.3, of("timestamp", (1i64..9).prop_map(Value::Int).boxed())),
+    )
+        .prop_map(|(a, b, c, timestamp)| {
+            [Some(a), Some(b), Some(c), timestamp].into_iter().flatten().filter_map(|(n, v)| Some((n, v?))).collect()
+        })
+}
+
+fn operand() -> impl Strategy<Value = Json> {
+    prop_oneof![
+        prop::sample::select(&TEXTS[..]).prop_map(|t| json!(t)),
+        prop::sample::select(&INTS[..]).prop_map(|i| json!(i)),
+        prop::sample::select(&INTS[..]).prop_map(|i| json!(format!("{i}."))),
+        prop::sample::select(&FLOATS[..]).prop_map(|f| json!(f)),
+        any::<bool>().prop_map(|b| json!(b)),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Json> {
+    let fold_case = any::<bool>().prop_map(|fold| json!({"case_insensitive": fold}));
+    let compare = prop::sample::select(&["equal", "not-equal", "at-least", "at-most", "greater-than", "less-than"][..]);
+    let part = prop::sample::select(&["contains", "not-contains"][..]);
+    let pattern = prop::sample::select(&["regular-expression", "inverse-regular-expression"][..]);
+    let set = prop::sample::select(&["is-set", "is-not-set"][..]);
+    let patterns = prop::sample::select(&["^a", "é", "1$", "^$", ".*", "[0-9]{3}", "true|b"][..]);
+    prop_oneof![
+        4 => (compare, operand()).prop_map(|(op, operand)| json!([op, operand])),
+        2 => (part, operand(), fold_case.clone()).prop_map(|(op, operand, fold)| json!([op, operand, fold])),
+        2 => (pattern, patterns, fold_case).prop_map(|(op, operand, fold)| json!([op, operand, fold])),
+        1 => set.prop_map(|op| json!([op])),
+    ]
+}
+
+fn query() -> impl Strategy<Value = Json> {
+    let names = || prop::sample::select(&["a", "b", "c", "_tx", "missing"][..]);
+    let item = prop::collection::vec((names(), condition()), 1..3).prop_map(|conditions| {
+        let mut item = json!({});
+        for (name, condition) in conditions {
+            item.as_object_mut().unwrap().entry(name).or_insert(json!([])).as_array_mut().unwrap().push(condition);
+        }
+        item
+    });
+    let group_names = prop::sample::subsequence(vec!["a", "b", "c", "timestamp", "_tx", "missing"], 0..3).prop_shuffle();
+    let aggregates = Aggregate::ALL.map(Aggregate::as_str);
+    let fold = prop::collection::vec(
+        (prop::sample::select(vec!["a", "b", "c", "_tx", "timestamp", "missing"]), prop::sample::select(aggregates.to_vec())),
+        1..5,
+    );
+    (prop::collection::vec(item, 0..3), group_names, fold).prop_map(|(filter, group, fold)| {
+        let mut folds = serde_json::Map::new();
+        for (name, aggregate) in fold {
+            folds.entry(name).or_insert(json!([])).as_array_mut().unwrap().push(json!([aggregate]));
+        }
+        json!({"filter": filter, "group": group, "fold": folds})
+    })
+}
+
+/// The batch has the form that readers rely on: sorted dictionaries without unused entries, no infinite value.
+fn check_form(batch: &MetricBatch) {
+    for dimension in &batch.dimensions {
+        let texts: Vec<_> = dimension.dictionary.iter().collect();
+        assert!(texts.windows(2).all(|pair| pair[0] < pair[1]), "{texts:?} is not sorted");
+        let used: std::collections::BTreeSet<u32> = dimension.codes.iter().copied().collect();
+        assert_eq!(used.len(), texts.len());
+        assert_eq!(dimension.codes.len(), batch.rows as usize);
+    }
+    for measure in &batch.measures {
+        assert_eq!(measure.values.len(), batch.rows as usize);
+        assert!(measure.values.iter().all(|value| !value.is_infinite()));
+    }
+}
+
+/// Equal to the bit, but sums of floats, which may be off by the rounding of their parts.
+fn agree(found: &[(Vec<String>, Vec<f64>)], expected: &[(Vec<String>, Vec<f64>)]) -> bool {
+    let near = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 4e3f64.max(b.abs() * 1e-14) * 1e-3;
+    found.len() == expected.len()
+        && found.iter().zip(expected).all(|(f, e)| f.0 == e.0 && f.1.iter().zip(&e.1).all(|(a, b)| near(*a, *b)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_query_gives_what_a_plain_evaluator_gives(
+        groups in prop::collection::vec((prop::collection::vec(event_attributes(), 1..12), 0u64..40), 0..8),
+        queries in prop::collection::vec(query(), 1..12),
+        cap in prop_oneof![Just(10_000u32), 1u32..6],
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = clock(60);
+        let store = open(dir.path(), &clock);
+        let mut all = Vec::new();
+        for (events, seconds) in groups {
+            let given: Vec<_> = events.iter().map(|attributes| event(attributes)).collect();
+            for (receipt, event) in submit(&store, given.clone()).into_iter().zip(given) {
+                all.push(Row { object: receipt.object.0, arrival: receipt.arrival, attributes: event.attributes });
+            }
+            clock.advance(seconds);
+        }
+        let metrics: Vec<MetricSpec> = queries.iter().map(metric).collect();
+        let limits = EvaluationLimits { groups: cap };
+        for start in [60, 120, 600] {
+            let window = window(start, 60);
+            // Twice: the second time from memory.
+            for _ in 0..2 {
+                let batches = store.evaluate(PROJECT, window, &metrics, &limits).unwrap();
+                prop_assert_eq!(batches.len(), metrics.len());
+                for (batch, metric) in batches.iter().zip(&metrics) {
+                    check_form(batch);
+                    let (expected, folded) = oracle::evaluate(&all, window, &metric.query, cap as usize);
+                    let found = rows(batch);
+                    prop_assert!(agree(&found, &expected), "{}\n found {found:?}\n expected {expected:?}", metric.query.to_json());
+                    prop_assert_eq!(batch.folded_groups, folded);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_of_integers_are_exact_where_floats_would_round() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock(60));
+    let values = [1i64 << 53, 1, 1, -(1 << 53), i64::MAX, -i64::MAX];
+    submit(&store, values.map(|v| event(&[("n", Value::Int(v))])).to_vec());
+    let batch = common::evaluate(&store, window(60, 60), &json!({"fold": {"n": [["sum"], ["mean"]]}}));
+    assert_eq!(rows(&batch), [(vec![], vec![2.0, 2.0 / 6.0])]);
+}
+
+#[test]
+fn a_sum_that_is_too_great_for_a_number_has_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock(60));
+    submit(&store, vec![event(&[("n", Value::Float(f64::MAX))]); 3]);
+    let batch = common::evaluate(&store, window(60, 60), &json!({"fold": {"n": [["sum"], ["max"]]}}));
+    assert!(batch.measures[0].values[0].is_nan());
+    assert_eq!(batch.measures[1].values[0], f64::MAX);
+}
+
+#[test]
+fn an_empty_window_has_one_row_without_groups_and_none_with_groups() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock(60));
+    submit(&store, vec![event(&[("a", text("x"))])]);
+    let fold = json!({"_tx": [["count"]], "a": [["unique"], ["sum"], ["mean"], ["min"], ["last"]]});
+    let batch = common::evaluate(&store, window(600, 60), &json!({"fold": fold}));
+    let values: Vec<f64> = batch.measures.iter().map(|m| m.values[0]).collect();
+    assert_eq!(values[..3], [0.0; 3]);
+    assert!(values[3..].iter().all(|value| value.is_nan()));
+    let batch = common::evaluate(&store, window(600, 60), &json!({"group": ["a"], "fold": fold}));
+    assert_eq!((batch.rows, batch.measures[0].values.len()), (0, 0));
+    assert_eq!(batch.dimensions[0].name, "a");
+}
+
+#[test]
+fn ten_thousand_and_one_groups_give_ten_thousand_rows_and_the_last_counts_users_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock(60));
+    let events = |i: u32| event(&[("id", text(&format!("{i:05}"))), ("user", text("the same"))]);
+    submit(&store, (0..10_001).map(events).collect());
+    let query = json!({"group": ["id"], "fold": {"_tx": [["count"]], "user": [["unique"]]}});
+    let batch = common::evaluate(&store, window(60, 60), &query);
+    assert_eq!((batch.rows, batch.folded_groups), (10_000, 2));
+    let all = rows(&batch);
+    assert_eq!(all[9_998], (vec!["09998".to_owned()], vec![1.0, 1.0]));
+    assert_eq!(all[9_999], (vec!["other".to_owned()], vec![2.0, 1.0]));
+}
+
+#[test]
+fn events_are_counted_in_the_window_of_their_arrival_whatever_their_own_timestamp_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock(60);
+    let store = open(dir.path(), &clock);
+    submit(&store, vec![event(&[("timestamp", Value::Int(5))])]);
+    clock.set(Instant::from_micros(119_999_999));
+    submit(&store, vec![event(&[])]);
+    clock.set(Instant::from_seconds(120));
+    submit(&store, vec![event(&[])]);
+    let query = json!({"fold": {"_tx": [["count"]], "timestamp": [["first"], ["last"]]}});
+    assert_eq!(rows(&common::evaluate(&store, window(60, 60), &query)), [(vec![], vec![2.0, 5.0, 119.0])]);
+    assert_eq!(rows(&common::evaluate(&store, window(120, 60), &query)), [(vec![], vec![1.0, 120.0, 120.0])]);
+}
+
+#[test]
+fn what_a_client_calls_tx_does_not_replace_the_number_of_the_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock(60));
+    submit(&store, vec![event(&[("_tx", Value::Int(99))]), event(&[("_tx", text("x"))])]);
+    let query = json!({"fold": {"_tx": [["unique"], ["max"], ["sum"]]}});
+    assert_eq!(rows(&common::evaluate(&store, window(60, 60), &query)), [(vec![], vec![2.0, 2.0, 3.0])]);
+    let names: Vec<_> = store.attributes(PROJECT).unwrap().into_iter().map(|a| a.name).collect();
+    assert_eq!(names, ["timestamp"]);
+}
