@@ -2,6 +2,8 @@
 # clients for the tests, and build the workspaces of the guests.
 
 .DEFAULT_GOAL := help
+# The steps of `test` build on each other, and cargo uses all cores by itself.
+.NOTPARALLEL:
 .PHONY: help demo setup build fmt lint unit test bench
 
 CARGO ?= cargo

@@ -1,6 +1,7 @@
 //! Waiting for something that another process does: polls until it is so or a deadline passes, and then says what it was like
 //! last. No test sleeps for a fixed time and hopes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long to pause between two looks.
@@ -30,5 +31,16 @@ pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Result<T, String>) -
             Err(last) if Instant::now() >= end => return Err(last),
             Err(_) => std::thread::sleep(PAUSE),
         }
+    }
+}
+
+/// Sets a flag when it goes out of scope, also by a failure: a thread that runs until the flag is set would otherwise keep a failed
+/// test from ending.
+#[derive(Debug)]
+pub struct StopAtEnd<'f>(pub &'f AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }

@@ -10,6 +10,7 @@ use tidegate_tests::note;
 use tidegate_tests::oracle::Acknowledged;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::Influxd;
+use tidegate_tests::wait::StopAtEnd;
 
 const PERIOD: u64 = 2;
 const KILLS: u32 = 50;
@@ -27,6 +28,7 @@ fn after_fifty_kills_every_acknowledged_event_is_in_exactly_one_window() {
     let api = tidegate.api();
     let events = std::thread::scope(|scope| {
         let sending = scope.spawn(|| send_until(&stop, &api, sender));
+        let end = StopAtEnd(&stop);
         for kill in 1..=KILLS {
             // Sometimes it is killed before it is ready, sometimes long after; a period lies between the two.
             std::thread::sleep(Duration::from_millis(100 + generator.below(2400)));
@@ -41,7 +43,7 @@ fn after_fifty_kills_every_acknowledged_event_is_in_exactly_one_window() {
         }
         influxd.restart();
         tidegate.wait_until_ready();
-        stop.store(true, Ordering::SeqCst);
+        drop(end);
         sending.join().expect("the sender has not failed")
     });
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidegate_tests::generator::Generator;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::Influxd;
+use tidegate_tests::wait::StopAtEnd;
 
 const PERIOD: u64 = 2;
 
@@ -27,6 +28,7 @@ fn a_stop_in_full_flow_loses_nothing_and_the_windows_of_the_absence_are_made_up(
             }
             events
         });
+        let end = StopAtEnd(&stop);
         for _ in 0..3 {
             std::thread::sleep(Duration::from_millis(1500));
             tidegate.stop();
@@ -35,7 +37,7 @@ fn a_stop_in_full_flow_loses_nothing_and_the_windows_of_the_absence_are_made_up(
             tidegate.restart();
         }
         std::thread::sleep(Duration::from_secs(1));
-        stop.store(true, Ordering::SeqCst);
+        drop(end);
         sending.join().expect("the sender has not failed")
     });
 
