@@ -75,13 +75,19 @@ pub enum BuildError {
     },
 }
 
+/// Cargo runs in the workspace's folder, where a relative path would mean another place. A path that cannot be made absolute
+/// stays as it is, and cargo says what is wrong with it.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 impl Build {
     /// A build of packages of the cargo workspace at `manifest_dir` (the folder of its `Cargo.toml`). Its `release` profile is
     /// used, so optimisation is the workspace's own affair. Files go to `manifest_dir/target` unless
     /// [`target_dir`](Self::target_dir) says otherwise.
     #[must_use]
     pub fn workspace(manifest_dir: impl Into<PathBuf>) -> Self {
-        let manifest_dir = manifest_dir.into();
+        let manifest_dir = absolute(manifest_dir.into());
         let target_dir = manifest_dir.join("target");
         Self { manifest_dir, target_dir }
     }
@@ -90,7 +96,7 @@ impl Build {
     /// is still there from the last time is reused, so keep it between builds.
     #[must_use]
     pub fn target_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.target_dir = dir.into();
+        self.target_dir = absolute(dir.into());
         self
     }
 
