@@ -9,7 +9,7 @@ use crate::scalar::{self, Attributes, FieldError, Scalar, shown};
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
-use tidegate_model::{Event, EventLimits, Value};
+use tidegate_model::{Event, EventLimits};
 
 /// Why a line is not an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +68,12 @@ impl<'de> Visitor<'de> for Line<'_> {
     }
 }
 
-fn member(attributes: &mut Attributes<'_>, uuid: &mut Option<[u8; 16]>, name: String, json: &str) -> Result<(), FieldError> {
+fn member(
+    attributes: &mut Attributes<'_>,
+    uuid: &mut Option<[u8; 16]>,
+    name: String,
+    json: &str,
+) -> Result<(), FieldError> {
     attributes.check_name(&name)?;
     let at = |message: String| (Some(name.clone()), message);
     let value = match scalar::scalar(json).map_err(at)? {
@@ -101,6 +106,7 @@ fn member(attributes: &mut Attributes<'_>, uuid: &mut Option<[u8; 16]>, name: St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_model::Value;
 
     fn parse(line: &str) -> Result<Event, LineError> {
         parse_line(line.as_bytes(), &EventLimits::default())
@@ -152,17 +158,36 @@ mod tests {
         let (field, message) = told(r#"{"a":1,"deep":{"b":1}}"#);
         assert_eq!(field.as_deref(), Some("deep"));
         assert_eq!(message, r#"expected text, a number, a boolean or null, found {"b":1}"#);
-        assert_eq!(told(r#"{"a":1,"a":2}"#), (Some("a".to_owned()), "expected each name once, this one is there twice".to_owned()));
+        assert_eq!(
+            told(r#"{"a":1,"a":2}"#),
+            (Some("a".to_owned()), "expected each name once, this one is there twice".to_owned())
+        );
         assert_eq!(told(r#"{"uuid":"x"}"#).0.as_deref(), Some("uuid"));
         assert!(told(r#"{"uuid":"x"}"#).1.contains("expected a UUID such as"));
-        assert!(told(r#"{"timestamp":"yesterday"}"#).1.contains("expected Unix seconds such as 1700000000, found yesterday"));
+        assert!(
+            told(r#"{"timestamp":"yesterday"}"#)
+                .1
+                .contains("expected Unix seconds such as 1700000000, found yesterday")
+        );
         assert_eq!(told(r#"{"":1}"#).1, "the name of an attribute must not be empty");
         assert_eq!(told(r#"{"a\nb":1}"#).1, r"the name of an attribute must not contain '\n'");
     }
 
     #[test]
     fn what_is_not_one_object_is_refused() {
-        for line in ["", "[]", "1", "null", "{", r#"{"a":1"#, r#"{"a":}"#, r#"{"a":01}"#, "{} {}", r#"{"a":NaN}"#, r#"{"a":"b}"#] {
+        for line in [
+            "",
+            "[]",
+            "1",
+            "null",
+            "{",
+            r#"{"a":1"#,
+            r#"{"a":}"#,
+            r#"{"a":01}"#,
+            "{} {}",
+            r#"{"a":NaN}"#,
+            r#"{"a":"b}"#,
+        ] {
             let (field, message) = told(line);
             assert_eq!(field, None, "{line}");
             assert!(message.starts_with("expected one JSON object: "), "{line}: {message}");

@@ -59,13 +59,15 @@ impl Sum {
         self.count += other.count;
     }
 
-    #[allow(clippy::cast_precision_loss)] // the one rounding of the sum
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // what rounding loses is added again
     fn value(&self, mean: bool) -> f64 {
         let sum = if self.float == 0.0 && self.lost == 0.0 {
             self.ints as f64
         } else {
             let mut all = *self;
-            all.add_float(self.ints as f64);
+            let ints = self.ints as f64;
+            all.add_float(ints);
+            all.add_float((self.ints - ints as i128) as f64);
             all.float + all.lost
         };
         if mean { sum / self.count as f64 } else { sum }

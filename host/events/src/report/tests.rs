@@ -92,7 +92,8 @@ fn the_wrapper_of_the_documentation_is_taken_off() {
 
 #[test]
 fn nested_attributes_are_kept_as_json_and_of_repeated_ones_the_last_counts() {
-    let event = parse_with(r#"{"attributes":{"a":{"b":[1, 2]},"c":1,"c":"two","d":12345678901234567890123}}"#, &[]).unwrap();
+    let event =
+        parse_with(r#"{"attributes":{"a":{"b":[1, 2]},"c":1,"c":"two","d":12345678901234567890123}}"#, &[]).unwrap();
     assert_eq!(attribute(&event, "a").as_deref(), Some(r#"{"b":[1, 2]}"#));
     assert_eq!(attribute(&event, "c").as_deref(), Some("two"));
     assert_eq!(attribute(&event, "d").as_deref(), Some("12345678901234567890123"));
@@ -135,8 +136,16 @@ fn a_member_at_fault_is_named() {
 
 #[test]
 fn each_limit_is_told_with_what_was_asked() {
-    let limits = EventLimits { body_bytes: 200, attributes: 2, name_bytes: 4, value_bytes: 8, nesting: 5, ..EventLimits::default() };
-    let told = |json: &str, extra: Vec<(String, Value)>| parse(json.as_bytes(), extra, &limits).unwrap_err().to_string();
+    let limits = EventLimits {
+        body_bytes: 200,
+        attributes: 2,
+        name_bytes: 4,
+        value_bytes: 8,
+        nesting: 5,
+        ..EventLimits::default()
+    };
+    let told =
+        |json: &str, extra: Vec<(String, Value)>| parse(json.as_bytes(), extra, &limits).unwrap_err().to_string();
     assert_eq!(told(&" ".repeat(201), vec![]), "200 bytes are allowed, here are 201");
     assert_eq!(told(r#"{"a":[[[[[1]]]]]}"#, vec![]), "a report may nest 5 levels deep, this one has 6");
     let extra = vec![("c".to_owned(), Value::Int(1))];

@@ -345,3 +345,6 @@ impl Drop for Handle {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

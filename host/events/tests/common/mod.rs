@@ -1,5 +1,5 @@
 //! What the tests of the store share.
-#![allow(dead_code)] // each test binary uses a part of it
+#![allow(dead_code, unreachable_pub)] // each test binary uses a part of it
 
 pub mod oracle;
 
@@ -9,9 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_events::{EvaluationLimits, EventStore, EventStoreOptions, MetricSpec, Receipt, Source};
-use tidegate_model::{
-    Event, Instant, ManualClock, MetricBatch, MetricQuery, Name, Period, ProjectId, Value, Window,
-};
+use tidegate_model::{Event, Instant, ManualClock, MetricBatch, MetricQuery, Name, Period, ProjectId, Value, Window};
 
 pub const PROJECT: ProjectId = ProjectId(1);
 

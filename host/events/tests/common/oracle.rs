@@ -39,7 +39,8 @@ pub fn evaluate(events: &[Row], window: Window, query: &MetricQuery, cap: usize)
         let text = |name: &String| row.get(name).map(|value| value.text().into_owned()).unwrap_or_default();
         groups.entry(query.group.iter().map(text).collect()).or_default().push(row);
     }
-    let values = |rows: &[&Row]| query.measures.iter().map(|m| measure(rows, &m.attribute, m.aggregate)).collect::<Vec<_>>();
+    let values =
+        |rows: &[&Row]| query.measures.iter().map(|m| measure(rows, &m.attribute, m.aggregate)).collect::<Vec<_>>();
     let mut all: Vec<(Vec<String>, Vec<f64>, Vec<&Row>)> =
         groups.into_iter().map(|(key, rows)| (key, values(&rows), rows)).collect();
     if all.len() <= cap {

@@ -1,0 +1,184 @@
+//! Tests that look behind the public face: merges one at a time, damage on disk, what the cache saves.
+
+use super::*;
+use crate::source::MetricSpec;
+use proptest::prelude::*;
+use serde_json::json;
+use std::time::Duration;
+use tidegate_model::{ManualClock, MetricQuery, Name, Period, Value};
+
+const PROJECT: ProjectId = ProjectId(1);
+
+fn open(dir: &Path, clock: &Arc<ManualClock>) -> EventStore {
+    let options = EventStoreOptions { gather: Duration::ZERO, merge: false, ..EventStoreOptions::default() };
+    EventStore::open(&dir.join("events.db"), options, clock.clone()).unwrap()
+}
+
+fn submit(store: &EventStore, events: Vec<Event>) -> Vec<Receipt> {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.submit(PROJECT, events)).unwrap()
+}
+
+fn metrics() -> Vec<MetricSpec> {
+    let fold = json!({"_tx": [["count"], ["first"], ["last"], ["sum"]], "x": [["unique"], ["sum"], ["first"], ["last"], ["count"]]});
+    let queries = [
+        json!({"fold": fold}),
+        json!({"group": ["x"], "fold": fold}),
+        json!({"group": ["y", "x"], "fold": fold}),
+        json!({"filter": [{"x": [["not-equal", "a"]]}], "group": ["y"], "fold": fold}),
+    ];
+    let metric = |query| MetricSpec { name: Name::new("m").unwrap(), query: MetricQuery::parse(query).unwrap().query };
+    queries.iter().map(metric).collect()
+}
+
+fn evaluate(store: &EventStore, start: u64) -> Result<Vec<MetricBatch>, SourceError> {
+    let window = Window::starting_at(start, Period::new(10).unwrap()).unwrap();
+    store.evaluate(PROJECT, window, &metrics(), &EvaluationLimits::default())
+}
+
+fn event(attributes: Vec<(&str, Value)>) -> Event {
+    let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Event { attributes, uuid: Some(uuid::Uuid::new_v4().into_bytes()), ..Event::default() }
+}
+
+fn merge_all(store: &EventStore) -> usize {
+    let mut merges = 0;
+    while merge::merge_once(&store.handle.shared, PROJECT).unwrap() {
+        merges += 1;
+    }
+    merges
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        prop::sample::select(vec!["", "a", "b", "1"]).prop_map(|t| Value::Str(t.to_owned())),
+        (-2i64..300).prop_map(Value::Int),
+        Just(Value::Float(1.0)),
+        any::<bool>().prop_map(Value::Bool),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn merging_changes_no_result_and_no_event(
+        groups in prop::collection::vec((prop::collection::vec((value(), prop::option::of(value())), 1..5), 0u64..4), 1..40),
+        warm in any::<bool>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
+        let store = open(dir.path(), &clock);
+        if warm {
+            // From here on the columns are kept in memory as they are committed, and merged there too.
+            evaluate(&store, 100).unwrap();
+        }
+        let mut objects = 0;
+        for (events, seconds) in &groups {
+            let events = events.iter().map(|(x, y)| {
+                let y = y.clone().map(|y| ("y", y));
+                event([Some(("x", x.clone())), y].into_iter().flatten().collect())
+            });
+            objects += submit(&store, events.collect()).len() as u64;
+            clock.advance(*seconds);
+        }
+        let look = |store: &EventStore| {
+            let batches: Vec<_> = (100..260).step_by(10).map(|start| evaluate(store, start).unwrap()).collect();
+            let events: Vec<_> = (1..=objects).map(|object| store.event(PROJECT, ObjectId(object)).unwrap().unwrap()).collect();
+            (batches, events)
+        };
+        let before = look(&store);
+        let merges = merge_all(&store);
+        prop_assert_eq!(merges > 0, groups.len() >= 8);
+        prop_assert_eq!(&look(&store), &before);
+        prop_assert!(store.stats().segments < 8 + groups.len() as u64 / 8);
+        drop(store);
+        let reopened = open(dir.path(), &clock);
+        prop_assert_eq!(&look(&reopened), &before);
+        prop_assert_eq!(reopened.stats().events, objects);
+    }
+}
+
+#[test]
+fn the_window_that_just_ended_is_evaluated_from_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
+    let store = open(dir.path(), &clock);
+    submit(&store, vec![event(vec![("x", Value::Int(1)), ("unused", Value::Int(1))])]);
+    evaluate(&store, 100).unwrap();
+    let warm = store.stats();
+    assert_eq!(warm.cache_misses, 1);
+    clock.set(Instant::from_seconds(110));
+    for _ in 0..20 {
+        submit(&store, vec![event(vec![("x", Value::Int(1)), ("unused", Value::Int(1))])]);
+    }
+    merge_all(&store);
+    let batches = evaluate(&store, 110).unwrap();
+    assert_eq!(batches[0].measures[0].values, [20.0]);
+    let after = store.stats();
+    assert_eq!(after.cache_misses, warm.cache_misses);
+    assert!(after.cache_hits > warm.cache_hits);
+}
+
+/// Changes what is stored, as a failing disk would.
+fn damage(dir: &Path, sql: &str) {
+    let db = rusqlite::Connection::open(dir.join("events.db")).unwrap();
+    assert!(db.execute(sql, []).unwrap() > 0);
+}
+
+#[test]
+fn a_damaged_segment_fails_the_evaluation_with_a_word_and_is_never_a_zero() {
+    for sql in [
+        "UPDATE segment_data SET data = zeroblob(length(data))",
+        "UPDATE segment_data SET data = substr(data, 1, length(data) - 1)",
+        "UPDATE segment_data SET data = x''",
+        "DELETE FROM segment_data",
+        "UPDATE segment SET rows = rows + 1",
+        "DELETE FROM dictionary",
+        "UPDATE attribute SET next_code = 1 WHERE name = 'x'",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
+        let store = open(dir.path(), &clock);
+        submit(
+            &store,
+            vec![event(vec![("x", Value::Str("a".to_owned()))]), event(vec![("x", Value::Str("b".to_owned()))])],
+        );
+        drop(store);
+        damage(dir.path(), sql);
+        let store = open(dir.path(), &clock);
+        let error = evaluate(&store, 100).unwrap_err();
+        assert!(matches!(error, SourceError::Corrupt(_)), "{sql}: {error}");
+        assert!(error.to_string().contains("restore the data directory from a backup"));
+    }
+}
+
+#[test]
+fn a_merge_that_finds_damage_leaves_everything_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
+    let store = open(dir.path(), &clock);
+    for _ in 0..10 {
+        submit(&store, vec![event(vec![("x", Value::Int(1))])]);
+    }
+    damage(dir.path(), "UPDATE segment_data SET data = substr(data, 1, length(data) - 1) WHERE id = 5");
+    assert!(merge::merge_once(&store.handle.shared, PROJECT).is_err());
+    let db = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
+    let segments: i64 = db.query_row("SELECT count(*) FROM segment", [], |row| row.get(0)).unwrap();
+    assert_eq!(segments, 10);
+}
+
+#[test]
+fn the_background_thread_merges_what_commits_leave_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
+    let options = EventStoreOptions { gather: Duration::ZERO, ..EventStoreOptions::default() };
+    let store = EventStore::open(&dir.path().join("events.db"), options, clock).unwrap();
+    for _ in 0..64 {
+        submit(&store, vec![event(vec![("x", Value::Int(1))])]);
+    }
+    while store.stats().segments > 16 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(store.stats().merges > 0);
+    assert_eq!(evaluate(&store, 100).unwrap()[0].measures[0].values, [64.0]);
+}
