@@ -26,8 +26,11 @@ impl Received {
     }
 }
 
-/// What to answer: a status, and a body made from the request.
-type Respond = dyn Fn(&Received) -> (u16, String) + Send + Sync;
+/// What to answer: status, further header lines, body.
+type Reply = (u16, String, String);
+
+/// How answers are made.
+type Respond = dyn Fn(&Received) -> Reply + Send + Sync;
 
 /// A receiver on a loopback port. It stops when it is dropped.
 pub struct Receiver {
@@ -43,6 +46,20 @@ impl Receiver {
     /// If no port can be had.
     #[must_use]
     pub fn start(respond: impl Fn(&Received) -> (u16, String) + Send + Sync + 'static) -> Self {
+        Self::answering(move |request| {
+            let (status, body) = respond(request);
+            (status, String::new(), body)
+        })
+    }
+
+    /// Starts one that sends every request on to another URL.
+    #[must_use]
+    pub fn redirecting(to: &str) -> Self {
+        let location = format!("location: {to}\r\n");
+        Self::answering(move |_| (307, location.clone(), String::new()))
+    }
+
+    fn answering(respond: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|e| panic!("no port for a receiver: {e}"));
         let port = listener.local_addr().unwrap_or_else(|e| panic!("no address: {e}")).port();
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -88,10 +105,12 @@ fn serve(stream: &TcpStream, keep: &Mutex<Vec<Received>>, respond: &Respond) -> 
     let mut reader = BufReader::new(stream);
     loop {
         let request = read_request(&mut reader)?;
-        let (status, body) = respond(&request);
+        let (status, more, body) = respond(&request);
         keep.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-        let head =
-            format!("HTTP/1.1 {status} Told\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status} Told\r\ncontent-type: text/plain\r\n{more}content-length: {}\r\n\r\n",
+            body.len()
+        );
         let mut writer = stream;
         writer.write_all(head.as_bytes()).ok()?;
         writer.write_all(body.as_bytes()).ok()?;

@@ -24,6 +24,7 @@ pub struct Tidegate {
     port: u16,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
+    egress: Option<&'static str>,
     process: Option<Process>,
     token: String,
 }
@@ -43,6 +44,7 @@ impl Tidegate {
             port: free_port(),
             arguments: Vec::new(),
             variables: Vec::new(),
+            egress: Some("127.0.0.1/32"),
             process: None,
             token: String::new(),
         }
@@ -52,6 +54,13 @@ impl Tidegate {
     #[must_use]
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// As operators run it who allow no egress rule: stores reach public addresses only.
+    #[must_use]
+    pub fn without_egress_rule(mut self) -> Self {
+        self.egress = None;
         self
     }
 
@@ -84,8 +93,9 @@ impl Tidegate {
     pub fn launch(&mut self) {
         let mut command = self.command();
         command.args(["serve", "--log", "json", "--listen"]).arg(format!("127.0.0.1:{}", self.port));
+        command.arg("--data-dir").arg(&self.data).args(&self.arguments);
         // The receivers of the tests are on loopback, which a store may not reach unless the operator allows it.
-        command.arg("--data-dir").arg(&self.data).args(["--allow-egress", "127.0.0.1/32"]).args(&self.arguments);
+        command.args(self.egress.iter().flat_map(|rule| ["--allow-egress", rule]));
         self.process = Some(Process::start("tidegate", &mut command, &self.log));
     }
 

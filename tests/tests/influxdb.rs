@@ -84,5 +84,5 @@ fn windows_of_two_stores_with_the_same_period_and_set_are_evaluated_once() {
     world::compare_with_influxdb(&influxd, &expected);
 }
 
-/// The host's own counter of evaluated windows.
-const EVALUATED: &str = "tidegate_windows_evaluated_total";
+/// The host's own counter of passes over the events of a window.
+const EVALUATED: &str = "tidegate_evaluations_total";

@@ -3,6 +3,7 @@
 mod clients;
 mod demo;
 mod dependencies;
+mod egress;
 mod hostile;
 mod influxdb;
 mod kill;
