@@ -35,7 +35,9 @@ pub enum Step {
 }
 
 /// A delivery that waits for the outcome of an action. It holds one of the sandbox's places until it is dropped.
-pub struct Conversation {
+pub struct Conversation(Box<Talk>);
+
+struct Talk {
     run: Run,
     guest: push::PushAdapter,
     delivery: ResourceAny,
@@ -45,25 +47,23 @@ pub struct Conversation {
 
 impl fmt::Debug for Conversation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conversation")
-            .field("adapter", &self.adapter)
-            .field("actions", &self.actions)
-            .finish_non_exhaustive()
+        let mut out = f.debug_struct("Conversation");
+        out.field("adapter", &self.0.adapter).field("actions", &self.0.actions).finish_non_exhaustive()
     }
 }
 
 impl Conversation {
     pub(crate) fn new(adapter: Arc<Adapter>, run: Run, guest: push::PushAdapter, delivery: ResourceAny) -> Self {
-        Self { run, guest, delivery, adapter, actions: 0 }
+        Self(Box::new(Talk { run, guest, delivery, adapter, actions: 0 }))
     }
 
     /// Tells the adapter what became of its action. CPU work: call it from a thread that may block.
     pub fn step(mut self, outcome: Outcome) -> Called<Step> {
-        let (guest, delivery) = (&self.guest, self.delivery);
-        let called = self.run.call(|store| {
+        let Talk { run, guest, delivery, .. } = &mut *self.0;
+        let called = run.call(|store| {
             let outcome = store.data_mut().push(OutcomeHandle(outcome))?;
             let lent = Resource::new_borrow(outcome.rep());
-            let action = guest.tidegate_adapter_push().delivery().call_step(&mut *store, delivery, lent)?;
+            let action = guest.tidegate_adapter_push().delivery().call_step(&mut *store, *delivery, lent)?;
             let state = store.data_mut();
             state.take(outcome)?;
             taken(state, action)
@@ -78,12 +78,12 @@ impl Conversation {
             Said::Verdict(verdict) => return Ok(Step::Done(verdict)),
             Said::Action(action) => action,
         };
-        let limit = self.run.limits().actions;
-        let asked = self.actions.saturating_add(1);
+        let limit = self.0.run.limits().actions;
+        let asked = self.0.actions.saturating_add(1);
         if asked > limit {
             return Err(Fault::Actions { limit, asked });
         }
-        self.actions = asked;
+        self.0.actions = asked;
         Ok(Step::Act(self, action))
     }
 }

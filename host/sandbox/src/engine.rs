@@ -10,9 +10,9 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 /// Memories, tables and modules that one component may consist of. Components from wit-component have one memory, two tables
 /// and three modules; those from componentize-py have some ten modules around one memory.
-const MEMORIES: u32 = 2;
-const TABLES: u32 = 8;
-const MODULES: u32 = 20;
+pub(crate) const MEMORIES: u32 = 2;
+pub(crate) const TABLES: u32 = 8;
+pub(crate) const MODULES: u32 = 20;
 /// Elements of one table. Interpreters for dynamic languages have some 10,000 functions in it.
 const TABLE_ELEMENTS: usize = 65_536;
 /// Frames of a crash that are kept.
@@ -132,4 +132,36 @@ fn pool(options: &SandboxOptions) -> PoolingAllocationConfig {
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(options.max_memory_bytes);
     pool
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::component::{Component, Linker};
+    use wasmtime::{Store, Trap};
+
+    /// Instantiates a module that reads four bytes at `address` of its one page.
+    fn read(engine: &Engine, address: u32) -> wasmtime::Result<()> {
+        let text = format!(
+            "(component (core module $m (memory 1) (func $start (drop (i32.load (i32.const {address})))) (start $start)) \
+             (core instance (instantiate $m)))"
+        );
+        let component = Component::new(engine, wat::parse_str(text).unwrap())?;
+        let mut store = Store::new(engine, ());
+        store.set_epoch_deadline(1_000_000);
+        Linker::new(engine).instantiate(&mut store, &component).map(drop)
+    }
+
+    #[test]
+    fn wherever_memory_comes_from_a_guest_reaches_its_own_only() {
+        let options = SandboxOptions { max_instances: 2, ..SandboxOptions::default() };
+        for allocation in [Allocation::Pool, Allocation::CompactPool, Allocation::OnDemand] {
+            let engine = Engine::new(&config(&options, allocation)).unwrap();
+            read(&engine, 65_532).unwrap();
+            for outside in [65_533, 0x0fff_fff0, 0xffff_fff0] {
+                let error = read(&engine, outside).unwrap_err();
+                assert_eq!(error.downcast_ref(), Some(&Trap::MemoryOutOfBounds), "{allocation:?} {outside}: {error:?}");
+            }
+        }
+    }
 }

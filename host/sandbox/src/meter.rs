@@ -4,6 +4,7 @@
 //! meter adds up all memories and tables. A refusal ends the call at once: a guest that only sees "no more memory" aborts
 //! somewhere else, and the operator would read of a crash instead of a limit.
 
+use crate::engine::{MEMORIES, MODULES, TABLES};
 use crate::fault::Fault;
 use wasmtime::ResourceLimiter;
 
@@ -86,6 +87,20 @@ impl ResourceLimiter for Meter {
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         Err(error.context("the operating system gave no more memory"))
+    }
+
+    // The pool refuses larger components when they are compiled; these hold where there is no pool.
+
+    fn instances(&self) -> usize {
+        MODULES as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES as usize
     }
 }
 

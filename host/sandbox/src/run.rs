@@ -34,7 +34,8 @@ impl Run {
         let memory = limits.memory_bytes.min(options.max_memory_bytes);
         let mut store = Store::new(sandbox.engine(), State::new(reach, limits, memory));
         store.limiter(|state| &mut state.meter);
-        // More than fits into the guest's memory cannot be handed over in one call.
+        // More than fits into the guest's memory at once is not needed in one call; without this, two arguments that name the same
+        // bytes would be copied twice.
         store.set_hostcall_fuel(memory);
         store.set_max_component_handles(limits.handles as usize);
         let deadline = ticks(limits.call_time, options.tick);
@@ -74,6 +75,12 @@ impl Run {
             // The engine counts handles to the guest's own resources too and has no type for this error.
             let limit = self.limits.handles;
             return Fault::Handles { limit, asked: limit.saturating_add(1) };
+        }
+        if reason.contains("fuel allocated for hostcalls") {
+            let limit = self.store.hostcall_fuel();
+            let reason =
+                format!("it handed over more than {limit} bytes in one call of the host, all that its memory may hold");
+            return Fault::Trap { reason, frames: frames(error) };
         }
         Fault::Trap { reason: plain(&reason), frames: frames(error) }
     }

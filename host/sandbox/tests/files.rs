@@ -128,6 +128,31 @@ fn what_the_engine_has_switched_off_is_refused() {
     }
 }
 
+#[test]
+fn a_component_of_too_many_parts_is_refused_with_the_number_and_the_limit() {
+    let with = |modules: &str| {
+        let none = "(instance $i) (export \"tidegate:adapter/about@1.0.0\" (instance $i)) \
+            (export \"tidegate:adapter/push@1.0.0\" (instance $i))";
+        let text = format!("(component {modules} {none})");
+        sandbox().load(&wat::parse_str(text).unwrap()).unwrap_err().to_string()
+    };
+    let instances = |module: &str, count: usize| {
+        let one = "(core instance (instantiate $m))";
+        format!("(core module $m {module}) {}", one.repeat(count))
+    };
+    let cases = [
+        (instances("(memory 1)", 3), ["3", "2"]),
+        (instances("", 21), ["21", "20"]),
+        (instances("(table 1 funcref)", 9), ["9", "8"]),
+        (instances("(table 65537 funcref)", 1), ["65537", "65536"]),
+    ];
+    for (modules, figures) in cases {
+        let told = with(&modules);
+        assert!(told.starts_with("the component cannot be compiled: "), "{told}");
+        assert!(figures.iter().all(|figure| told.contains(figure)), "{figures:?}: {told}");
+    }
+}
+
 fn described(name: &str, version: &str) -> Guest {
     Guest { description: format!(r#"{{"name":"{name}","version":"{version}"}}"#), ..Guest::default() }
 }

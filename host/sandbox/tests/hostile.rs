@@ -121,6 +121,8 @@ fn unbounded_recursion_ends_as_a_crash() {
     };
     let told = fault(&guest).to_string();
     assert!(told.contains("call stack exhausted"), "{told}");
+    // Of thousands of frames the innermost few are shown.
+    assert!(told.ends_with("(in deep < deep < deep < deep < deep)"), "{told}");
 }
 
 #[test]
@@ -301,6 +303,21 @@ fn pointers_that_lead_nowhere_crash_the_guest_and_not_the_host() {
         let fault = fault(&Guest::begin(body));
         assert!(matches!(fault, Fault::Trap { .. }), "{body}: {fault:?}");
     }
+}
+
+#[test]
+fn one_call_of_the_host_takes_no_more_than_the_guests_memory_may_hold() {
+    let limits = Limits { memory_bytes: 196_608, ..Limits::default() };
+    // The same bytes, named twice.
+    let query = |bytes: u32| {
+        let text = format!("(i32.const 1024) (i32.const {bytes})");
+        Guest::begin(&format!("(call $query (call $post) {text} {text}) (unreachable)"))
+    };
+    let told = fault_within(&query(100_000), &limits).to_string();
+    let expected = "it handed over more than 196608 bytes in one call of the host, all that its memory may hold";
+    assert!(told.contains(expected), "{told}");
+    // Half of that gets through to the limit of a request.
+    assert!(matches!(fault_within(&query(50_000), &limits), Fault::Contract(_)));
 }
 
 #[test]
