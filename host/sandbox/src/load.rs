@@ -1,6 +1,7 @@
 //! Why a file is not an adapter that can be used, in words that tell the operator what it is instead and what to do.
 
 use crate::fault::Fault;
+use crate::text::plain;
 use tidegate_model::DescriptionError;
 
 /// A component that was refused. Nothing of it ran, unless the error is [`Describe`](LoadError::Describe) or
@@ -105,7 +106,7 @@ pub enum LoadError {
     #[error("the adapter could not describe itself: {0}")]
     Describe(Fault),
     /// What it says of itself breaks a rule.
-    #[error("{0}")]
+    #[error("{}", plain(&.0.to_string()))]
     Description(DescriptionError),
     /// The file could not be read.
     #[error("the file could not be read: {0}")]

@@ -368,3 +368,17 @@ fn a_description_that_is_too_long_is_refused_with_both_figures() {
     assert_eq!(refused(&guest).to_string(), "the description may have 65536 bytes, this one has 70000");
     still_serves();
 }
+
+#[test]
+fn a_description_cannot_steer_the_terminal_of_who_reads_the_refusal() {
+    // In JSON the escape character is written as an escape, so it is there only after parsing.
+    let kind = r#"{"name":"a","version":"1","settings":[{"key":"k","label":"L","kind":"\u001b[2Jgone"}]}"#;
+    let told = refused(&Guest { description: kind.to_owned(), ..Guest::default() }).to_string();
+    assert!(told.contains("\\u{1b}[2Jgone") && !told.contains('\u{1b}'), "{told}");
+    let long = format!(
+        r#"{{"name":"a","version":"1","settings":[{{"key":"k","label":"L","kind":"{}"}}]}}"#,
+        "x".repeat(20_000)
+    );
+    let told = refused(&Guest { description: long, ..Guest::default() }).to_string();
+    assert!(told.chars().count() <= 301 && told.ends_with('…'), "{told}");
+}
