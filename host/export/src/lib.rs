@@ -6,13 +6,25 @@
 //! adapters and the egress; pull pages are made of the same windows. Everything that must survive is in one SQLite file.
 
 pub mod catalog;
+mod chance;
+mod config;
 mod db;
-// (note to the author of this crate: the lead is writing all of egress/ right now, API at the top of egress/mod.rs; write
-// schedule, deliver and the facade against it, and remove this note)
+mod deliver;
 mod egress;
+mod export;
 mod ledger;
+mod observe;
+mod options;
+mod preview;
+mod pull;
+mod schedule;
 mod status;
 
 pub use catalog::{Catalog, CatalogError};
+pub use egress::EgressError;
 pub use egress::policy::{Denied, EgressPolicy};
+pub use export::{Export, StartError};
+pub use options::{ExportOptions, ExportSettings};
+pub use preview::{ExportError, MAX_PREVIEW_WINDOWS, Preview, PreviewMessage, PreviewPart};
+pub use pull::PullAnswer;
 pub use status::{DeliveryCounts, StoreState, StoreStatus};

@@ -22,7 +22,7 @@ pub use tokens::{ApiAccess, ApiToken, MIN_TOKEN_BYTES, SubmissionToken};
 
 pub(crate) use error::corrupt;
 pub(crate) use links::Link;
-pub(crate) use sets::{MetricsInForce, Revisions};
+pub(crate) use sets::MetricsInForce;
 
 use crate::db::Db;
 pub use crate::db::OpenError;

@@ -3,7 +3,7 @@
 //! The trap is a second writer: all writes go through one connection behind a mutex, reads through another, so that a list in
 //! the API never waits for a commit to reach the disk. A file of a newer version is refused before anything is touched.
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -141,11 +141,6 @@ fn keep_private(file: &Path) -> std::io::Result<()> {
     }
     drop(opened);
     Ok(())
-}
-
-/// Whether another try may help: the disk is full or another process holds the lock.
-pub(crate) fn passes_by_itself(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 #[cfg(test)]

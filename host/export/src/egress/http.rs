@@ -90,6 +90,14 @@ fn address(request: &HttpRequest, url: &SettingValue) -> Result<Url, Unsendable>
     Ok(url)
 }
 
+/// The address for people: a URL that is a credential as a whole is there as `<secret>`.
+pub(super) fn shown_address(request: &HttpRequest, url: &SettingValue) -> String {
+    if matches!(url, SettingValue::Secret(_)) {
+        return format!("<secret>{}", request.path);
+    }
+    address(request, url).map_or_else(|error| format!("<{error}>"), |url| url.to_string())
+}
+
 fn plain_headers(request: &HttpRequest) -> Result<HeaderMap, Unsendable> {
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION"))));

@@ -7,6 +7,7 @@
 
 mod credentials;
 mod http;
+pub(crate) mod masked;
 pub(crate) mod policy;
 mod redact;
 mod resolve;
@@ -14,6 +15,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
+use futures_util::future::BoxFuture;
 use policy::{Denied, EgressPolicy};
 use redact::Redactor;
 use std::sync::Arc;
@@ -117,5 +119,27 @@ impl Egress {
         };
         redactor.clean(&mut exchange.outcome);
         Ok(exchange)
+    }
+}
+
+/// Performs actions: the network, or what stands for it in a simulation.
+pub(crate) trait Transport: Send + Sync {
+    /// As [`Egress::perform`].
+    fn perform<'a>(
+        &'a self,
+        action: &'a Action,
+        description: &'a Description,
+        settings: &'a Settings,
+    ) -> BoxFuture<'a, Result<Exchange, Unsendable>>;
+}
+
+impl Transport for Egress {
+    fn perform<'a>(
+        &'a self,
+        action: &'a Action,
+        description: &'a Description,
+        settings: &'a Settings,
+    ) -> BoxFuture<'a, Result<Exchange, Unsendable>> {
+        Box::pin(Self::perform(self, action, description, settings))
     }
 }

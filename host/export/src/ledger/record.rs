@@ -192,9 +192,14 @@ impl Ledger {
                 let sql = "INSERT OR IGNORE INTO gaps (store, metric_set, period, first_start, windows, reason, recorded) \
                            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
                 let (set, period) = (track.0.0, track.1.seconds());
-                let key = params![store.0, set, period, signed(*first), signed(*windows), reason, micros(now)];
+                // What was evaluated while it was live is no part of the gap.
+                let last = first + windows * u64::from(period);
+                let there = "SELECT count(*) FROM windows WHERE metric_set = ?1 AND period = ?2 AND start >= ?3 AND start < ?4";
+                let there: i64 = t.query_row(there, params![set, period, signed(*first), signed(last)], |row| row.get(0))?;
+                let windows = signed(*windows) - there;
+                let key = params![store.0, set, period, signed(*first), windows, reason, micros(now)];
                 if t.execute(sql, key)? == 1 {
-                    super::deliveries::count(t, store.0, "expired", signed(*windows), 0, 0)?;
+                    super::deliveries::count(t, store.0, "expired", windows, 0, 0)?;
                 }
             }
             let sql = "UPDATE cursors SET next_start = max(next_start, ?3) WHERE metric_set = ?1 AND period = ?2";
@@ -240,12 +245,23 @@ impl Ledger {
         })
     }
 
-    /// When the next failed window is due again.
-    pub(crate) fn next_retry(&self) -> Result<Option<Instant>, LedgerError> {
+    /// Tries of a window that failed so far.
+    pub(crate) fn attempts(&self, set: MetricSetId, window: Window) -> Result<u32, LedgerError> {
         self.db.read(|c| {
-            let sql = "SELECT min(next_attempt) FROM windows WHERE state = 'failed'";
-            let next: Option<i64> = c.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-            Ok(next.map(|micros| Instant::from_micros(unsigned(micros))))
+            let sql = "SELECT attempts FROM windows WHERE metric_set = ?1 AND period = ?2 AND start = ?3";
+            let key = params![set.0, window.period().seconds(), signed(window.start().seconds())];
+            Ok(c.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?.unwrap_or(0))
+        })
+    }
+
+    /// Projects with a failed window that is due again.
+    pub(crate) fn projects_to_retry(&self, now: Instant) -> Result<Vec<ProjectId>, LedgerError> {
+        self.db.read(|c| {
+            let sql = "SELECT DISTINCT project FROM windows WHERE state = 'failed' \
+                       AND (next_attempt <= ?1 OR next_attempt > ?1 + 3600000000)";
+            let mut statement = c.prepare_cached(sql)?;
+            let rows = statement.query_map([micros(now)], |row| Ok(ProjectId(row.get(0)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 

@@ -36,7 +36,12 @@ impl Ledger {
         );
         let pruned = (self.until_done(&batches, horizons.batches)?, self.until_done(&records, horizons.records)?);
         self.db.write(|t| {
-            Ok::<_, LedgerError>(t.execute("DELETE FROM gaps WHERE recorded < ?1", [micros(horizons.records)])?)
+            t.execute("DELETE FROM gaps WHERE recorded < ?1", [micros(horizons.records)])?;
+            // Claims that have ended, and whose windows are all on record.
+            let ended = "DELETE FROM links WHERE until <= (SELECT c.next_start FROM cursors c \
+                         WHERE c.metric_set = links.metric_set AND c.period = links.period)";
+            t.execute(ended, [])?;
+            Ok::<_, LedgerError>(())
         })?;
         Ok(pruned)
     }

@@ -1,0 +1,73 @@
+//! A store with everything that it takes to work for it: settings with secrets, adapter, claims on windows.
+
+use crate::catalog::{Catalog, CatalogError, Link, Store};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tidegate_model::{Settings, StoreId};
+use tidegate_sandbox::{Adapter, Registry};
+
+/// A store that is ready to work for.
+pub(crate) struct Config {
+    pub(crate) store: Store,
+    pub(crate) links: Vec<Link>,
+    pub(crate) adapter: Arc<Adapter>,
+    pub(crate) settings: Arc<Settings>,
+}
+
+/// Why a store cannot be worked for.
+#[derive(Clone, Debug)]
+pub(crate) enum ConfigError {
+    /// It was deleted.
+    Gone,
+    /// Its adapter is missing or does not take its settings; an admin has to act.
+    Unfit(String),
+    /// The catalog could not be read.
+    Unreadable(String),
+}
+
+/// The stores, read again when the catalog or an adapter has changed. Calls may block.
+pub(crate) struct Configs {
+    catalog: Arc<Catalog>,
+    registry: Arc<Registry>,
+    read: Mutex<HashMap<StoreId, (u64, Arc<Config>)>>,
+}
+
+impl Configs {
+    pub(crate) fn new(catalog: Arc<Catalog>, registry: Arc<Registry>) -> Self {
+        Self { catalog, registry, read: Mutex::default() }
+    }
+
+    pub(crate) fn get(&self, id: StoreId) -> Result<Arc<Config>, ConfigError> {
+        // Taken before reading: an edit in between makes the next call read again.
+        let edits = *self.catalog.edits().borrow();
+        if let Some(known) = self.known(id, edits) {
+            return Ok(known);
+        }
+        let (store, links) = self.catalog.read(|v| Ok((v.store(id)?, v.links()?))).map_err(|error| match error {
+            CatalogError::NotFound { .. } => ConfigError::Gone,
+            other => ConfigError::Unreadable(other.to_string()),
+        })?;
+        let adapter = self.registry.get(&store.adapter);
+        let adapter = adapter.ok_or_else(|| ConfigError::Unfit(format!("there is no adapter called {:?}", store.adapter)))?;
+        let fits = if store.pull { adapter.direction().pulls() } else { adapter.direction().pushes() };
+        if !fits {
+            let way = if store.pull { "make pages" } else { "push" };
+            return Err(ConfigError::Unfit(format!("the adapter {:?} does not {way}", store.adapter)));
+        }
+        let settings = self.catalog.read(|v| v.store_settings(id, adapter.description()));
+        let settings = Arc::new(settings.map_err(|error| ConfigError::Unfit(error.to_string()))?);
+        let links = links.into_iter().filter(|l| l.store == id).collect();
+        let config = Arc::new(Config { store, links, adapter, settings });
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.retain(|_, (at, _)| *at == edits);
+        read.insert(id, (edits, Arc::clone(&config)));
+        Ok(config)
+    }
+
+    fn known(&self, id: StoreId, edits: u64) -> Option<Arc<Config>> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, config) = read.get(&id)?;
+        let adapter = self.registry.get(&config.store.adapter)?;
+        (*at == edits && Arc::ptr_eq(&adapter, &config.adapter)).then(|| Arc::clone(config))
+    }
+}

@@ -1,0 +1,121 @@
+//! One conversation with an adapter about one view: it says what to do, the host does it and tells what came of it, until
+//! there is a verdict. The adapter runs on threads that may block; only the waiting is asynchronous.
+
+use crate::config::Config;
+use crate::egress::{Exchange, Transport, Unsendable};
+use crate::ledger::{FirstAction, Ledger, LedgerError};
+use crate::observe::Observed;
+use std::sync::Arc;
+use tidegate_model::BatchView;
+use tidegate_sandbox::{Action, Called, Disposition, Fault, Limits, Outcome, Step, Verdict};
+
+/// HTTP's word for "too large".
+const PAYLOAD_TOO_LARGE: u16 = 413;
+
+/// What conversations need.
+#[derive(Clone)]
+pub(crate) struct Converse {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) limits: Limits,
+    pub(crate) observed: Arc<Observed>,
+}
+
+/// Where the first action of a delivery is noted.
+pub(crate) struct Note {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) delivery: i64,
+}
+
+impl Note {
+    /// On disk when this returns. It is an error if an earlier try was another under the same adapter and settings.
+    async fn take(self, config: &Config, rows: u64, now: [u8; 32]) -> Result<(), Trouble> {
+        let first = FirstAction {
+            digest: now,
+            rows,
+            adapter: *config.adapter.digest(),
+            settings_revision: config.store.revision,
+        };
+        let noted = tokio::task::spawn_blocking(move || self.ledger.note_first_action(self.delivery, &first)).await;
+        match noted.map_err(|e| Trouble::Cut(e.to_string()))?? {
+            None => Ok(()),
+            Some(then) => Err(Trouble::OtherBytes { then, now }),
+        }
+    }
+}
+
+/// Why a conversation came to no verdict.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// The adapter failed.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+    /// Nothing may or can be sent.
+    #[error("{0}")]
+    Unsendable(#[from] Unsendable),
+    /// The same window gives other bytes than before, under the same adapter and settings.
+    #[error(
+        "the adapter made another request of the same window than before (SHA-256 {} then, {} now), so it was not sent",
+        hex::encode(&then[..8]), hex::encode(&now[..8])
+    )]
+    OtherBytes { then: [u8; 32], now: [u8; 32] },
+    /// The ledger could not take the note that comes before sending.
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    /// A thread of the host died.
+    #[error("the conversation was cut off: {0}")]
+    Cut(String),
+}
+
+impl Converse {
+    /// Talks about `view` until there is a verdict. The first action is noted in the ledger before it is performed, if it is
+    /// to be.
+    pub(crate) async fn about(
+        &self,
+        config: &Arc<Config>,
+        view: BatchView,
+        note: Option<Note>,
+    ) -> Result<Verdict, Trouble> {
+        let (held, limits, rows) = (Arc::clone(config), self.limits.clone(), view.len());
+        let mut step = self.run(move || held.adapter.begin(&held.settings, view, &limits)).await?;
+        let (mut note, mut status) = (note, None);
+        loop {
+            let (conversation, action) = match step {
+                Step::Done(verdict) => return Ok(judged(verdict, status)),
+                Step::Act(conversation, action) => (conversation, action),
+            };
+            if let Some(note) = note.take() {
+                note.take(config, rows, action.digest()).await?;
+            }
+            let outcome = self.perform(config, &action).await?;
+            status = outcome.status;
+            step = self.run(move || conversation.step(outcome)).await?;
+        }
+    }
+
+    async fn perform(&self, config: &Config, action: &Action) -> Result<Outcome, Trouble> {
+        let description = config.adapter.description();
+        let Exchange { outcome, bytes } = self.transport.perform(action, description, &config.settings).await?;
+        self.observed.sent_bytes.inc_by(bytes);
+        Ok(outcome)
+    }
+
+    async fn run(&self, call: impl FnOnce() -> Called<Step> + Send + 'static) -> Result<Step, Trouble> {
+        let called = tokio::task::spawn_blocking(call).await.map_err(|e| Trouble::Cut(e.to_string()))?;
+        self.observed.used(&called.usage);
+        called.result.map_err(|fault| {
+            self.observed.fault(&fault);
+            Trouble::Fault(fault)
+        })
+    }
+}
+
+/// "Too large" means halves, whatever an adapter makes of it; unless it says that all went well.
+fn judged(verdict: Verdict, status: Option<u16>) -> Verdict {
+    let too_large = status == Some(PAYLOAD_TOO_LARGE);
+    match verdict.disposition {
+        Disposition::Rejected(reason) | Disposition::Retry { reason, .. } if too_large => {
+            Verdict { rejected: Vec::new(), disposition: Disposition::Split(reason) }
+        }
+        _ => verdict,
+    }
+}

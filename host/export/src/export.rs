@@ -1,0 +1,323 @@
+//! The running export: schedule, deliverers and pull pages under one roof, with the questions that the server asks of them.
+
+use crate::catalog::{Catalog, View};
+use crate::chance::Chance;
+use crate::config::{ConfigError, Configs};
+use crate::deliver::{Converse, Healths, Shared, deliver};
+use crate::egress::{Egress, EgressError, EgressOptions, Transport};
+use crate::ledger::{Horizons, Ledger, LedgerError, LedgerOptions, Track};
+use crate::observe::Observed;
+use crate::options::{ExportOptions, ExportSettings};
+use crate::preview::{ExportError, Preview, Previewer};
+use crate::pull::{Board, Pull, PullAnswer};
+use crate::schedule::{Drive, Schedule, drive};
+use crate::status::{Parts, StoreStatus};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tidegate_events::{EvaluationLimits, SourceError};
+use tidegate_model::{Clock, Instant, MetricBatch, MetricQuery, Period, ProjectId, StoreId, Window};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often the ages of queues are measured.
+const MEASURE: Duration = Duration::from_secs(10);
+/// Measurements between two looks at what can be pruned.
+const PRUNE_EVERY: u32 = 30;
+
+/// Why the export cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The ledger cannot be read.
+    #[error("{0}")]
+    Ledger(String),
+    /// The catalog cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] crate::CatalogError),
+    /// A project could not be sealed, so events could arrive in windows that are on record.
+    #[error("the events could not be sealed up to the last evaluated window: {0}")]
+    Seal(SourceError),
+    /// The network client cannot be set up.
+    #[error(transparent)]
+    Egress(#[from] EgressError),
+    /// The registry of metrics has metrics of the same names already.
+    #[error("the export's own metrics cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// A thread of the host died.
+    #[error("the start was cut off: {0}")]
+    Cut(String),
+}
+
+impl From<LedgerError> for StartError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error.to_string())
+    }
+}
+
+/// The running export. Dropping it stops it at once, as a crash would; [`shutdown`](Self::shutdown) does it in order.
+pub struct Export {
+    catalog: Arc<Catalog>,
+    ledger: Arc<Ledger>,
+    configs: Arc<Configs>,
+    clock: Arc<dyn Clock>,
+    healths: Arc<Healths>,
+    board: Arc<Board>,
+    pull: Pull,
+    previewer: Arc<Previewer>,
+    problem: Arc<Mutex<Option<String>>>,
+    nudge: watch::Sender<u64>,
+    stop_schedule: watch::Sender<bool>,
+    stop_delivery: watch::Sender<bool>,
+    tasks: Mutex<Tasks>,
+}
+
+struct Tasks {
+    schedule: Option<JoinHandle<()>>,
+    delivery: Option<JoinHandle<()>>,
+    keeper: JoinHandle<()>,
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.schedule.iter().chain(&tasks.delivery).chain([&tasks.keeper]).for_each(JoinHandle::abort);
+    }
+}
+
+impl Export {
+    /// Starts the export. When this returns, every project is sealed at the end of its newest window on record, so events may
+    /// be taken in, and what pull pages had shown before is shown again.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is in the way.
+    pub async fn start(options: ExportOptions) -> Result<Arc<Self>, StartError> {
+        let settings = &options.settings;
+        let observed = Arc::new(Observed::new(&options.metrics)?);
+        let times = EgressOptions { connect: settings.connect_time, total: settings.request_time, ..Default::default() };
+        let transport: Arc<dyn Transport> = match options.transport.clone() {
+            Some(transport) => transport,
+            None => Arc::new(Egress::new(options.egress.clone(), times)?),
+        };
+        let ledger_options =
+            LedgerOptions { idle_seconds: settings.series_idle.as_secs(), total_series: settings.total_series };
+        let ledger = Arc::new(Ledger::new(options.catalog.db(), ledger_options));
+        let chance = Arc::new(Chance::new(options.seed));
+        let evaluation = EvaluationLimits { groups: settings.groups };
+        let schedule = Arc::new(Schedule {
+            catalog: Arc::clone(&options.catalog),
+            ledger: Arc::clone(&ledger),
+            source: Arc::clone(&options.source),
+            clock: Arc::clone(&options.clock),
+            chance: Arc::clone(&chance),
+            observed: Arc::clone(&observed),
+            look_back: settings.look_back,
+            limits: evaluation,
+            sealed: Mutex::default(),
+        });
+        let board = Arc::new(Board::default());
+        prepare(&schedule, &board).await?;
+        let configs = Arc::new(Configs::new(Arc::clone(&options.catalog), Arc::clone(&options.registry)));
+        let converse = Converse { transport, limits: options.limits.clone(), observed: Arc::clone(&observed) };
+        let shared = Arc::new(Shared {
+            catalog: Arc::clone(&options.catalog),
+            ledger: Arc::clone(&ledger),
+            configs: Arc::clone(&configs),
+            clock: Arc::clone(&options.clock),
+            chance,
+            observed: Arc::clone(&observed),
+            converse,
+            look_back: settings.look_back,
+            parts: settings.parts,
+            tick: settings.tick,
+        });
+        let previewer = Arc::new(Previewer {
+            catalog: Arc::clone(&options.catalog),
+            ledger: Arc::clone(&ledger),
+            source: options.source,
+            configs: Arc::clone(&configs),
+            clock: Arc::clone(&options.clock),
+            limits: options.limits.clone(),
+            evaluation,
+        });
+        let (healths, problem) = (Arc::new(Healths::default()), Arc::new(Mutex::new(None)));
+        let (recorded, recordings) = watch::channel(0);
+        let (nudge, nudges) = watch::channel(0);
+        let (stop_schedule, schedule_stops) = watch::channel(false);
+        let (stop_delivery, delivery_stops) = watch::channel(false);
+        let driven = Drive {
+            schedule,
+            board: Arc::clone(&board),
+            recorded,
+            nudges,
+            stop: schedule_stops,
+            tick: settings.tick,
+            problem: Arc::clone(&problem),
+        };
+        let keeper = keep(Arc::clone(&shared), settings.clone());
+        let delivery = deliver(shared, Arc::clone(&healths), recordings, delivery_stops);
+        let tasks = Tasks {
+            schedule: Some(tokio::spawn(drive(driven))),
+            delivery: Some(tokio::spawn(delivery)),
+            keeper: tokio::spawn(keeper),
+        };
+        let (catalog, clock) = (options.catalog, options.clock);
+        let pull =
+            Pull::new(Arc::clone(&board), Arc::clone(&configs), Arc::clone(&clock), options.limits, observed);
+        Ok(Arc::new(Self {
+            catalog,
+            ledger,
+            configs,
+            clock,
+            healths,
+            board,
+            pull,
+            previewer,
+            problem,
+            nudge,
+            stop_schedule,
+            stop_delivery,
+            tasks: Mutex::new(tasks),
+        }))
+    }
+
+    /// Has the schedule look at catalog and clock at once. Edits of the catalog do so by themselves.
+    pub fn catalog_changed(&self) {
+        self.nudge.send_modify(|n| *n += 1);
+    }
+
+    /// Why windows are not recorded at the moment, if they are not: the disk is full, say. For a health page.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How a store is doing.
+    ///
+    /// # Errors
+    /// [`ExportError::Catalog`] if there is no such store.
+    pub async fn store_status(&self, id: StoreId) -> Result<StoreStatus, ExportError> {
+        let (catalog, ledger) = (Arc::clone(&self.catalog), Arc::clone(&self.ledger));
+        let (configs, board) = (Arc::clone(&self.configs), Arc::clone(&self.board));
+        let (health, readers, now) = (self.healths.get(id), self.pull.readers(id), self.clock.now());
+        blocking(move || {
+            let (store, links) = catalog.read(|v| Ok((v.store(id)?, v.links()?)))?;
+            let unfit = match configs.get(id) {
+                Err(ConfigError::Unfit(why)) => Some(why),
+                _ => None,
+            };
+            let links: Vec<_> = links.into_iter().filter(|l| l.store == id).collect();
+            let shown = links.iter().filter_map(|l| board.newest((l.metric_set, l.period))).collect();
+            let connected = !links.is_empty();
+            let facts = ledger.facts(id)?;
+            Ok(Parts { store: &store, facts, health, readers, unfit, shown, connected, now }.status())
+        })
+        .await
+    }
+
+    /// What a store would get next, with credentials masked.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub async fn preview_store(&self, id: StoreId) -> Result<Preview, ExportError> {
+        let previewer = Arc::clone(&self.previewer);
+        blocking(move || previewer.store(id)).await
+    }
+
+    /// The values of a query in its last windows, oldest first; the last one is in progress. Nothing is recorded.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub async fn preview_metric(
+        &self,
+        project: ProjectId,
+        query: MetricQuery,
+        period: Period,
+        windows: u32,
+    ) -> Result<Vec<(Window, MetricBatch)>, ExportError> {
+        let previewer = Arc::clone(&self.previewer);
+        blocking(move || previewer.metric(project, query, period, windows)).await
+    }
+
+    /// The page behind the secret part of a pull URL.
+    pub async fn pull(&self, token: &str, headers: Vec<(String, String)>) -> PullAnswer {
+        match self.catalog.store_of_pull_token(token) {
+            Some(store) => self.pull.page(store, headers).await,
+            None => PullAnswer::NotFound,
+        }
+    }
+
+    /// Stops planning, delivers what is due for as long as `grace` lets it, and stops. What is left is delivered after the
+    /// next start.
+    pub async fn shutdown(&self, grace: Duration) {
+        let (schedule, delivery) = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.keeper.abort();
+            (tasks.schedule.take(), tasks.delivery.take())
+        };
+        let end = tokio::time::Instant::now() + grace;
+        self.stop_schedule.send_replace(true);
+        ended(schedule, end).await;
+        self.stop_delivery.send_replace(true);
+        ended(delivery, end).await;
+    }
+}
+
+async fn ended(task: Option<JoinHandle<()>>, end: tokio::time::Instant) {
+    let Some(mut task) = task else { return };
+    if tokio::time::timeout_at(end, &mut task).await.is_err() {
+        task.abort();
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ExportError> + Send + 'static,
+) -> Result<T, ExportError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(ExportError::Internal(e.to_string())))
+}
+
+/// Seals what earlier runs had recorded, and puts up what pull pages had shown.
+async fn prepare(schedule: &Arc<Schedule>, board: &Arc<Board>) -> Result<(), StartError> {
+    let (schedule, board) = (Arc::clone(schedule), Arc::clone(board));
+    let work = move || {
+        schedule.seal_all()?.map_err(StartError::Seal)?;
+        let links = schedule.catalog.read(|v: &View<'_>| Ok(v.links()?))?;
+        let tracks: BTreeSet<Track> = links.iter().filter(|l| l.pull).map(|l| (l.metric_set, l.period)).collect();
+        board.load(&schedule.ledger, &tracks.into_iter().collect::<Vec<_>>())?;
+        Ok(())
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(StartError::Cut(e.to_string())))
+}
+
+/// Measures the age of queues and prunes what nobody needs any more.
+async fn keep(shared: Arc<Shared>, settings: ExportSettings) {
+    let mut round: u32 = 0;
+    loop {
+        let prune = round.is_multiple_of(PRUNE_EVERY);
+        let (shared, settings) = (Arc::clone(&shared), settings.clone());
+        let kept = tokio::task::spawn_blocking(move || keep_once(&shared, &settings, prune)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::warn!("old records are kept for now: {error}");
+        }
+        round = round.wrapping_add(1);
+        tokio::time::sleep(MEASURE).await;
+    }
+}
+
+fn keep_once(shared: &Shared, settings: &ExportSettings, prune: bool) -> Result<(), LedgerError> {
+    let now = shared.clock.now();
+    shared.observed.oldest.reset();
+    for (store, oldest) in shared.ledger.oldest_queued()? {
+        let age = Duration::from_micros(now.micros().saturating_sub(oldest.micros()));
+        shared.observed.oldest.with_label_values(&[&store.to_string()]).set(age.as_secs_f64());
+    }
+    if prune {
+        let ago = |span: Duration| Instant::from_seconds(now.seconds().saturating_sub(span.as_secs()));
+        let horizons = Horizons { batches: ago(settings.keep_batches), records: ago(settings.keep_records) };
+        let (batches, records) = shared.ledger.prune(horizons)?;
+        if batches + records > 0 {
+            tracing::debug!(batches, records, "pruned the ledger");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What an [`Export`](crate::Export) is made of.
+
+use crate::catalog::Catalog;
+use crate::egress::Transport;
+use crate::egress::policy::EgressPolicy;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_events::Source;
+use tidegate_model::Clock;
+use tidegate_sandbox::{Limits, Registry};
+
+/// Figures of the schedule, the deliveries and the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportSettings {
+    /// Age at which a window that has not arrived expires; 24 h.
+    pub look_back: Duration,
+    /// How long batches are kept after every store has them; 24 h.
+    pub keep_batches: Duration,
+    /// How long the record of a window and its deliveries is kept; 30 days. What they came to in all is kept for good.
+    pub keep_records: Duration,
+    /// Windows without a series after which its totals are forgotten; 24 h.
+    pub series_idle: Duration,
+    /// Most series that the totals of one metric keep; 50,000.
+    pub total_series: usize,
+    /// Most rows of one metric; 10,000.
+    pub groups: u32,
+    /// Until a connection to a sink stands; 10 s.
+    pub connect_time: Duration,
+    /// A request to a sink, from the look-up of its name to the last byte of the answer; 30 s.
+    pub request_time: Duration,
+    /// Conversations with an adapter in one try to deliver a window, when it has to be split; 4096.
+    pub parts: u32,
+    /// How often the clock is looked at while nothing is due; 250 ms.
+    pub tick: Duration,
+}
+
+impl Default for ExportSettings {
+    fn default() -> Self {
+        let day = Duration::from_secs(86_400);
+        Self {
+            look_back: day,
+            keep_batches: day,
+            keep_records: 30 * day,
+            series_idle: day,
+            total_series: 50_000,
+            groups: 10_000,
+            connect_time: Duration::from_secs(10),
+            request_time: Duration::from_secs(30),
+            parts: 4096,
+            tick: Duration::from_millis(250),
+        }
+    }
+}
+
+/// What an [`Export`](crate::Export) works with.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ExportOptions {
+    /// What is to be exported; holds the ledger too.
+    pub catalog: Arc<Catalog>,
+    /// Where metrics are evaluated.
+    pub source: Arc<dyn Source>,
+    /// The adapters.
+    pub registry: Arc<Registry>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Which addresses stores may reach.
+    pub egress: EgressPolicy,
+    /// What adapters may use.
+    pub limits: Limits,
+    /// Where the numbers about the export itself go.
+    pub metrics: prometheus::Registry,
+    /// Figures.
+    pub settings: ExportSettings,
+    /// Makes every choice that is left to chance repeatable.
+    pub seed: Option<u64>,
+    /// Stands in for the network.
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+}
+
+impl ExportOptions {
+    /// Everything else by default: public addresses only, a registry of metrics of its own.
+    #[must_use]
+    pub fn new(catalog: Arc<Catalog>, source: Arc<dyn Source>, registry: Arc<Registry>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            catalog,
+            source,
+            registry,
+            clock,
+            egress: EgressPolicy::default(),
+            limits: Limits::default(),
+            metrics: prometheus::Registry::new(),
+            settings: ExportSettings::default(),
+            seed: None,
+            transport: None,
+        }
+    }
+}
