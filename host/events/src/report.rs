@@ -201,17 +201,18 @@ fn put_members(report: &Report<'_>, attributes: &mut Attributes<'_>, limits: &Ev
         check_length("classifiers", &text, limits)?;
         attributes.put_own("classifiers".to_owned(), Value::Str(text));
     }
-    let own = attributes.get("timestamp").cloned();
     let time = match report.timestamp.map(|json| scalar::scalar(json.get())) {
-        Some(Ok(Scalar::Value(value))) => Some(value),
-        None | Some(Ok(Scalar::Nothing)) => own,
+        Some(Ok(Scalar::Value(value))) => scalar::seconds(value).map_err(|message| at("timestamp", message))?,
         Some(Ok(Scalar::Nested)) => return Err(at("timestamp", "expected Unix seconds such as 1700000000".to_owned())),
         Some(Err(message)) => return Err(at("timestamp", message)),
+        // An attribute of this name takes the place if it is a time, and stays as it is if it is not.
+        None | Some(Ok(Scalar::Nothing)) => {
+            let own = attributes.get("timestamp").cloned().map(scalar::seconds);
+            let Some(Ok(time)) = own else { return Ok(()) };
+            time
+        }
     };
-    if let Some(time) = time {
-        let time = scalar::seconds(time).map_err(|message| at("timestamp", message))?;
-        attributes.replace("timestamp".to_owned(), time)?;
-    }
+    attributes.replace("timestamp".to_owned(), time)?;
     Ok(())
 }
 

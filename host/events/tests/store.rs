@@ -126,15 +126,12 @@ fn an_event_larger_than_the_queue_is_refused_and_smaller_ones_wait_for_room() {
     let told = "event 0 of the submission is refused: an event may have 10000 bytes with all that comes with it, this one has 10001";
     assert_eq!(error.to_string(), told);
     run(async {
-        let many =
-            (0..20).map(|_| {
-                let store = store.clone();
-                async move {
-                    store.submit(PROJECT, vec![Event { report: Some(vec![b'x'; 9_000]), ..Event::default() }]).await
-                }
-            });
-        for submission in many.collect::<Vec<_>>() {
-            submission.await.unwrap();
+        let submit = |store: EventStore| async move {
+            store.submit(PROJECT, vec![Event { report: Some(vec![b'x'; 9_000]), ..Event::default() }]).await
+        };
+        let waiting: Vec<_> = (0..20).map(|_| tokio::spawn(submit(store.clone()))).collect();
+        for submission in waiting {
+            submission.await.unwrap().unwrap();
         }
     });
     assert_eq!(count(&store, window(100, 10)), 20);

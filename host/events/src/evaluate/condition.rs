@@ -91,7 +91,7 @@ impl Test {
             for word in &mut bits {
                 *word = !*word;
             }
-            if rows % 64 != 0
+            if !rows.is_multiple_of(64)
                 && let Some(last) = bits.last_mut()
             {
                 *last &= (1 << (rows % 64)) - 1;

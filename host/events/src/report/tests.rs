@@ -100,6 +100,16 @@ fn nested_attributes_are_kept_as_json_and_of_repeated_ones_the_last_counts() {
 }
 
 #[test]
+fn the_time_is_that_of_the_report_or_else_of_an_attribute_that_is_one() {
+    let time =
+        |json: &str| parse_with(json, &[]).unwrap().attributes.into_iter().find(|a| a.0 == "timestamp").map(|a| a.1);
+    assert_eq!(time(r#"{"timestamp":1700000000.9,"attributes":{"timestamp":"5"}}"#), Some(Value::Int(1_700_000_000)));
+    assert_eq!(time(r#"{"attributes":{"timestamp":"5"}}"#), Some(Value::Int(5)));
+    assert_eq!(time(r#"{"attributes":{"timestamp":"noon"}}"#), Some(Value::Str("noon".to_owned())));
+    assert_eq!(time(r#"{"timestamp":null}"#), None);
+}
+
+#[test]
 fn the_faulting_thread_is_found_wherever_it_stands() {
     let top = |json: &str| attribute(&parse_with(json, &[]).unwrap(), "callstack").unwrap();
     let threads = r#""threads":{"1":{"stack":[{"funcName":"one"}]},"2":{"fault":FAULT,"stack":[{"funcName":"two"}]}}"#;

@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
         }
         let mut words = vec![u64::MAX; count];
         if let Some(last) = words.last_mut()
-            && rows % 64 != 0
+            && !rows.is_multiple_of(64)
         {
             *last = (1 << (rows % 64)) - 1;
         }

@@ -28,6 +28,9 @@ pub(super) struct Job {
     pub(super) room: OwnedSemaphorePermit,
 }
 
+/// The answers to each submission of a group, and the segments that were written.
+type Stored = (Vec<Vec<Answer>>, Vec<(ProjectId, Written)>);
+
 /// The connection that writes, and what it knows by heart.
 pub(super) struct Committer {
     pub(super) db: Connection,
@@ -63,11 +66,7 @@ impl Committer {
     }
 
     /// Stores the submissions of a group, all or none.
-    fn store(
-        &mut self,
-        shared: &Shared,
-        jobs: &[Job],
-    ) -> Result<(Vec<Vec<Answer>>, Vec<(ProjectId, Written)>), GroupError> {
+    fn store(&mut self, shared: &Shared, jobs: &[Job]) -> Result<Stored, GroupError> {
         let mut draft = Draft::default();
         let stored = self.store_drafted(shared, jobs, &mut draft);
         match &stored {
@@ -82,12 +81,7 @@ impl Committer {
         stored
     }
 
-    fn store_drafted(
-        &mut self,
-        shared: &Shared,
-        jobs: &[Job],
-        draft: &mut Draft,
-    ) -> Result<(Vec<Vec<Answer>>, Vec<(ProjectId, Written)>), GroupError> {
+    fn store_drafted(&mut self, shared: &Shared, jobs: &[Job], draft: &mut Draft) -> Result<Stored, GroupError> {
         let now = shared.clock.now();
         let mut by_project: Vec<(ProjectId, Vec<usize>)> = Vec::new();
         for (i, job) in jobs.iter().enumerate() {
