@@ -1,0 +1,385 @@
+//! Bringing the catalog to the state that a document describes, and telling what that changed.
+
+use super::document::{Document, MetricSetDoc, ProjectDoc, StoreDoc};
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+use std::cell::RefCell;
+use tidegate_export::catalog::{self, Catalog, CatalogError, Edit, Kind, Store, StoreSpec};
+use tidegate_model::{Description, Direction, ProjectId, Secret, TenantId};
+
+/// The adapters that stores may name.
+pub trait Adapters {
+    /// What is known of the adapter called `name`.
+    fn find(&self, name: &str) -> Option<Known>;
+    /// The names of all.
+    fn names(&self) -> Vec<String>;
+}
+
+/// What is known of an adapter.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its description of itself.
+    pub description: Description,
+    /// Which way it works.
+    pub direction: Direction,
+}
+
+/// What became of one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Sign {
+    /// It is new.
+    #[serde(rename = "+")]
+    Added,
+    /// It is different now.
+    #[serde(rename = "~")]
+    Changed,
+    /// It was like this already.
+    #[serde(rename = "=")]
+    Unchanged,
+}
+
+/// What became of one thing, and which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// New, changed or neither.
+    pub sign: Sign,
+    /// Project, metric set, metric ...
+    pub kind: String,
+    /// Its path, as in `web/crashes/errors`.
+    pub name: String,
+    /// What is different, and remarks. Never a credential.
+    pub details: Vec<String>,
+}
+
+/// What applying a document came to.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    /// Whether everything was taken back.
+    pub dry_run: bool,
+    /// One for each thing in the document.
+    pub changes: Vec<Change>,
+    /// Submission tokens that were made for new projects. This is the only time that they can be read.
+    pub tokens: Vec<MadeToken>,
+}
+
+/// A token that was made.
+#[derive(Serialize)]
+pub struct MadeToken {
+    /// The project that it submits to.
+    pub project: String,
+    /// The token.
+    pub token: String,
+}
+
+impl std::fmt::Debug for MadeToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MadeToken").field("project", &self.project).finish_non_exhaustive()
+    }
+}
+
+/// Why nothing of a document was applied.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {cause}")]
+pub struct ApplyError {
+    /// Where in the document.
+    pub place: String,
+    /// What is wrong there.
+    pub cause: CatalogError,
+}
+
+/// Applies a document to a tenant, all of it or nothing.
+///
+/// # Errors
+/// [`ApplyError`] tells the place in the document and what is wrong there; nothing has changed then.
+pub fn apply(
+    catalog: &Catalog,
+    tenant: TenantId,
+    document: &Document,
+    adapters: &dyn Adapters,
+    dry_run: bool,
+) -> Result<Outcome, ApplyError> {
+    let place = RefCell::new(String::new());
+    let work = |edit: &Edit<'_>| {
+        let mut run = Run { edit, adapters, place: &place, outcome: Outcome { dry_run, ..Outcome::default() } };
+        for (p, project) in document.projects.iter().enumerate() {
+            run.project(tenant, project, &format!("projects[{p}]"))?;
+        }
+        Ok(run.outcome)
+    };
+    let result = if dry_run { catalog.rehearse(work) } else { catalog.edit(work) };
+    let mut outcome = result.map_err(|cause| ApplyError { place: place.take(), cause })?;
+    if dry_run {
+        // They were taken back with the rest, and lead nowhere.
+        outcome.tokens.clear();
+    }
+    Ok(outcome)
+}
+
+struct Run<'r> {
+    edit: &'r Edit<'r>,
+    adapters: &'r dyn Adapters,
+    place: &'r RefCell<String>,
+    outcome: Outcome,
+}
+
+impl Run<'_> {
+    fn at(&self, place: String) {
+        *self.place.borrow_mut() = place;
+    }
+
+    fn note(&mut self, change: &catalog::Change, kind: Kind, name: String, details: Vec<String>) {
+        let sign = match change {
+            catalog::Change::Created => Sign::Added,
+            catalog::Change::Updated(_) => Sign::Changed,
+            catalog::Change::Unchanged => Sign::Unchanged,
+        };
+        self.outcome.changes.push(Change { sign, kind: kind.to_string(), name, details });
+    }
+
+    fn project(&mut self, tenant: TenantId, doc: &ProjectDoc, place: &str) -> Result<(), CatalogError> {
+        self.at(place.to_owned());
+        let name = doc.name.as_str();
+        let (project, change) = match self.edit.project_named(tenant, name) {
+            Ok(project) => (project, catalog::Change::Unchanged),
+            Err(CatalogError::NotFound { .. }) => (self.edit.create_project(tenant, name)?, catalog::Change::Created),
+            Err(error) => return Err(error),
+        };
+        let new = change == catalog::Change::Created;
+        self.note(&change, Kind::Project, name.to_owned(), Vec::new());
+        self.tokens(project.id, doc, new, place)?;
+        for (s, set) in doc.metric_sets.iter().enumerate() {
+            self.metric_set(project.id, name, set, &format!("{place}.metric_sets[{s}]"))?;
+        }
+        for (s, store) in doc.metric_stores.iter().enumerate() {
+            self.at(format!("{place}.metric_stores[{s}]"));
+            let (_, change, details) = put_store(self.edit, project.id, store, self.adapters)?;
+            self.note(&change, Kind::Store, format!("{name}/{}", store.name), details);
+        }
+        Ok(())
+    }
+
+    fn tokens(&mut self, project: ProjectId, doc: &ProjectDoc, new: bool, place: &str) -> Result<(), CatalogError> {
+        let name = doc.name.as_str();
+        for (t, token) in doc.submission_tokens.iter().enumerate() {
+            self.at(format!("{place}.submission_tokens[{t}]"));
+            let added = self.edit.put_submission_token(project, &Secret::new(token.clone()))?;
+            let change = if added { catalog::Change::Created } else { catalog::Change::Unchanged };
+            self.note(&change, Kind::SubmissionToken, format!("{name}/{}", t + 1), Vec::new());
+        }
+        if new && doc.submission_tokens.is_empty() {
+            let (_, token) = self.edit.create_submission_token(project)?;
+            let made = MadeToken { project: name.to_owned(), token: token.expose().to_owned() };
+            self.outcome.tokens.push(made);
+            let details = vec!["made, since the document brings none".to_owned()];
+            self.note(&catalog::Change::Created, Kind::SubmissionToken, format!("{name}/1"), details);
+        }
+        Ok(())
+    }
+
+    fn metric_set(
+        &mut self,
+        project: ProjectId,
+        of: &str,
+        doc: &MetricSetDoc,
+        place: &str,
+    ) -> Result<(), CatalogError> {
+        self.at(place.to_owned());
+        let (set, change) = self.edit.put_metric_set(project, doc.name.as_str())?;
+        self.note(&change, Kind::MetricSet, format!("{of}/{}", doc.name), Vec::new());
+        for (m, metric) in doc.metrics.iter().enumerate() {
+            self.at(format!("{place}.metrics[{m}]"));
+            let put = self.edit.put_metric(set.id, metric.name.as_str(), &metric.query)?;
+            let mut details = if let catalog::Change::Updated(what) = &put.change { what.clone() } else { Vec::new() };
+            details.extend(put.dropped_time_frame.iter().map(|t| format!("time frame dropped: {t}")));
+            self.note(&put.change, Kind::Metric, format!("{of}/{}/{}", doc.name, metric.name), details);
+        }
+        Ok(())
+    }
+}
+
+/// Makes sure that a project has a store like this; tells what changed, with old and new values where they are no secret.
+pub(crate) fn put_store(
+    edit: &Edit<'_>,
+    project: ProjectId,
+    doc: &StoreDoc,
+    adapters: &dyn Adapters,
+) -> Result<(Store, catalog::Change, Vec<String>), CatalogError> {
+    let adapter = adapters.find(&doc.adapter).ok_or_else(|| CatalogError::Invalid {
+        kind: Kind::Store,
+        name: doc.name.to_string(),
+        why: format!("there is no adapter {:?}; there are: {}", doc.adapter, adapters.names().join(", ")),
+    })?;
+    let sets = doc.metric_sets.iter().map(|name| edit.metric_set_named(project, name.as_str()).map(|s| s.id));
+    let sets = sets.collect::<Result<Vec<_>, _>>()?;
+    let spec = StoreSpec {
+        adapter: &adapter.description,
+        direction: adapter.direction,
+        pull: doc.pull,
+        period: doc.period,
+        settings: &doc.settings,
+        paused: doc.paused,
+        metric_sets: &sets,
+    };
+    let before = match edit.store_named(project, doc.name.as_str()) {
+        Ok(store) => Some(store),
+        Err(CatalogError::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let (after, change) = edit.put_store(project, doc.name.as_str(), &spec)?;
+    let details = match (&before, &change) {
+        (Some(before), catalog::Change::Updated(what)) => what.iter().map(|w| difference(w, before, &after)).collect(),
+        _ => Vec::new(),
+    };
+    Ok((after, change, details))
+}
+
+/// `period: 60 -> 10`; for a secret, whose values both look the same, only that it changed.
+fn difference(what: &str, before: &Store, after: &Store) -> String {
+    let (old, new) = (shown(what, before), shown(what, after));
+    if old == new { format!("{what}: changed") } else { format!("{what}: {old} -> {new}") }
+}
+
+fn shown(what: &str, store: &Store) -> Json {
+    let setting = |settings: &Map<String, Json>, key| settings.get(key).cloned().unwrap_or(Json::Null);
+    match what.split_once('.') {
+        Some(("settings", key)) => setting(&store.settings, key),
+        _ => match what {
+            "adapter" => store.adapter.clone().into(),
+            "period" => store.period.seconds().into(),
+            "paused" => store.paused.into(),
+            "metric_sets" => store.metric_sets.iter().map(ToString::to_string).collect(),
+            _ => Json::Null,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::sync::Arc;
+    use tidegate_export::catalog::DEFAULT_TENANT;
+    use tidegate_model::SystemClock;
+
+    struct Fake;
+
+    impl Adapters for Fake {
+        fn find(&self, name: &str) -> Option<Known> {
+            let document = json!({"name": "sink", "version": "1", "settings": [
+                {"key": "url", "label": "URL", "kind": "url", "required": true},
+                {"key": "password", "label": "Password", "kind": "secret"}]});
+            let description = Description::parse(&document.to_string()).unwrap();
+            (name == "sink").then_some(Known { description, direction: Direction::Push })
+        }
+        fn names(&self) -> Vec<String> {
+            vec!["sink".to_owned()]
+        }
+    }
+
+    struct Bench {
+        catalog: Catalog,
+        tenant: TenantId,
+        _folder: tempfile::TempDir,
+    }
+
+    fn bench() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&folder.path().join("tidegate.db"), Arc::new(SystemClock)).unwrap();
+        let tenant = catalog.read(|v| v.tenant_named(DEFAULT_TENANT)).unwrap().id;
+        Bench { catalog, tenant, _folder: folder }
+    }
+
+    impl Bench {
+        fn run(&self, document: Json, dry_run: bool) -> Result<Outcome, ApplyError> {
+            apply(&self.catalog, self.tenant, &Document::read(document).unwrap(), &Fake, dry_run)
+        }
+
+        fn signs(&self, document: Json) -> Vec<(Sign, String)> {
+            self.run(document, false).unwrap().changes.into_iter().map(|c| (c.sign, c.name)).collect()
+        }
+    }
+
+    fn document(password: &str, period: u32) -> Json {
+        json!({"projects": [{
+            "name": "web",
+            "metric_sets": [{"name": "crashes", "metrics": [{"name": "errors", "query": {"fold": {"_tx": [["count"]]}}}]}],
+            "metric_stores": [{"name": "central", "adapter": "sink", "period": period, "metric_sets": ["crashes"],
+                "settings": {"url": "http://127.0.0.1:1", "password": password}}],
+        }]})
+    }
+
+    #[test]
+    fn what_was_applied_once_is_unchanged_the_second_time() {
+        let bench = bench();
+        let first = bench.run(document("hunter2", 60), false).unwrap();
+        assert!(first.changes.iter().all(|c| c.sign == Sign::Added) && first.changes.len() == 5, "{first:?}");
+        assert_eq!(first.tokens.len(), 1);
+        assert_eq!(bench.catalog.project_of_token(&first.tokens[0].token).map(|p| p.0), Some(1));
+        let second = bench.run(document("hunter2", 60), false).unwrap();
+        assert!(second.changes.iter().all(|c| c.sign == Sign::Unchanged) && second.changes.len() == 4, "{second:?}");
+        assert!(second.tokens.is_empty());
+    }
+
+    #[test]
+    fn a_dry_run_tells_the_same_and_changes_nothing() {
+        let bench = bench();
+        let rehearsed = bench.run(document("hunter2", 60), true).unwrap();
+        assert!(rehearsed.tokens.is_empty() && rehearsed.dry_run);
+        assert!(bench.catalog.read(|v| v.projects(bench.tenant)).unwrap().is_empty());
+        assert_eq!(rehearsed.changes, bench.run(document("hunter2", 60), false).unwrap().changes);
+        let rehearsed = bench.run(document("hunter3", 10), true).unwrap();
+        assert_eq!(rehearsed.changes, bench.run(document("hunter3", 10), false).unwrap().changes);
+    }
+
+    #[test]
+    fn a_change_is_told_with_old_and_new_values_and_a_secret_without() {
+        let bench = bench();
+        bench.run(document("hunter2", 60), false).unwrap();
+        let outcome = bench.run(document("hunter3", 10), false).unwrap();
+        let store = outcome.changes.iter().find(|c| c.name == "web/central").unwrap();
+        assert_eq!(store.sign, Sign::Changed);
+        assert!(store.details.contains(&"period: 60 -> 10".to_owned()), "{store:?}");
+        assert!(store.details.contains(&"settings.password: changed".to_owned()), "{store:?}");
+        let told = serde_json::to_string(&outcome).unwrap();
+        assert!(!told.contains("hunter2") && !told.contains("hunter3"), "{told}");
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place_and_nothing_is_applied() {
+        let bench = bench();
+        let mut wrong = document("x", 60);
+        wrong["projects"][0]["metric_sets"][0]["metrics"][0]["query"] = json!({"fold": {"a": [["histogram"]]}});
+        let error = bench.run(wrong, false).unwrap_err().to_string();
+        assert!(error.starts_with("projects[0].metric_sets[0].metrics[0]: metric \"errors\""), "{error}");
+        assert!(bench.catalog.read(|v| v.projects(bench.tenant)).unwrap().is_empty());
+        let mut wrong = document("x", 60);
+        wrong["projects"][0]["metric_stores"][0]["adapter"] = json!("snk");
+        let error = bench.run(wrong, false).unwrap_err().to_string();
+        assert!(error.contains("there is no adapter \"snk\"; there are: sink"), "{error}");
+        let mut wrong = document("x", 60);
+        wrong["projects"][0]["metric_stores"][0]["settings"]["url"] = json!("ftp://x");
+        let error = bench.run(wrong, false).unwrap_err().to_string();
+        assert!(error.starts_with("projects[0].metric_stores[0]: ") && error.contains("url"), "{error}");
+    }
+
+    #[test]
+    fn a_time_frame_in_a_query_is_dropped_and_told() {
+        let bench = bench();
+        let mut framed = document("x", 60);
+        framed["projects"][0]["metric_sets"][0]["metrics"][0]["query"]["filter"] =
+            json!([{"timestamp": [["at-least", 1]]}]);
+        let outcome = bench.run(framed, false).unwrap();
+        assert!(outcome.changes.iter().any(|c| c.details.iter().any(|d| d.starts_with("time frame dropped: "))));
+    }
+
+    #[test]
+    fn what_the_document_does_not_mention_is_left_alone() {
+        let bench = bench();
+        bench.run(document("x", 60), false).unwrap();
+        let signs = bench.signs(json!({"projects": [{"name": "web"}, {"name": "app"}]}));
+        assert_eq!(signs[0], (Sign::Unchanged, "web".to_owned()));
+        assert_eq!(signs[1], (Sign::Added, "app".to_owned()));
+        let project = bench.catalog.read(|v| v.project_named(bench.tenant, "web")).unwrap();
+        assert_eq!(bench.catalog.read(|v| v.stores(project.id)).unwrap().len(), 1);
+    }
+}

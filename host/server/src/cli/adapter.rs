@@ -1,0 +1,125 @@
+//! `tidegate adapter`.
+
+use super::client::{ApiClient, ServerArgs};
+use super::{CliError, Output};
+use clap::{Args, Subcommand};
+use serde_json::Value as Json;
+use std::process::ExitCode;
+
+/// Commands about adapters.
+#[derive(Debug, Subcommand)]
+pub enum AdapterCommand {
+    /// All adapters that the server has.
+    List(ListArgs),
+    /// What an adapter wants to be told, and what its stores may reach.
+    Inspect(InspectArgs),
+}
+
+/// Arguments of `adapter list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `adapter inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tidegate adapter inspect influxdb")]
+pub struct InspectArgs {
+    /// The adapter's name.
+    pub name: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+pub(crate) async fn run(command: AdapterCommand, out: &mut Output) -> Result<ExitCode, CliError> {
+    match command {
+        AdapterCommand::List(args) => {
+            let answer = ApiClient::new(&args.server)?.get(&["adapters"]).await?;
+            if args.json { out.json(&answer)? } else { list(out, &answer)? }
+        }
+        AdapterCommand::Inspect(args) => {
+            let answer = ApiClient::new(&args.server)?.get(&["adapters", &args.name]).await?;
+            if args.json { out.json(&answer)? } else { inspect(out, &answer)? }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(value: &Json) -> String {
+    value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, ToOwned::to_owned)
+}
+
+fn list(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    let adapters = answer["adapters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |a: &Json| ["name", "direction", "version", "vendor", "summary"].map(|m| text(&a[m])).to_vec();
+    let head = ["name", "direction", "version", "vendor", "summary"];
+    out.table(&head, adapters.iter().map(row).collect(), "There are no adapters.")
+}
+
+fn inspect(out: &mut Output, adapter: &Json) -> Result<(), CliError> {
+    for member in ["name", "version", "vendor", "summary", "documentation", "direction", "contract", "digest", "file"] {
+        let value = text(&adapter[member]);
+        if !value.is_empty() {
+            out.line(format_args!("{member:<15}{value}"))?;
+        }
+    }
+    out.line("\nSettings")?;
+    let settings = adapter["settings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |s: &Json| {
+        let needed = match (s["required"] == Json::Bool(true), s["when"].as_object()) {
+            (true, Some(when)) => {
+                let of = when.get("is").and_then(Json::as_array).into_iter().flatten().map(text).collect::<Vec<_>>();
+                format!("if {} is {}", text(&when["setting"]), of.join(" or "))
+            }
+            (true, None) => "yes".to_owned(),
+            (false, _) => "no".to_owned(),
+        };
+        let choices: Vec<String> = s["choices"].as_array().into_iter().flatten().map(|c| text(&c["value"])).collect();
+        let kind = if choices.is_empty() { text(&s["kind"]) } else { choices.join(" | ") };
+        vec![text(&s["key"]), kind, needed, text(&s["default"]), text(&s["label"]), text(&s["help"])]
+    };
+    let head = ["key", "kind", "required", "default", "label", "help"];
+    out.table(&head, settings.iter().map(row).collect(), "  none")?;
+    let endpoints = adapter["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for endpoint in endpoints {
+        let to = match endpoint["kind"].as_str() {
+            Some("tcp") => format!("tcp {{{}}}:{{{}}}", text(&endpoint["host"]), text(&endpoint["port"])),
+            _ => text(&endpoint["url"]),
+        };
+        out.line(format_args!("\nMay reach      {to}"))?;
+    }
+    if endpoints.is_empty() {
+        out.line("\nReaches nothing.")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::testing::Captured;
+    use serde_json::json;
+
+    #[test]
+    fn an_adapter_is_shown_with_what_it_wants_and_what_it_may_reach() {
+        let captured = Captured::default();
+        let adapter = json!({"name": "sink", "version": "1.0.0", "direction": "push", "contract": "1.0.0", "digest": "sha256:00",
+            "settings": [{"key": "token", "label": "API token", "kind": "secret", "required": true, "help": "From the console.",
+                "when": {"setting": "version", "is": ["2"]}}],
+            "endpoints": [{"key": "write", "kind": "http", "url": "{url}"}]});
+        inspect(&mut captured.output(), &adapter).unwrap();
+        let text = captured.text();
+        assert!(text.contains("token  secret  if version is 2"), "{text}");
+        assert!(text.contains("May reach      {url}"), "{text}");
+    }
+}

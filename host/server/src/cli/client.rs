@@ -1,0 +1,172 @@
+//! The commands' way to the server: its HTTP API, with the token from the command line or the environment.
+
+use super::CliError;
+use clap::Args;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value as Json;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// Which server, and who asks.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArgs {
+    /// Where the server listens.
+    #[arg(long, env = "TIDEGATE_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8460")]
+    pub server: Url,
+    /// The API token; `serve` prints one at its first start.
+    #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true, value_name = "TOKEN", conflicts_with = "token_file")]
+    pub token: Option<String>,
+    /// A file that holds the API token.
+    #[arg(long, env = "TIDEGATE_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// A client of the HTTP API.
+pub(crate) struct ApiClient {
+    http: Client,
+    server: Url,
+    token: Option<String>,
+}
+
+/// What came back from a request that may be tried again.
+pub(crate) enum Attempt {
+    Answer(Json),
+    /// Worth another try, not before the given time if there is one.
+    Again {
+        reason: String,
+        after: Option<Duration>,
+    },
+}
+
+impl ApiClient {
+    pub(crate) fn new(args: &ServerArgs) -> Result<Self, CliError> {
+        let token = match (&args.token, &args.token_file) {
+            (Some(token), _) => Some(token.trim().to_owned()),
+            (None, Some(file)) => {
+                Some(std::fs::read_to_string(file).map_err(|e| CliError::file(file, e))?.trim().to_owned())
+            }
+            (None, None) => None,
+        };
+        let http = Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(Duration::from_secs(120))
+            // A token must go to the server that was named and nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|e| CliError::failed("cannot make an HTTP client", e))?;
+        Ok(Self { http, server: args.server.clone(), token })
+    }
+
+    /// `/api/v1/` with `segments`, each percent-encoded, so that a name may hold a slash.
+    fn url(&self, segments: &[&str]) -> Result<Url, CliError> {
+        let mut url = self.server.clone();
+        let not_a_base = || CliError::Failed(format!("--server must be an http or https URL, {} is not", self.server));
+        url.path_segments_mut().map_err(|()| not_a_base())?.pop_if_empty().extend(["api", "v1"]).extend(segments);
+        Ok(url)
+    }
+
+    fn request(&self, method: Method, segments: &[&str], query: &[(&str, &str)]) -> Result<RequestBuilder, CliError> {
+        let mut url = self.url(segments)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.http.request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    pub(crate) async fn get(&self, segments: &[&str]) -> Result<Json, CliError> {
+        let response = self.request(Method::GET, segments, &[])?.send().await;
+        self.answer(response.map_err(|e| self.unreachable(&e))?).await
+    }
+
+    pub(crate) async fn post(&self, segments: &[&str], query: &[(&str, &str)], body: &Json) -> Result<Json, CliError> {
+        let request = self.request(Method::POST, segments, query)?.header("content-type", "application/json");
+        let response = request.body(body.to_string()).send().await;
+        self.answer(response.map_err(|e| self.unreachable(&e))?).await
+    }
+
+    /// Posts lines. Failures that a later try may mend are told apart from those that it will not.
+    pub(crate) async fn post_lines(&self, segments: &[&str], lines: Vec<u8>) -> Result<Attempt, CliError> {
+        let request = self.request(Method::POST, segments, &[])?.header("content-type", "application/x-ndjson");
+        let response = match request.body(lines).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                return Ok(Attempt::Again { reason: self.unreachable(&error).to_string(), after: None });
+            }
+        };
+        let status = response.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            let after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+            let reason = match self.answer(response).await {
+                Err(error) => error.to_string(),
+                Ok(_) => status.to_string(),
+            };
+            return Ok(Attempt::Again { reason, after: after.map(Duration::from_secs) });
+        }
+        // A bulk of which no line could be taken is a 400 with the same answer in it.
+        let bytes = response.bytes().await.map_err(|e| self.unreachable(&e))?;
+        match serde_json::from_slice::<Json>(&bytes) {
+            Ok(answer) if status.is_success() || answer.get("errors").is_some() => Ok(Attempt::Answer(answer)),
+            answer => Err(self.refused(status, &answer.unwrap_or(Json::Null))),
+        }
+    }
+
+    async fn answer(&self, response: Response) -> Result<Json, CliError> {
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|e| self.unreachable(&e))?;
+        let body = if bytes.is_empty() { Ok(Json::Null) } else { serde_json::from_slice(&bytes) };
+        match (status.is_success(), body) {
+            (true, Ok(body)) => Ok(body),
+            (false, body) => Err(self.refused(status, &body.unwrap_or(Json::Null))),
+            (true, Err(error)) => {
+                let server = &self.server;
+                Err(CliError::Failed(format!(
+                    "{server} does not answer as Tidegate does ({error}); is --server right?"
+                )))
+            }
+        }
+    }
+
+    fn refused(&self, status: StatusCode, body: &Json) -> CliError {
+        let detail = body["detail"].as_str().unwrap_or("the server gave no reason").to_owned();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return CliError::Token { server: self.server.to_string(), detail };
+        }
+        CliError::Refused { status: status.as_u16(), detail }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CliError {
+        // The outer error repeats the URL; what helps is at the end of the chain.
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        CliError::Unreachable { server: self.server.to_string(), reason: cause.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(server: &str) -> ApiClient {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        ApiClient::new(&ServerArgs { server: Url::parse(server).unwrap(), token: None, token_file: None }).unwrap()
+    }
+
+    #[test]
+    fn a_name_with_a_slash_or_a_question_mark_stays_one_segment() {
+        let url = client("http://h:1/under/").url(&["projects", "a/b?c", "stores"]).unwrap();
+        assert_eq!(url.as_str(), "http://h:1/under/api/v1/projects/a%2Fb%3Fc/stores");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_named_with_what_to_do() {
+        let error = client("http://127.0.0.1:1").get(&["status"]).await.unwrap_err().to_string();
+        assert!(error.contains("cannot reach http://127.0.0.1:1/") && error.contains("tidegate serve"), "{error}");
+    }
+}

@@ -1,0 +1,127 @@
+//! `tidegate metric`.
+
+use super::client::{ApiClient, ServerArgs};
+use super::store::moment;
+use super::{CliError, Output};
+use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Commands about metrics.
+#[derive(Debug, Subcommand)]
+pub enum MetricCommand {
+    /// What a query gives over the last windows, without saving or sending anything.
+    Preview(PreviewArgs),
+}
+
+/// Arguments of `metric preview`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate metric preview --project web --query '{\"fold\": {\"_tx\": [[\"count\"]]}}'
+  tidegate metric preview --project web --metric crashes/errors --windows 5
+  tidegate metric preview --project web --query-file users.json --period 3600 --json")]
+pub struct PreviewArgs {
+    /// The project.
+    #[arg(long)]
+    pub project: String,
+    /// The query, in Backtrace's JSON form.
+    #[arg(long, value_name = "JSON", group = "what", required = true)]
+    pub query: Option<String>,
+    /// A file that holds the query.
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub query_file: Option<PathBuf>,
+    /// A metric that is saved already.
+    #[arg(long, value_name = "SET/METRIC", group = "what")]
+    pub metric: Option<String>,
+    /// Length of a window in seconds.
+    #[arg(long, default_value_t = 60)]
+    pub period: u32,
+    /// How many windows, the last one first.
+    #[arg(long, default_value_t = 1)]
+    pub windows: u32,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+pub(crate) async fn run(command: MetricCommand, out: &mut Output) -> Result<ExitCode, CliError> {
+    let MetricCommand::Preview(args) = command;
+    let client = ApiClient::new(&args.server)?;
+    let query = query(&args, &client).await?;
+    let wish = json!({"query": query, "period": args.period, "windows": args.windows});
+    let answer = client.post(&["projects", &args.project, "metric-preview"], &[], &wish).await?;
+    if args.json {
+        out.json(&answer)?
+    } else {
+        show(out, &answer)?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn query(args: &PreviewArgs, client: &ApiClient) -> Result<Json, CliError> {
+    if let Some(path) = &args.metric {
+        let (set, metric) = path
+            .split_once('/')
+            .ok_or_else(|| CliError::Failed(format!("{path:?}: expected SET/METRIC, for example crashes/errors")))?;
+        let path = ["projects", &args.project, "metric-sets", set, "metrics", metric];
+        return Ok(client.get(&path).await?["query"].take());
+    }
+    let (text, whence) = match (&args.query, &args.query_file) {
+        (Some(query), _) => (query.clone(), "--query".to_owned()),
+        (None, Some(file)) => {
+            (std::fs::read_to_string(file).map_err(|e| CliError::file(file, e))?, file.display().to_string())
+        }
+        (None, None) => return Err(CliError::Failed("give --query, --query-file or --metric".to_owned())),
+    };
+    serde_json::from_str(&text).map_err(|e| CliError::failed(&format!("{whence} is not JSON"), e))
+}
+
+fn show(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    for dropped in answer["dropped_time_frame"].as_array().into_iter().flatten() {
+        out.note(format_args!("time frame dropped: {}", dropped.as_str().unwrap_or_default()));
+    }
+    for shown in answer["windows"].as_array().into_iter().flatten() {
+        let at = |member: &str| moment(&json!(shown["window"][member].as_u64().unwrap_or_default() * 1_000_000));
+        out.line(format_args!("[{}, {})  {} rows", at("start"), at("end"), shown["rows_in_all"]))?;
+        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+        let mut head: Vec<String> = shown["dimensions"].as_array().into_iter().flatten().map(text).collect();
+        let measures = shown["measures"].as_array().into_iter().flatten();
+        head.extend(measures.map(|m| format!("{}({})", text(&m["aggregate"]), text(&m["attribute"]))));
+        let rows = shown["rows"].as_array().into_iter().flatten().map(cells).collect();
+        let head: Vec<&str> = head.iter().map(String::as_str).collect();
+        out.table(&head, rows, "  no rows")?;
+    }
+    Ok(())
+}
+
+fn cells(row: &Json) -> Vec<String> {
+    let group = row["group"].as_array().into_iter().flatten().map(|g| g.as_str().unwrap_or_default().to_owned());
+    let value = |v: &Json| v.as_f64().map_or_else(|| "-".to_owned(), |number| number.to_string());
+    group.chain(row["values"].as_array().into_iter().flatten().map(value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::testing::Captured;
+
+    #[test]
+    fn windows_are_shown_as_tables_and_a_missing_value_as_a_dash() {
+        let captured = Captured::default();
+        let answer = json!({"dropped_time_frame": [], "windows": [{
+            "window": {"start": 1_800_000_000, "end": 1_800_000_060}, "rows_in_all": 2, "dimensions": ["app.version"],
+            "measures": [{"attribute": "_tx", "aggregate": "count"}],
+            "rows": [{"group": ["1.0"], "values": [12.0]}, {"group": [""], "values": [null]}]}]});
+        show(&mut captured.output(), &answer).unwrap();
+        let text = captured.text();
+        assert!(
+            text.starts_with("[2027-01-15T08:00:00Z, 2027-01-15T08:01:00Z)  2 rows\nAPP.VERSION  COUNT(_TX)\n1.0"),
+            "{text}"
+        );
+        assert!(text.contains("12") && text.trim_end().ends_with('-'), "{text}");
+    }
+}

@@ -1,0 +1,193 @@
+//! The command line: one file per command. Commands that change or show something talk to a running server by its HTTP API, so
+//! the CLI can do what the API can and nothing else.
+//!
+//! The trap is a second path to the data: only `serve`, `demo` and `token create` open a data directory.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+pub mod adapter;
+pub mod apply;
+mod client;
+pub mod completions;
+pub mod demo;
+mod error;
+pub mod events;
+mod ids;
+pub mod metric;
+mod output;
+pub mod receive;
+mod references;
+pub mod serve;
+pub mod store;
+pub mod token;
+
+pub(crate) use apply::parse as parse_document;
+pub use client::ServerArgs;
+pub(crate) use client::{ApiClient, Attempt};
+pub use error::CliError;
+pub(crate) use output::Output;
+pub(crate) use references::resolve as resolve_references;
+
+const EXAMPLES: &str = "\
+Examples:
+  See it work, with made-up crashes and no set-up:
+      tidegate demo
+
+  Run it, then tell it what to export (serve prints an API token once):
+      tidegate serve --data-dir ./data
+      export TIDEGATE_TOKEN=tg_...
+      tidegate apply -f tidegate.yaml
+
+  Send it events, see what a store would send next:
+      tidegate events import crashes.ndjson --project web
+      tidegate store preview web/central
+
+Exit codes: 0 done, 1 failed, 2 the command line was wrong.";
+
+/// Evaluates metrics over error and crash events and shares them with monitoring systems.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    Serve(serve::ServeArgs),
+    /// Bring projects, metric sets, metrics and stores to the state that a YAML file describes.
+    Apply(apply::ApplyArgs),
+    /// List stores, see how one is doing, see what it would send.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Try a metric's query on the events that are there.
+    #[command(subcommand)]
+    Metric(metric::MetricCommand),
+    /// Send events from a file.
+    #[command(subcommand)]
+    Events(events::EventsCommand),
+    /// See which adapters there are and what they want.
+    #[command(subcommand)]
+    Adapter(adapter::AdapterCommand),
+    /// Make an API token on the machine that has the data directory.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Stand in for a monitoring system: accept pushes and show them.
+    Receive(receive::ReceiveArgs),
+    /// See the whole way at work: made-up crashes in, a page to scrape and pushes out.
+    Demo(demo::DemoArgs),
+    /// Print a completion script for your shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// Parses the command line and runs it.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The first provider wins; a second call would only say that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut out = Output::stdio();
+    match run(cli, &mut out) {
+        Ok(code) => code,
+        Err(CliError::OutputClosed) => ExitCode::SUCCESS,
+        Err(error) => {
+            out.problem(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
+    match cli.command {
+        Command::Serve(args) => on_many_threads(serve::run(args)),
+        Command::Demo(args) => on_many_threads(demo::run(args, out)),
+        Command::Apply(args) => on_one_thread(apply::run(args, out)),
+        Command::Store(command) => on_one_thread(store::run(command, out)),
+        Command::Metric(command) => on_one_thread(metric::run(command, out)),
+        Command::Events(command) => on_one_thread(events::run(command, out)),
+        Command::Adapter(command) => on_one_thread(adapter::run(command, out)),
+        Command::Receive(args) => on_one_thread(receive::run(args, out)),
+        Command::Token(command) => token::run(command, out),
+        Command::Completions(args) => completions::run(&args, out),
+    }
+}
+
+fn on_one_thread<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| CliError::failed("cannot start the runtime", e))?.block_on(work)
+}
+
+fn on_many_threads<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| CliError::failed("cannot start the runtime", e))?;
+    let result = runtime.block_on(work);
+    // A blocking call that hangs (a dead network disk, say) must not keep the process after everything has been put in order.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_every_argument_has_a_help_text() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments().filter(|a| !matches!(a.get_id().as_str(), "help" | "version")) {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+            for sub in command.get_subcommands() {
+                assert!(sub.get_about().is_some(), "{}", sub.get_name());
+                check(sub);
+            }
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn wrong_usage_is_told_apart_by_its_exit_code() {
+        let error = Cli::try_parse_from(["tidegate", "apply"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("--file"), "{error}");
+    }
+
+    #[test]
+    fn a_token_from_the_environment_is_not_shown_in_help() {
+        let mut command = Cli::command();
+        let apply = command.find_subcommand_mut("apply").unwrap();
+        assert!(apply.get_arguments().any(|a| a.get_id() == "token" && a.is_hide_env_values_set()));
+    }
+
+    #[test]
+    fn the_commands_of_the_documentation_parse() {
+        for line in [
+            "tidegate serve --data-dir ./data --listen 127.0.0.1:0 --allow-egress 10.0.0.0/8 --allow-egress 127.0.0.1/32 --log json",
+            "tidegate apply -f tidegate.yaml --dry-run --server http://127.0.0.1:8460 --token t",
+            "tidegate store list --json",
+            "tidegate store show web/central",
+            "tidegate store preview web/central",
+            "tidegate metric preview --project web --query {\"fold\":{\"_tx\":[[\"count\"]]}} --period 60 --windows 3",
+            "tidegate events import crashes.ndjson.gz --project web",
+            "tidegate adapter list",
+            "tidegate adapter inspect influxdb --json",
+            "tidegate token create --data-dir ./data",
+            "tidegate receive --listen 127.0.0.1:8086 --tcp 127.0.0.1:2003",
+            "tidegate demo --seed 7 --rate 50 --period 5 --duration 20",
+            "tidegate completions bash",
+        ] {
+            if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! `tidegate serve`.
+
+use super::CliError;
+use crate::http::HttpLimits;
+use crate::logging::{self, LogForm};
+use crate::serve::{Options, Running};
+use clap::Args;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_events::EventStoreOptions;
+use tidegate_export::{EgressPolicy, ExportSettings};
+use tidegate_model::{EventLimits, SystemClock};
+use tidegate_sandbox::Limits;
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate serve --data-dir /var/lib/tidegate
+  tidegate serve --data-dir ./data --allow-egress 10.1.0.0/16 --log json
+
+The first start prints an API token, once. Put it into TIDEGATE_TOKEN and go on with `tidegate apply`.
+There is no TLS here: keep it on loopback, or behind a proxy that has it.")]
+pub struct ServeArgs {
+    /// Where everything is kept; made if it is not there.
+    #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "tidegate-data")]
+    pub data_dir: PathBuf,
+    /// Where to listen; port 0 picks a free one, which is written to DIR/address.
+    #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8460")]
+    pub listen: SocketAddr,
+    /// A folder with more adapters (*.wasm).
+    #[arg(long, env = "TIDEGATE_ADAPTER_DIR", value_name = "DIR")]
+    pub adapter_dir: Option<PathBuf>,
+    /// A network, or an address, that stores may reach although it is not public; repeatable.
+    #[arg(long, env = "TIDEGATE_ALLOW_EGRESS", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
+    pub allow_egress: Vec<IpNet>,
+    /// Age in seconds at which a window that has not arrived expires.
+    #[arg(long, env = "TIDEGATE_LOOK_BACK", value_name = "SECONDS", default_value_t = 86_400)]
+    pub look_back: u64,
+    /// How long requests and deliveries under way may take to finish when the server is stopped, in seconds.
+    #[arg(long, env = "TIDEGATE_GRACE", value_name = "SECONDS", default_value_t = 10)]
+    pub grace: u64,
+    /// The form of the log.
+    #[arg(long, env = "TIDEGATE_LOG", value_name = "FORM", value_enum, default_value_t)]
+    pub log: LogForm,
+    /// What to log: error, warn, info, debug or trace, also for single parts, as in info,tidegate::access=debug.
+    #[arg(long, env = "TIDEGATE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    pub log_level: String,
+    /// The limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// Limits; each has a default that suits one machine.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits (sizes may end in KiB, MiB or GiB)")]
+pub struct LimitArgs {
+    /// Bytes of one submission, as sent and again after decompression.
+    #[arg(long, env = "TIDEGATE_MAX_BODY", value_name = "SIZE", default_value = "16MiB", value_parser = size)]
+    pub max_body: usize,
+    /// Bytes of one bulk, as sent and again after decompression.
+    #[arg(long, env = "TIDEGATE_MAX_BULK", value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    pub max_bulk: usize,
+    /// Bytes of one line of a bulk.
+    #[arg(long, env = "TIDEGATE_MAX_LINE", value_name = "SIZE", default_value = "1MiB", value_parser = size)]
+    pub max_line: usize,
+    /// Attributes of one event.
+    #[arg(long, env = "TIDEGATE_MAX_ATTRIBUTES", value_name = "N", default_value_t = 512)]
+    pub max_attributes: usize,
+    /// Attributes that a project may have in all.
+    #[arg(long, env = "TIDEGATE_MAX_PROJECT_ATTRIBUTES", value_name = "N", default_value_t = 4096)]
+    pub max_project_attributes: usize,
+    /// Bytes of an attribute's text.
+    #[arg(long, env = "TIDEGATE_MAX_VALUE", value_name = "SIZE", default_value = "16KiB", value_parser = size)]
+    pub max_value: usize,
+    /// Submissions under way at once.
+    #[arg(long, env = "TIDEGATE_MAX_SUBMISSIONS", value_name = "N", default_value_t = 256)]
+    pub max_submissions: usize,
+    /// Bytes of bodies held in memory at once.
+    #[arg(long, env = "TIDEGATE_MAX_HELD", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub max_held: usize,
+    /// Connections at once.
+    #[arg(long, env = "TIDEGATE_MAX_CONNECTIONS", value_name = "N", default_value_t = 1024)]
+    pub max_connections: usize,
+    /// Bytes that events.db may grow to; without it, what the disk holds.
+    #[arg(long, env = "TIDEGATE_MAX_EVENTS_FILE", value_name = "SIZE", value_parser = size)]
+    pub max_events_file: Option<usize>,
+    /// Rows of one metric in one window; groups beyond become one row called `other`.
+    #[arg(long, env = "TIDEGATE_MAX_GROUPS", value_name = "N", default_value_t = 10_000)]
+    pub max_groups: u32,
+    /// Milliseconds that one call into an adapter may take.
+    #[arg(long, env = "TIDEGATE_ADAPTER_TIME", value_name = "MS", default_value_t = 1_000)]
+    pub adapter_time: u64,
+    /// Bytes of memory that one call into an adapter may use.
+    #[arg(long, env = "TIDEGATE_ADAPTER_MEMORY", value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub adapter_memory: usize,
+    /// Bytes that an adapter may write for one delivery or page.
+    #[arg(long, env = "TIDEGATE_ADAPTER_OUTPUT", value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub adapter_output: usize,
+}
+
+impl ServeArgs {
+    fn options(&self) -> Options {
+        let limits = &self.limits;
+        let events = EventLimits {
+            body_bytes: limits.max_body,
+            attributes: limits.max_attributes,
+            value_bytes: limits.max_value,
+            project_attributes: limits.max_project_attributes,
+            ..EventLimits::default()
+        };
+        Options {
+            listen: self.listen,
+            adapter_dir: self.adapter_dir.clone(),
+            egress: EgressPolicy::allowing(self.allow_egress.clone()),
+            http: HttpLimits {
+                events,
+                bulk_bytes: limits.max_bulk,
+                line_bytes: limits.max_line,
+                submissions: limits.max_submissions,
+                held_bytes: limits.max_held,
+                connections: limits.max_connections,
+                ..HttpLimits::default()
+            },
+            adapters: Limits {
+                call_time: Duration::from_millis(limits.adapter_time),
+                memory_bytes: limits.adapter_memory,
+                output_bytes: u64::try_from(limits.adapter_output).unwrap_or(u64::MAX),
+                ..Limits::default()
+            },
+            events: EventStoreOptions {
+                file_bytes: limits.max_events_file.and_then(|b| u64::try_from(b).ok()),
+                limits: events,
+                ..EventStoreOptions::default()
+            },
+            export: ExportSettings {
+                groups: limits.max_groups,
+                look_back: Duration::from_secs(self.look_back),
+                ..ExportSettings::default()
+            },
+            grace: Duration::from_secs(self.grace),
+            ..Options::new(self.data_dir.clone())
+        }
+    }
+}
+
+pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
+    logging::start(args.log, &args.log_level).map_err(|e| CliError::Failed(e.to_string()))?;
+    let mut signals = Signals::listen()?;
+    let started = std::time::Instant::now();
+    let start = Running::start(args.options(), Arc::new(SystemClock));
+    let running = tokio::select! {
+        running = start => running.map_err(|e| CliError::Failed(e.to_string()))?,
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+    let address = running.address();
+    tracing::info!(%address, data = %args.data_dir.display(), millis = started.elapsed().as_millis(), "ready: http://{address}");
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "listening beyond this machine without TLS: tokens can be read on the way; put a proxy with TLS in front");
+    }
+    if let Some(token) = running.first_token() {
+        welcome(token.expose(), address);
+    }
+    signals.next().await;
+    tracing::info!("stopping; once more stops at once");
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::warn!("stopped at once; what was acknowledged is on disk");
+        std::process::exit(130);
+    });
+    if !running.stop().await {
+        tracing::warn!("some requests did not finish in time");
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first token goes to the terminal and not to the log, which others may read.
+#[allow(clippy::print_stderr)] // the one thing that must be seen and must not be logged
+fn welcome(token: &str, address: SocketAddr) {
+    eprintln!(
+        "\nThis is the API token. It is shown this once:\n\n    {token}\n\nNext:\n\n    export TIDEGATE_TOKEN={token}\n    \
+         tidegate apply -f tidegate.yaml --server http://{address}\n"
+    );
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> Result<Self, CliError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let on = |kind| signal(kind).map_err(|e| CliError::failed("cannot listen for signals", e));
+        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> Result<Self, CliError> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A network, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let single = |e: &dyn std::fmt::Display| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| e.to_string());
+    text.parse::<IpNet>()
+        .or_else(|e| single(&e))
+        .map_err(|e| format!("{e}; write for example 10.1.0.0/16 or 127.0.0.1"))
+}
+
+/// A number of bytes, with a unit if one is given.
+fn size(text: &str) -> Result<usize, String> {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        other => return Err(format!("{other:?} is no unit; write for example 16MiB")),
+    };
+    let number: usize = number.parse().map_err(|_| "expected a number of bytes, for example 16MiB".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|n| *n > 0)
+        .ok_or_else(|| "expected more than nothing and less than that".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn options(line: &[&str]) -> Options {
+        match Cli::try_parse_from(["tidegate", "serve"].iter().chain(line)).unwrap().command {
+            Command::Serve(args) => args.options(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_that_are_not_given_leave_the_defaults() {
+        let (ours, defaults) = (options(&[]), Options::new("tidegate-data".into()));
+        assert_eq!(format!("{ours:?}"), format!("{defaults:?}"));
+    }
+
+    #[test]
+    fn networks_may_be_given_several_times_and_as_single_addresses() {
+        let options = options(&["--allow-egress", "10.0.0.0/8", "--allow-egress", "127.0.0.1,::1"]);
+        let allowed: Vec<String> = options.egress.allowed().iter().map(ToString::to_string).collect();
+        assert_eq!(allowed, ["10.0.0.0/8", "127.0.0.1/32", "::1/128"]);
+        assert!(network("nowhere").unwrap_err().contains("10.1.0.0/16"));
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_units() {
+        assert_eq!((size("5"), size("2KiB"), size("3m"), size("1 GiB")), (Ok(5), Ok(2048), Ok(3 << 20), Ok(1 << 30)));
+        for wrong in ["", "MiB", "5 parsec", "0", "-1", "99999999999999999999"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(options(&["--max-line", "2KiB"]).http.line_bytes, 2048);
+    }
+}

@@ -1,0 +1,226 @@
+//! `tidegate store`.
+
+use super::client::{ApiClient, ServerArgs};
+use super::{CliError, Output};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use std::process::ExitCode;
+
+/// Commands about stores.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// All stores and how they are doing.
+    List(ListArgs),
+    /// One store: settings, state, what was delivered, the pull URL.
+    Show(OneArgs),
+    /// The exact bytes that a store would send or show next; credentials are masked.
+    Preview(OneArgs),
+}
+
+/// Arguments of `store list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `store show` and `store preview`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate store show web/central
+  tidegate store preview web/central > next-push.txt
+  tidegate store show central --project \"a/b\"     for a project with a slash in its name")]
+pub struct OneArgs {
+    /// The store, as PROJECT/STORE.
+    #[arg(value_name = "PROJECT/STORE")]
+    pub store: String,
+    /// The project, if its name has a slash in it.
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+impl OneArgs {
+    fn path(&self) -> Result<[&str; 4], CliError> {
+        let (project, store) = match &self.project {
+            Some(project) => (project.as_str(), self.store.as_str()),
+            None => self.store.split_once('/').ok_or_else(|| {
+                CliError::Failed(format!("{:?}: expected PROJECT/STORE, for example web/central", self.store))
+            })?,
+        };
+        Ok(["projects", project, "stores", store])
+    }
+}
+
+pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitCode, CliError> {
+    match command {
+        StoreCommand::List(args) => {
+            let answer = ApiClient::new(&args.server)?.get(&["stores"]).await?;
+            if args.json { out.json(&answer)? } else { list(out, &answer)? }
+        }
+        StoreCommand::Show(args) => {
+            let answer = ApiClient::new(&args.server)?.get(&args.path()?).await?;
+            if args.json { out.json(&answer)? } else { show(out, &answer, args.server.server.as_str())? }
+        }
+        StoreCommand::Preview(args) => {
+            let [a, b, c, d] = args.path()?;
+            let answer = ApiClient::new(&args.server)?.get(&[a, b, c, d, "preview"]).await?;
+            if args.json { out.json(&answer)? } else { preview(out, &answer)? }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Null => "-".to_owned(),
+        Json::Array(items) if items.is_empty() => "-".to_owned(),
+        Json::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// Microseconds since the epoch, as people write a time.
+pub(super) fn moment(value: &Json) -> String {
+    let at = value.as_u64().and_then(|micros| Timestamp::from_second(i64::try_from(micros / 1_000_000).ok()?).ok());
+    at.map_or_else(|| "never".to_owned(), |at| at.to_string())
+}
+
+fn list(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    let stores = answer["metric_stores"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |store: &Json| {
+        let status = &store["status"];
+        vec![
+            format!("{}/{}", text(&store["project"]), text(&store["name"])),
+            text(&store["adapter"]),
+            text(&status["direction"]),
+            format!("{} s", text(&store["period"])),
+            text(&status["state"]),
+            moment(&status["last_shared"]),
+            text(&status["deliveries"]["queued"]),
+            text(&status["summary"]),
+        ]
+    };
+    let head = ["store", "adapter", "direction", "period", "state", "last shared", "queued", "summary"];
+    out.table(&head, stores.iter().map(row).collect(), "There are no stores; `tidegate apply` makes them.")
+}
+
+fn show(out: &mut Output, store: &Json, server: &str) -> Result<(), CliError> {
+    let status = &store["status"];
+    let mut line = |name: &str, value: String| out.line(format_args!("{name:<16}{value}"));
+    line("store", format!("{}/{}", text(&store["project"]), text(&store["name"])))?;
+    line("adapter", format!("{} ({})", text(&store["adapter"]), text(&status["direction"])))?;
+    line("period", format!("{} s", text(&store["period"])))?;
+    line("metric sets", text(&store["metric_sets"]))?;
+    for (key, value) in store["settings"].as_object().into_iter().flatten() {
+        line("setting", format!("{key} = {}", text(value)))?;
+    }
+    line("state", format!("{}: {}", text(&status["state"]), text(&status["summary"])))?;
+    if let Some(problem) = status["problem"].as_str() {
+        line("problem", problem.to_owned())?;
+    }
+    line("last shared", moment(&status["last_shared"]))?;
+    line("next window", format!("ends {}", moment(&status["next_window_end"])))?;
+    if let Some(path) = status["pull_path"].as_str() {
+        line("pages read", text(&status["pages"]))?;
+        line("pull URL", format!("{}{path}", server.trim_end_matches('/')))?;
+    } else {
+        let count = |name: &str| text(&status["deliveries"][name]);
+        line(
+            "windows",
+            format!(
+                "{} delivered, {} queued, {} rejected, {} expired",
+                count("confirmed"),
+                count("queued"),
+                count("rejected"),
+                count("expired")
+            ),
+        )?;
+        line("rows", format!("{} accepted, {} rejected", count("accepted_rows"), count("rejected_rows")))?;
+    }
+    Ok(())
+}
+
+fn preview(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    for part in answer["parts"].as_array().into_iter().flatten() {
+        let set =
+            part["metric_set"].as_str().map_or_else(|| "all metric sets".to_owned(), |set| format!("metric set {set}"));
+        let window = &part["window"];
+        let so_far = if part["in_progress"] == Json::Bool(true) { ", which is in progress" } else { "" };
+        out.note(format_args!("{set}, window [{}, {}){so_far}", text(&window["start"]), text(&window["end"])));
+        if let Some(reason) = part["nothing"].as_str() {
+            out.note(format_args!("nothing: {reason}\n"));
+            continue;
+        }
+        out.line(text(&part["request_line"]))?;
+        for header in part["headers"].as_array().into_iter().flatten() {
+            out.line(format_args!("{}: {}", text(&header[0]), text(&header[1])))?;
+        }
+        if part["gzip"] == Json::Bool(true) {
+            out.note("The body is shown as it is before compression.");
+        }
+        out.line("")?;
+        match (part["body"]["text"].as_str(), part["body"]["base64"].as_str()) {
+            (Some(text), _) => out.bytes(text.as_bytes())?,
+            (None, Some(coded)) => {
+                let bytes = BASE64_STANDARD.decode(coded).map_err(|e| CliError::failed("the answer is damaged", e))?;
+                out.bytes(&bytes)?;
+            }
+            (None, None) => {}
+        }
+        out.line("")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::testing::Captured;
+    use serde_json::json;
+
+    fn store() -> Json {
+        json!({"project": "web", "name": "central", "adapter": "influxdb", "period": 60, "metric_sets": ["crashes"],
+            "settings": {"url": "http://h", "password": "…"},
+            "status": {"direction": "push", "state": "ok", "summary": "All shared.", "problem": null,
+                "last_shared": 1_800_000_000_000_000_u64, "next_window_end": 1_800_000_060_000_000_u64, "pull_path": null,
+                "deliveries": {"queued": 0, "confirmed": 5, "rejected": 0, "expired": 0, "accepted_rows": 9, "rejected_rows": 0}}})
+    }
+
+    #[test]
+    fn a_store_is_shown_with_its_state_and_times_for_people() {
+        let captured = Captured::default();
+        let mut out = captured.output();
+        show(&mut out, &store(), "http://h:1/").unwrap();
+        list(&mut out, &json!({"metric_stores": [store()]})).unwrap();
+        let text = captured.text();
+        assert!(text.contains("last shared     2027-01-15T08:00:00Z"), "{text}");
+        assert!(text.contains("windows         5 delivered, 0 queued"), "{text}");
+        assert!(text.contains("web/central  influxdb  push"), "{text}");
+    }
+
+    #[test]
+    fn a_preview_gives_the_bytes_as_they_would_leave() {
+        let captured = Captured::default();
+        let part = json!({"metric_set": "crashes", "request_line": "POST http://h/write", "headers": [["authorization", "Token <token>"]],
+            "body": {"text": "errors v=1 2\n"}});
+        let binary = json!({"request_line": "POST http://h/x", "headers": [], "body": {"base64": "AAE="}});
+        preview(&mut captured.output(), &json!({"parts": [part, binary]})).unwrap();
+        let text = captured.text();
+        assert!(text.contains("POST http://h/write\nauthorization: Token <token>\n\nerrors v=1 2\n"), "{text}");
+        assert!(text.ends_with("POST http://h/x\n\n\0\u{1}\n"), "{text:?}");
+    }
+}

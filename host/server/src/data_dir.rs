@@ -1,0 +1,166 @@
+//! The data directory: private to its owner, and used by one server at a time.
+//!
+//! The trap is a second server on the same files: both would close the same windows. A lock that the system takes back when
+//! the process dies, however it dies, rules it out.
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// A data directory that this process has to itself.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    // Held for the lock on it.
+    _lock: File,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another process has it.
+    #[error("another tidegate uses the data directory {}{}; stop it, or give this one its own by --data-dir", path.display(), process_of(*process))]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The other process, if it is known.
+        process: Option<u32>,
+    },
+    /// It is a file, or cannot be made, opened or locked.
+    #[error("cannot use the data directory {}: {reason}", path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+}
+
+fn process_of(process: Option<u32>) -> String {
+    process.map_or_else(String::new, |id| format!(" (process {id})"))
+}
+
+impl DataDir {
+    /// Makes the directory if there is none, and locks it.
+    ///
+    /// # Errors
+    /// [`DataDirError`] if another process has it, or the system refuses.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let io = |e: std::io::Error| DataDirError::Io { path: path.to_owned(), reason: e.to_string() };
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::DirBuilderExt;
+            builder.mode(0o700);
+        }
+        builder.create(path).map_err(io)?;
+        warn_if_others_can_read(path);
+        let mut lock =
+            File::options().read(true).write(true).create(true).truncate(false).open(path.join("lock")).map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let process = fs::read_to_string(path.join("lock")).ok().and_then(|t| t.trim().parse().ok());
+                return Err(DataDirError::InUse { path: path.to_owned(), process });
+            }
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(io)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The events.
+    #[must_use]
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.db")
+    }
+
+    /// The catalog and the ledger.
+    #[must_use]
+    pub fn catalog(&self) -> PathBuf {
+        catalog_in(&self.path)
+    }
+
+    /// Where the server says on which address it listens.
+    #[must_use]
+    pub fn address(&self) -> PathBuf {
+        self.path.join("address")
+    }
+
+    /// Writes the address for others to find.
+    ///
+    /// # Errors
+    /// [`DataDirError::Io`] if the file cannot be written.
+    pub fn write_address(&self, address: SocketAddr) -> Result<(), DataDirError> {
+        // Renamed into place, so that nobody reads half an address.
+        let temporary = self.path.join("address.new");
+        fs::write(&temporary, format!("{address}\n"))
+            .and_then(|()| fs::rename(&temporary, self.address()))
+            .map_err(|e| DataDirError::Io { path: self.path.clone(), reason: format!("address file: {e}") })
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Where the catalog is in a data directory.
+#[must_use]
+pub fn catalog_in(directory: &Path) -> PathBuf {
+    directory.join("tidegate.db")
+}
+
+#[cfg(unix)]
+fn warn_if_others_can_read(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(meta) = fs::metadata(path)
+        && meta.permissions().mode() & 0o077 != 0
+    {
+        tracing::warn!(path = %path.display(), "other users can read the data directory, which holds credentials; chmod 700 it");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_others_can_read(_path: &Path) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_in_use_is_refused_with_who_uses_it_and_free_again_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/data");
+        let first = DataDir::open(&path).unwrap();
+        let error = DataDir::open(&path).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("(process {})", std::process::id())) && error.contains("--data-dir"),
+            "{error}"
+        );
+        drop(first);
+        assert!(DataDir::open(&path).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_directory_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let data = DataDir::open(&path).unwrap();
+        data.write_address("127.0.0.1:8460".parse().unwrap()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_to_string(data.address()).unwrap(), "127.0.0.1:8460\n");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_directory_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = DataDir::open(file.path()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot use the data directory"), "{error}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Tenants and projects.
+
+use super::{JsonBody, text_member};
+use crate::http::auth::{self, Call};
+use crate::http::problem::Problem;
+use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tidegate_export::catalog::{CatalogError, DEFAULT_TENANT};
+
+/// The tenants. Only tokens of the first tenant, the operator's, see or change them.
+pub(crate) async fn tenants(call: Call) -> Result<Response, Problem> {
+    operator(&call).await?;
+    let tenants = call.host.read(|view| view.tenants()).await?;
+    let tenants: Vec<Value> = tenants.into_iter().map(|t| json!({"name": t.name})).collect();
+    Ok(Json(json!({"tenants": tenants})).into_response())
+}
+
+/// Makes a tenant, and its first API token, which is told this once.
+pub(crate) async fn create_tenant(call: Call, JsonBody(body): JsonBody) -> Result<Response, Problem> {
+    operator(&call).await?;
+    let name = text_member(&body, "name")?;
+    let made = call.host.edit(move |edit| {
+        let tenant = edit.create_tenant(&name)?;
+        Ok((tenant.name, edit.create_api_token(tenant.id, "admin")?))
+    });
+    let (name, token) = made.await?;
+    tracing::info!(by = call.by(), tenant = %name, "tenant created");
+    Ok((StatusCode::CREATED, Json(json!({"name": name, "token": token.expose()}))).into_response())
+}
+
+/// Removes a tenant that has no projects.
+pub(crate) async fn delete_tenant(call: Call, Path(name): Path<String>) -> Result<Response, Problem> {
+    operator(&call).await?;
+    if name == DEFAULT_TENANT {
+        return Err(Problem::conflict("the first tenant cannot be removed: its tokens are the operator's"));
+    }
+    call.host.edit(move |edit| edit.delete_tenant(edit.tenant_named(&name)?.id)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn operator(call: &Call) -> Result<(), Problem> {
+    let tenant = call.tenant();
+    let name = call.host.read(move |view| view.tenant(tenant)).await?.name;
+    if name.as_str() == DEFAULT_TENANT {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::FORBIDDEN, format_args!("only API tokens of the tenant {DEFAULT_TENANT} may do this")))
+}
+
+/// The projects of the tenant.
+pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let projects = call.host.read(move |view| view.projects(tenant)).await?;
+    let projects: Vec<Value> = projects.into_iter().map(|p| json!({"name": p.name})).collect();
+    Ok(Json(json!({"projects": projects})).into_response())
+}
+
+/// A project with what is in it, by name.
+pub(crate) async fn show(call: Call, Path(name): Path<String>) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let document = call.host.read(move |view| {
+        let project = auth::project(view, tenant, &name)?;
+        let sets: Vec<_> = view.metric_sets(project.id)?.into_iter().map(|s| s.name).collect();
+        let stores: Vec<_> = view.stores(project.id)?.into_iter().map(|s| s.name).collect();
+        Ok(json!({"name": project.name, "metric_sets": sets, "metric_stores": stores}))
+    });
+    Ok(Json(document.await?).into_response())
+}
+
+/// Makes a project, with a submission token that is told this once.
+pub(crate) async fn create(call: Call, JsonBody(body): JsonBody) -> Result<Response, Problem> {
+    let name = text_member(&body, "name")?;
+    make(&call, name).await
+}
+
+/// Makes sure that there is a project.
+pub(crate) async fn put(call: Call, Path(name): Path<String>) -> Result<Response, Problem> {
+    let (tenant, wanted) = (call.tenant(), name.clone());
+    match call.host.read(move |view| view.project_named(tenant, &wanted)).await {
+        Ok(project) => Ok(Json(json!({"name": project.name})).into_response()),
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => make(&call, name).await,
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn make(call: &Call, name: String) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let made = call.host.edit(move |edit| {
+        let project = edit.create_project(tenant, &name)?;
+        let (_, token) = edit.create_submission_token(project.id)?;
+        Ok::<_, CatalogError>((project.name, token))
+    });
+    let (name, token) = made.await?;
+    tracing::info!(by = call.by(), project = %name, "project created");
+    Ok((StatusCode::CREATED, Json(json!({"name": name, "submission_token": token.expose()}))).into_response())
+}
+
+/// Removes a project with all that is in it.
+pub(crate) async fn delete(call: Call, Path(name): Path<String>) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    tracing::info!(by = call.by(), project = name, "project is being deleted");
+    call.host.edit(move |edit| edit.delete_project(auth::project(edit, tenant, &name)?.id)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

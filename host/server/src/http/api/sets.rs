@@ -1,0 +1,102 @@
+//! Metric sets and metrics.
+
+use super::JsonBody;
+use crate::apply::MetricDoc;
+use crate::http::auth::{self, Call};
+use crate::http::problem::Problem;
+use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tidegate_export::catalog::{CatalogError, Change, Metric, MetricSet, View};
+use tidegate_model::TenantId;
+
+fn find(view: &View<'_>, tenant: TenantId, project: &str, set: &str) -> Result<MetricSet, CatalogError> {
+    view.metric_set_named(auth::project(view, tenant, project)?.id, set)
+}
+
+fn metric_json(metric: &Metric) -> Value {
+    json!({"name": metric.name, "query": metric.query.to_json()})
+}
+
+fn set_json(view: &View<'_>, set: &MetricSet) -> Result<Value, CatalogError> {
+    let metrics: Vec<Value> = view.metrics(set.id)?.iter().map(metric_json).collect();
+    Ok(json!({"name": set.name, "revision": set.revision, "metrics": metrics}))
+}
+
+/// 201 if it is new, 200 otherwise.
+fn status_of(change: &Change) -> StatusCode {
+    if *change == Change::Created { StatusCode::CREATED } else { StatusCode::OK }
+}
+
+/// The metric sets of a project with their metrics.
+pub(crate) async fn list(call: Call, Path(project): Path<String>) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let sets = call.host.read(move |view| {
+        let project = auth::project(view, tenant, &project)?;
+        view.metric_sets(project.id)?.iter().map(|s| set_json(view, s)).collect::<Result<Vec<_>, _>>()
+    });
+    Ok(Json(json!({"metric_sets": sets.await?})).into_response())
+}
+
+/// One metric set with its metrics.
+pub(crate) async fn show(call: Call, Path((project, set)): Path<(String, String)>) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let document = call.host.read(move |view| set_json(view, &find(view, tenant, &project, &set)?));
+    Ok(Json(document.await?).into_response())
+}
+
+/// Makes sure that there is a metric set.
+pub(crate) async fn put(call: Call, Path((project, set)): Path<(String, String)>) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let put = call.host.edit(move |edit| {
+        let (set, change) = edit.put_metric_set(auth::project(edit, tenant, &project)?.id, &set)?;
+        Ok((set_json(edit, &set)?, change))
+    });
+    let (document, change) = put.await?;
+    Ok((status_of(&change), Json(document)).into_response())
+}
+
+/// Removes a metric set with its metrics.
+pub(crate) async fn delete(call: Call, Path((project, set)): Path<(String, String)>) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    call.host.edit(move |edit| edit.delete_metric_set(find(edit, tenant, &project, &set)?.id)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+type MetricPath = Path<(String, String, String)>;
+
+/// One metric.
+pub(crate) async fn show_metric(call: Call, Path((project, set, metric)): MetricPath) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let metric = call.host.read(move |view| view.metric_named(find(view, tenant, &project, &set)?.id, &metric)).await?;
+    Ok(Json(metric_json(&metric)).into_response())
+}
+
+/// Makes sure that there is a metric with this query. Tells if a time frame in the query was dropped.
+pub(crate) async fn put_metric(
+    call: Call,
+    Path((project, set, metric)): MetricPath,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let doc = MetricDoc::read(&metric, body).map_err(Problem::invalid)?;
+    let put = call.host.edit(move |edit| {
+        let set = find(edit, tenant, &project, &set)?;
+        let put = edit.put_metric(set.id, doc.name.as_str(), &doc.query)?;
+        let metric = edit.metric_named(set.id, doc.name.as_str())?;
+        Ok((put, metric))
+    });
+    let (put, metric) = put.await?;
+    let mut document = metric_json(&metric);
+    document["dropped_time_frame"] = json!(put.dropped_time_frame);
+    Ok((status_of(&put.change), Json(document)).into_response())
+}
+
+/// Removes a metric from its set.
+pub(crate) async fn delete_metric(call: Call, Path((project, set, metric)): MetricPath) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    call.host.edit(move |edit| edit.delete_metric(find(edit, tenant, &project, &set)?.id, &metric)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

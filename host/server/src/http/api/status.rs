@@ -1,0 +1,36 @@
+//! How the server as a whole is doing.
+
+use crate::http::auth::Call;
+use crate::http::problem::Problem;
+use crate::http::state::App;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// Version, time since the start, and what is there.
+pub(crate) async fn status(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let (tenant, projects, stores) = call
+        .host
+        .read(move |view| {
+            let projects = view.projects(tenant)?;
+            let mut stores = 0;
+            for project in &projects {
+                stores += view.stores(project.id)?.len();
+            }
+            Ok((view.tenant(tenant)?.name, projects.len(), stores))
+        })
+        .await?;
+    let events = call.host.events.stats();
+    Ok(Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": app.uptime().as_secs(),
+        "tenant": tenant,
+        "projects": projects,
+        "metric_stores": stores,
+        "events": {"stored": events.events, "accepted": events.accepted, "duplicates": events.duplicates,
+                   "segments": events.segments, "file_bytes": events.file_bytes, "queued": events.queued_events},
+    }))
+    .into_response())
+}

@@ -1,0 +1,52 @@
+//! The HTTP side: submissions, the management API, pull pages, and what operators watch.
+//!
+//! The router answers from the first moment; what needs the rest of the server says 503 until it is there, so nothing can
+//! arrive before the windows that an earlier run closed are sealed again.
+
+mod access;
+mod api;
+mod auth;
+pub(crate) mod body;
+mod bulk;
+mod gzip;
+mod inflate;
+mod lines;
+pub(crate) mod listener;
+mod metrics;
+mod ops;
+pub mod overload;
+pub(crate) mod problem;
+mod pull;
+mod state;
+mod submission;
+#[cfg(test)]
+mod tests;
+
+pub use state::{App, Host, HttpLimits};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use std::sync::Arc;
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let metrics = Arc::clone(app.metrics());
+    let api = api::router().route_layer(middleware::from_fn_with_state(app.clone(), auth::require));
+    Router::new()
+        .route("/", get(ops::index))
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        .route("/pull/{token}", get(pull::page))
+        // Takes submission tokens too, so it sees to its own authorisation.
+        .route("/api/v1/projects/{project}/events", post(bulk::take))
+        .nest("/api/v1", api)
+        .fallback(submission::take)
+        .method_not_allowed_fallback(ops::wrong_method)
+        // Bodies are read by our own reader, which has limits of its own.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(metrics, access::around))
+        .with_state(app)
+}

@@ -1,0 +1,66 @@
+//! Pull pages: what scrapers read. The URL is the credential, so a wrong one tells nothing: 404 and an empty body.
+
+use super::gzip;
+use super::problem::Problem;
+use super::state::{App, blocking};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use std::convert::Infallible;
+use tidegate_export::PullAnswer;
+
+/// `GET /pull/{token}`; `HEAD` is the same without the body, which the router leaves out.
+pub(crate) async fn page(State(app): State<App>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+    let Ok(host) = app.host() else { return empty(StatusCode::SERVICE_UNAVAILABLE) };
+    match host.export.pull(&token, seen_by_adapters(&headers)).await {
+        PullAnswer::Page { content_type, body } => match whole(body, &headers).await {
+            Ok(response) => typed(response, &content_type),
+            Err(problem) => empty(problem.status()),
+        },
+        PullAnswer::NotFound => empty(StatusCode::NOT_FOUND),
+        // A scraper takes an error for a gap and old numbers for new ones, so it gets the error. The reason is the operator's;
+        // the store's status tells it, too.
+        PullAnswer::Failed(reason) => {
+            tracing::warn!(reason, "a pull page could not be made");
+            empty(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+        PullAnswer::NotReady(_) | PullAnswer::Stale(_) => empty(StatusCode::SERVICE_UNAVAILABLE),
+    }
+}
+
+/// What an adapter may know of the scraper: how it wants the page, and nothing that could be a secret.
+fn seen_by_adapters(headers: &HeaderMap) -> Vec<(String, String)> {
+    let known = [header::ACCEPT, header::USER_AGENT];
+    let seen = known.iter().filter_map(|name| Some((name.to_string(), headers.get(name)?.to_str().ok()?.to_owned())));
+    seen.collect()
+}
+
+async fn whole(parts: Vec<Bytes>, headers: &HeaderMap) -> Result<Response, Problem> {
+    if gzip::is_taken(headers) {
+        let packed = blocking(move || gzip::packed(&parts)).await?.map_err(Problem::internal)?;
+        let mut response = Response::new(Body::from(packed));
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        return Ok(response);
+    }
+    let length: usize = parts.iter().map(Bytes::len).sum();
+    let mut response = Response::new(Body::from_stream(stream::iter(parts.into_iter().map(Ok::<_, Infallible>))));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(response)
+}
+
+fn typed(mut response: Response, content_type: &str) -> Response {
+    let headers = response.headers_mut();
+    // The adapter wrote it; what is no header value is left out.
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    response
+}
+
+fn empty(status: StatusCode) -> Response {
+    status.into_response()
+}

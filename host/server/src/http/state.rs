@@ -1,0 +1,181 @@
+//! What request handlers share.
+
+use super::metrics::HttpMetrics;
+use super::ops::EventMetrics;
+use super::overload::{Gate, Pass};
+use super::problem::Problem;
+use crate::apply::{Adapters, Known};
+use std::sync::{Arc, OnceLock};
+use tidegate_events::EventStore;
+use tidegate_export::Export;
+use tidegate_export::catalog::{Catalog, CatalogError, Edit, View};
+use tidegate_model::EventLimits;
+use tidegate_sandbox::Registry;
+
+/// Limits on requests. Each has a test that exceeds it.
+#[derive(Clone, Debug)]
+pub struct HttpLimits {
+    /// What one event and one submission may carry.
+    pub events: EventLimits,
+    /// Bytes of a bulk, as sent and again after decompression; 1 GiB. It is not held in memory as a whole.
+    pub bulk_bytes: usize,
+    /// Bytes of one line of a bulk; 1 MiB.
+    pub line_bytes: usize,
+    /// Submissions under way at once; 256.
+    pub submissions: usize,
+    /// Bytes of bodies held in memory at once; 256 MiB.
+    pub held_bytes: usize,
+    /// Connections at once; 1024. More wait in the kernel's queue.
+    pub connections: usize,
+    /// Bytes of a body of the management API; 4 MiB.
+    pub api_bytes: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            events: EventLimits::default(),
+            bulk_bytes: 1 << 30,
+            line_bytes: 1 << 20,
+            submissions: 256,
+            held_bytes: 256 << 20,
+            connections: 1024,
+            api_bytes: 4 << 20,
+        }
+    }
+}
+
+/// The parts of a running server.
+pub struct Host {
+    /// What is wanted.
+    pub catalog: Arc<Catalog>,
+    /// The events.
+    pub events: EventStore,
+    /// Schedule, delivery and pages.
+    pub export: Arc<Export>,
+    /// The adapters.
+    pub registry: Arc<Registry>,
+}
+
+/// What request handlers share. Clones are the same.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    limits: HttpLimits,
+    gate: Gate,
+    metrics: Arc<HttpMetrics>,
+    event_metrics: EventMetrics,
+    registry: prometheus::Registry,
+    host: OnceLock<Arc<Host>>,
+    started: std::time::Instant,
+}
+
+impl App {
+    /// An app that is not ready yet; its counters go to `registry`.
+    ///
+    /// # Errors
+    /// If the registry has counters of these names already.
+    pub fn new(limits: HttpLimits, registry: prometheus::Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Arc::new(HttpMetrics::register(&registry)?);
+        let event_metrics = EventMetrics::register(&registry)?;
+        let gate = Gate::new(limits.submissions, limits.held_bytes);
+        let started = std::time::Instant::now();
+        Ok(Self(Arc::new(Inner { limits, gate, metrics, event_metrics, registry, host: OnceLock::new(), started })))
+    }
+
+    /// From now on requests are handled. Has no effect the second time.
+    pub fn ready(&self, host: Host) {
+        let _ = self.0.host.set(Arc::new(host));
+    }
+
+    pub(crate) fn limits(&self) -> &HttpLimits {
+        &self.0.limits
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<HttpMetrics> {
+        &self.0.metrics
+    }
+
+    pub(crate) fn event_metrics(&self) -> &EventMetrics {
+        &self.0.event_metrics
+    }
+
+    pub(crate) fn registry(&self) -> &prometheus::Registry {
+        &self.0.registry
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn uptime(&self) -> std::time::Duration {
+        self.0.started.elapsed()
+    }
+
+    pub(crate) fn host(&self) -> Result<Arc<Host>, Problem> {
+        let starting = || Problem::unavailable("the server is starting; try again in a second");
+        self.0.host.get().map(Arc::clone).ok_or_else(starting)
+    }
+
+    /// Lets a request in that carries data.
+    pub(crate) fn enter(&self) -> Result<Pass, super::overload::Overload> {
+        let entered = self.0.gate.enter();
+        if entered.is_err() {
+            self.0.metrics.refused("submissions");
+        }
+        entered
+    }
+}
+
+impl Host {
+    /// Reads the catalog, off the threads that serve requests.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let catalog = Arc::clone(&self.catalog);
+        blocking(move || catalog.read(work)).await?.map_err(Problem::from)
+    }
+
+    /// Changes the catalog, and lets the schedule know.
+    pub(crate) async fn edit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let catalog = Arc::clone(&self.catalog);
+        let done = blocking(move || catalog.edit(work)).await?.map_err(Problem::from)?;
+        self.export.catalog_changed();
+        Ok(done)
+    }
+}
+
+/// Runs what blocks where it may.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
+}
+
+impl From<CatalogError> for Problem {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NotFound { .. } => Self::not_found(error),
+            CatalogError::Conflict { .. } => Self::conflict(error),
+            CatalogError::Storage(_) | CatalogError::Random(_) => Self::internal(error),
+            _ => Self::invalid(error),
+        }
+    }
+}
+
+/// The registry, as `apply` wants to know it.
+pub(crate) struct RegistryAdapters(pub(crate) Arc<Registry>);
+
+impl Adapters for RegistryAdapters {
+    fn find(&self, name: &str) -> Option<Known> {
+        let adapter = self.0.get(name)?;
+        Some(Known { description: adapter.description().clone(), direction: adapter.direction() })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.list().iter().map(|a| a.adapter.description().name.clone()).collect()
+    }
+}

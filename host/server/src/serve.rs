@@ -1,0 +1,259 @@
+//! A running server, from its options to its orderly end.
+//!
+//! The order matters. The lock comes first, so that nothing is touched that another server uses; submissions are let in last,
+//! after the windows that an earlier run closed are sealed again. At the end it goes the other way: no new requests, then no
+//! new events, then the deliveries.
+
+use crate::data_dir::{DataDir, DataDirError};
+use crate::http::{App, Host, HttpLimits, listener, router};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_events::{EventStore, EventStoreError, EventStoreOptions};
+use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, OpenError};
+use tidegate_export::{EgressPolicy, Export, ExportOptions, ExportSettings, StartError};
+use tidegate_model::{Clock, Secret};
+use tidegate_sandbox::{BuiltinError, EngineError, Limits, Registry, Sandbox, SandboxOptions};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What a server is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// A folder with more adapters.
+    pub adapter_dir: Option<PathBuf>,
+    /// What stores may reach beyond public addresses.
+    pub egress: EgressPolicy,
+    /// Limits on requests.
+    pub http: HttpLimits,
+    /// Limits on adapters.
+    pub adapters: Limits,
+    /// The event store.
+    pub events: EventStoreOptions,
+    /// Schedule, deliveries and ledger.
+    pub export: ExportSettings,
+    /// How long requests and deliveries under way may take to finish at the end.
+    pub grace: Duration,
+}
+
+impl Options {
+    /// The defaults, for a data directory.
+    #[must_use]
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8460)),
+            adapter_dir: None,
+            egress: EgressPolicy::default(),
+            http: HttpLimits::default(),
+            adapters: Limits::default(),
+            events: EventStoreOptions::default(),
+            export: ExportSettings::default(),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory.
+    #[error(transparent)]
+    Data(#[from] DataDirError),
+    /// The address.
+    #[error("cannot listen on {address}: {cause}; name another by --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The event store.
+    #[error(transparent)]
+    Events(#[from] EventStoreError),
+    /// The catalog's file.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The engine that runs adapters.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// An adapter inside the binary.
+    #[error(transparent)]
+    Builtin(#[from] BuiltinError),
+    /// Schedule and delivery.
+    #[error(transparent)]
+    Export(#[from] StartError),
+    /// The counters.
+    #[error("the server's own metrics cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// A part of the start broke off.
+    #[error("the start broke off: {0}")]
+    Broke(String),
+}
+
+/// A server that runs. Stop it by [`stop`](Self::stop); dropping it stops nothing.
+pub struct Running {
+    address: SocketAddr,
+    first_token: Option<Secret>,
+    app: App,
+    catalog: Arc<Catalog>,
+    events: EventStore,
+    export: Arc<Export>,
+    stop: CancellationToken,
+    served: JoinHandle<bool>,
+    data: DataDir,
+    grace: Duration,
+}
+
+impl Running {
+    /// Starts a server; when this returns, it takes events and exports metrics.
+    ///
+    /// # Errors
+    /// [`ServeError`] in words for whoever typed the options.
+    pub async fn start(options: Options, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
+        // The first provider wins; a second call would only say that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let data = DataDir::open(&options.data_dir)?;
+        let listening = |cause| ServeError::Listen { address: options.listen, cause };
+        let listener = TcpListener::bind(options.listen).await.map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
+        let counters = prometheus::Registry::new();
+        let app = App::new(options.http.clone(), counters.clone())?;
+        let stop = CancellationToken::new();
+        let serve =
+            listener::serve(listener, router(app.clone()), options.http.connections, stop.clone(), options.grace);
+        let served = tokio::spawn(serve);
+        let parts = Parts::open(&data, &options, clock, counters).await;
+        let Parts { catalog, events, export, registry, first_token } = match parts {
+            Ok(parts) => parts,
+            Err(error) => {
+                stop.cancel();
+                return Err(error);
+            }
+        };
+        let host =
+            Host { catalog: Arc::clone(&catalog), events: events.clone(), export: Arc::clone(&export), registry };
+        app.ready(host);
+        data.write_address(address)?;
+        let grace = options.grace;
+        Ok(Self { address, first_token, app, catalog, events, export, stop, served, data, grace })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The API token that was made because there was none. Nobody can read it again.
+    #[must_use]
+    pub fn first_token(&self) -> Option<&Secret> {
+        self.first_token.as_ref()
+    }
+
+    /// The catalog.
+    #[must_use]
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Events acknowledged since the start.
+    #[must_use]
+    pub fn events_taken(&self) -> u64 {
+        self.app.metrics().events_taken()
+    }
+
+    /// Stops in order. Tells whether every request under way could finish in time.
+    pub async fn stop(self) -> bool {
+        self.stop.cancel();
+        let finished = self.served.await.unwrap_or(false);
+        let events = self.events;
+        if let Err(error) = tokio::task::spawn_blocking(move || events.close()).await {
+            tracing::error!(%error, "the event store could not be closed in order");
+        }
+        self.export.shutdown(self.grace).await;
+        // The address leads nowhere from now on.
+        if let Err(error) = std::fs::remove_file(self.data.address()) {
+            tracing::debug!(%error, "the address file could not be removed");
+        }
+        finished
+    }
+}
+
+/// What has to be open before requests are handled.
+struct Parts {
+    catalog: Arc<Catalog>,
+    events: EventStore,
+    export: Arc<Export>,
+    registry: Arc<Registry>,
+    first_token: Option<Secret>,
+}
+
+impl Parts {
+    async fn open(
+        data: &DataDir,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+        counters: prometheus::Registry,
+    ) -> Result<Self, ServeError> {
+        // Files and adapters are opened side by side: both take a moment and neither needs the other.
+        let adapter_dir = options.adapter_dir.clone();
+        let adapters = tokio::task::spawn_blocking(move || load_adapters(adapter_dir));
+        let (catalog_file, events_file) = (data.catalog(), data.events());
+        let (event_options, event_clock, catalog_clock) =
+            (options.events.clone(), Arc::clone(&clock), Arc::clone(&clock));
+        let files = tokio::task::spawn_blocking(move || {
+            let catalog = Catalog::open(&catalog_file, catalog_clock)?;
+            let events = EventStore::open(&events_file, event_options, event_clock)?;
+            let first_token = first_token(&catalog)?;
+            Ok::<_, ServeError>((Arc::new(catalog), events, first_token))
+        });
+        let broke = |e: tokio::task::JoinError| ServeError::Broke(e.to_string());
+        let (catalog, events, first_token) = files.await.map_err(broke)??;
+        let registry = adapters.await.map_err(broke)??;
+        let source = Arc::new(events.clone());
+        let mut wanted = ExportOptions::new(Arc::clone(&catalog), source, Arc::clone(&registry), clock);
+        wanted.egress = options.egress.clone();
+        wanted.limits = options.adapters.clone();
+        wanted.settings = options.export.clone();
+        wanted.metrics = counters;
+        let export = Export::start(wanted).await?;
+        Ok(Self { catalog, events, export, registry, first_token })
+    }
+}
+
+/// A catalog that nobody could get into gets a token.
+fn first_token(catalog: &Catalog) -> Result<Option<Secret>, CatalogError> {
+    catalog.edit(|edit| {
+        let tenant = edit.tenant_named(DEFAULT_TENANT)?;
+        if edit.api_tokens(tenant.id)?.is_empty() {
+            edit.create_api_token(tenant.id, "admin").map(Some)
+        } else {
+            Ok(None)
+        }
+    })
+}
+
+fn load_adapters(folder: Option<PathBuf>) -> Result<Arc<Registry>, ServeError> {
+    let registry = Registry::new(Sandbox::new(SandboxOptions::default())?);
+    registry.add_builtin()?;
+    for (file, loaded) in folder.iter().flat_map(|f| registry.add_folder(f)) {
+        match loaded {
+            Ok(adapter) => {
+                let description = adapter.description();
+                tracing::info!(file = %file.display(), name = description.name, version = description.version, "adapter loaded");
+            }
+            Err(error) => tracing::error!(file = %file.display(), %error, "this adapter cannot be used"),
+        }
+    }
+    Ok(Arc::new(registry))
+}
