@@ -48,7 +48,8 @@ impl Configs {
             other => ConfigError::Unreadable(other.to_string()),
         })?;
         let adapter = self.registry.get(&store.adapter);
-        let adapter = adapter.ok_or_else(|| ConfigError::Unfit(format!("there is no adapter called {:?}", store.adapter)))?;
+        let adapter =
+            adapter.ok_or_else(|| ConfigError::Unfit(format!("there is no adapter called {:?}", store.adapter)))?;
         let fits = if store.pull { adapter.direction().pulls() } else { adapter.direction().pushes() };
         if !fits {
             let way = if store.pull { "make pages" } else { "push" };

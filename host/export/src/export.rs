@@ -94,7 +94,8 @@ impl Export {
     pub async fn start(options: ExportOptions) -> Result<Arc<Self>, StartError> {
         let settings = &options.settings;
         let observed = Arc::new(Observed::new(&options.metrics)?);
-        let times = EgressOptions { connect: settings.connect_time, total: settings.request_time, ..Default::default() };
+        let times =
+            EgressOptions { connect: settings.connect_time, total: settings.request_time, ..Default::default() };
         let transport: Arc<dyn Transport> = match options.transport.clone() {
             Some(transport) => transport,
             None => Arc::new(Egress::new(options.egress.clone(), times)?),
@@ -162,8 +163,7 @@ impl Export {
             keeper: tokio::spawn(keeper),
         };
         let (catalog, clock) = (options.catalog, options.clock);
-        let pull =
-            Pull::new(Arc::clone(&board), Arc::clone(&configs), Arc::clone(&clock), options.limits, observed);
+        let pull = Pull::new(Arc::clone(&board), Arc::clone(&configs), Arc::clone(&clock), options.limits, observed);
         Ok(Arc::new(Self {
             catalog,
             ledger,

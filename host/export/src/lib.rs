@@ -19,6 +19,8 @@ mod preview;
 mod pull;
 mod schedule;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use catalog::{Catalog, CatalogError};
 pub use egress::EgressError;

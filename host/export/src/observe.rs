@@ -40,7 +40,8 @@ impl Observed {
             .buckets(LAG_BUCKETS.to_vec());
         let lag = Histogram::with_opts(lag)?;
         registry.register(Box::new(lag.clone()))?;
-        let oldest = Opts::new("tidegate_oldest_undelivered_seconds", "Age of the oldest window that waits for delivery");
+        let oldest =
+            Opts::new("tidegate_oldest_undelivered_seconds", "Age of the oldest window that waits for delivery");
         let oldest = GaugeVec::new(oldest, &["store"])?;
         registry.register(Box::new(oldest.clone()))?;
         let adapter_cpu = Counter::new("tidegate_adapter_cpu_seconds_total", "Time that adapters ran for")?;

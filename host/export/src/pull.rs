@@ -177,7 +177,9 @@ impl Pull {
         let fresh: Vec<bool> = parts.iter().map(|p| is_fresh(p.batch.window, now)).collect();
         if !fresh.contains(&true) {
             let age = now.seconds().saturating_sub(newest.seconds());
-            return PullAnswer::Stale(format!("the newest window ended {age} s ago, which is more than {STALE_PERIODS} periods"));
+            return PullAnswer::Stale(format!(
+                "the newest window ended {age} s ago, which is more than {STALE_PERIODS} periods"
+            ));
         }
         let key = Key {
             parts: parts.iter().zip(&fresh).map(|(p, fresh)| (p.number, *fresh)).collect(),
@@ -219,7 +221,12 @@ impl Pull {
     }
 
     /// The page for `key`: made once, whoever asks.
-    async fn rendered(&self, config: &Arc<Config>, key: Key, shown: Vec<(Arc<Batch>, bool)>) -> Result<Arc<Page>, Fault> {
+    async fn rendered(
+        &self,
+        config: &Arc<Config>,
+        key: Key,
+        shown: Vec<(Arc<Batch>, bool)>,
+    ) -> Result<Arc<Page>, Fault> {
         let headers = key.headers.clone();
         let cell = self.cell(config.store.id, key);
         let made = cell.get_or_init(|| self.render(config, shown, headers)).await;

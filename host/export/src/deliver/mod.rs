@@ -7,8 +7,6 @@
 mod breaker;
 mod converse;
 mod parts;
-#[cfg(test)]
-mod tests;
 mod worker;
 
 pub(crate) use breaker::FAILING;

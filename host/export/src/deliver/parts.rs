@@ -96,9 +96,7 @@ impl Parts {
     pub(crate) fn finished(self) -> Finished {
         let Self { accepted, rejected, rejections, .. } = self;
         match rejections.first() {
-            Some(first) if accepted == 0 => {
-                Finished::Rejected { reason: first.reason.clone(), rejected, rejections }
-            }
+            Some(first) if accepted == 0 => Finished::Rejected { reason: first.reason.clone(), rejected, rejections },
             _ => Finished::Confirmed { accepted, rejected, rejections },
         }
     }

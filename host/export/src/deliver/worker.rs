@@ -153,7 +153,8 @@ impl Worker {
         let mut conversations = 0;
         while let Some(view) = parts.next() {
             if conversations == self.shared.parts {
-                parts.give_up(view, &format!("more than {} parts were needed to deliver the window", self.shared.parts));
+                parts
+                    .give_up(view, &format!("more than {} parts were needed to deliver the window", self.shared.parts));
                 break;
             }
             let note = Note { ledger: Arc::clone(&self.shared.ledger), delivery: job.delivery };

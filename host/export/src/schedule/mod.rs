@@ -116,7 +116,8 @@ impl Schedule {
     /// One pass over a project.
     pub(crate) fn pass(&self, project: ProjectId) -> Result<Passed, PassError> {
         let mut passed = Passed::default();
-        let plans = || Ok::<_, PassError>(self.survey()?.into_iter().filter(|p| p.project == project).collect::<Vec<_>>());
+        let plans =
+            || Ok::<_, PassError>(self.survey()?.into_iter().filter(|p| p.project == project).collect::<Vec<_>>());
         let mut live: BTreeMap<(u64, Period), Vec<MetricSetId>> = BTreeMap::new();
         for track in plans()? {
             if let Some(window) = track.live {
@@ -142,12 +143,17 @@ impl Schedule {
         for plan in plans {
             if let Some(skip) = &plan.skip {
                 let missed: u64 = skip.gaps.iter().map(|(_, _, windows)| windows).sum();
-                let reason = format!("older than {} h when it could be evaluated", self.look_back.as_secs_f32() / 3600.0);
+                let reason =
+                    format!("older than {} h when it could be evaluated", self.look_back.as_secs_f32() / 3600.0);
                 self.ledger.skip(plan.track, skip.to, &skip.gaps, &reason, self.clock.now())?;
                 if missed > 0 {
                     self.observed.windows.with_label_values(&["expired"]).inc_by(missed);
-                    tracing::error!(metric_set = plan.track.0.0, period = plan.track.1.seconds(), windows = missed,
-                        "windows were given up: {reason}");
+                    tracing::error!(
+                        metric_set = plan.track.0.0,
+                        period = plan.track.1.seconds(),
+                        windows = missed,
+                        "windows were given up: {reason}"
+                    );
                 }
             }
             if let Some(window) = plan.missed {
@@ -165,12 +171,14 @@ impl Schedule {
         if due.is_empty() {
             return Ok(());
         }
+        // Those that fail again are not due for a while, so this comes to an end.
+        passed.more = due.len() >= RETRIED_AT_ONCE as usize;
         let links = self.catalog.read(|v| Ok(v.links()?))?;
         let horizon = now.seconds().saturating_sub(self.look_back.as_secs());
         for (set, window, _) in due {
-            let wanted = links.iter().any(|l| {
-                l.metric_set == set && l.wants(window) && (l.pull || window.end().seconds() > horizon)
-            });
+            let wanted = links
+                .iter()
+                .any(|l| l.metric_set == set && l.wants(window) && (l.pull || window.end().seconds() > horizon));
             if wanted {
                 self.window(project, window.start().seconds(), window.period(), &[set], passed)?;
             } else {
@@ -185,7 +193,12 @@ impl Schedule {
 
     /// Seals, evaluates and records one window of several sets.
     fn window(
-        &self, project: ProjectId, start: u64, period: Period, sets: &[MetricSetId], passed: &mut Passed,
+        &self,
+        project: ProjectId,
+        start: u64,
+        period: Period,
+        sets: &[MetricSetId],
+        passed: &mut Passed,
     ) -> Result<(), PassError> {
         let Some(window) = Window::starting_at(start, period) else { return Ok(()) };
         let read = self.catalog.read(|v| {
@@ -217,7 +230,11 @@ impl Schedule {
     }
 
     fn evaluate(
-        &self, project: ProjectId, name: &Name, window: Window, dues: &[&Due],
+        &self,
+        project: ProjectId,
+        name: &Name,
+        window: Window,
+        dues: &[&Due],
     ) -> Result<Vec<Evaluated>, SourceError> {
         let metrics = dues.iter().flat_map(|due| &due.force.metrics);
         let specs: Vec<MetricSpec> =
@@ -252,7 +269,12 @@ impl Schedule {
     }
 
     fn failed(
-        &self, project: ProjectId, due: &Due, window: Window, error: &SourceError, passed: &mut Passed,
+        &self,
+        project: ProjectId,
+        due: &Due,
+        window: Window,
+        error: &SourceError,
+        passed: &mut Passed,
     ) -> Result<(), PassError> {
         let now = self.clock.now();
         let attempts = self.ledger.attempts(due.set, window)?;

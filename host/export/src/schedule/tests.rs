@@ -126,7 +126,15 @@ impl Fixture {
     fn store(&self, name: &str, direction: Direction, period: u32, sets: &[MetricSetId]) -> StoreId {
         let adapter = Description::parse(&json!({"name": "sink", "version": "1"}).to_string()).unwrap();
         let (settings, period) = (Map::new(), Period::new(period).unwrap());
-        let spec = StoreSpec { adapter: &adapter, direction, pull: false, period, settings: &settings, paused: false, metric_sets: sets };
+        let spec = StoreSpec {
+            adapter: &adapter,
+            direction,
+            pull: false,
+            period,
+            settings: &settings,
+            paused: false,
+            metric_sets: sets,
+        };
         self.schedule.catalog.edit(|e| e.put_store(self.project, name, &spec)).unwrap().0.id
     }
 
