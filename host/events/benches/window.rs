@@ -97,7 +97,7 @@ fn main() {
     let store = open();
     let mut random = Random(1);
     let limits = EventLimits::default();
-    let (mut parsing, mut storing, mut bytes) = (Duration::ZERO, Duration::ZERO, 0);
+    let (mut parsing, mut generic, mut storing, mut bytes) = (Duration::ZERO, Duration::ZERO, Duration::ZERO, 0);
     for batch in 0..total / 1000 {
         if batch * 1000 == total - WINDOW_EVENTS {
             clock.set(Instant::from_seconds(1200));
@@ -109,12 +109,16 @@ fn main() {
             lines.iter().map(|l| ndjson::parse_line(l.as_bytes(), &limits).expect("a line")).collect();
         parsing += start.elapsed();
         let start = Moment::now();
+        lines.iter().for_each(|l| drop(serde_json::from_str::<serde_json::Value>(l).expect("JSON")));
+        generic += start.elapsed();
+        let start = Moment::now();
         runtime.block_on(store.submit(PROJECT, events)).expect("receipts");
         storing += start.elapsed();
     }
     let per_second = |took: Duration| total as f64 / took.as_secs_f64();
     println!("{total} events of {} bytes", bytes as u64 / total);
     println!("{:60} {:>9.0} events/s", "parse lines, one core", per_second(parsing));
+    println!("{:60} {:>9.0} events/s", "beside it: serde_json to a generic value", per_second(generic));
     println!("{:60} {:>9.0} events/s", "store in submissions of 1000, one at a time", per_second(storing));
     let window = Window::starting_at(1200, Period::new(600).expect("a period")).expect("a window");
     let metrics = metrics();
