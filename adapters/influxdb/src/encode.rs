@@ -65,7 +65,10 @@ impl Writer<'_> {
                 self.requests.reject(metric, row, &reason);
                 continue;
             }
-            let request = self.open()?;
+            if self.is_full() {
+                self.open()?;
+            }
+            let Some(request) = &mut self.request else { continue };
             let body = request.body();
             body.piece(&template.head, 0);
             for (codes, pieces) in &codes {
@@ -86,20 +89,21 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The request that the next point goes into.
-    fn open(&mut self) -> Result<&mut Request, Verdict> {
-        let full = self.request.as_mut().is_some_and(|r| r.body().len() >= REQUEST_BYTES);
-        if full || self.points >= POINTS_PER_REQUEST {
-            self.send();
-            // A line is far shorter than what is left free here.
-            if self.bytes + 2 * REQUEST_BYTES > MAX_OUTPUT_BYTES {
-                return Err(Verdict::split(format!("more than {} bytes for one delivery", self.bytes)));
-            }
+    /// Whether the next point needs a new request.
+    fn is_full(&mut self) -> bool {
+        let Some(request) = &mut self.request else { return true };
+        self.points >= POINTS_PER_REQUEST || request.body().len() >= REQUEST_BYTES
+    }
+
+    /// Sends what there is and begins a new request.
+    fn open(&mut self) -> Result<(), Verdict> {
+        self.send();
+        // A request may be a line longer than its limit; what is left free here is far more.
+        if self.bytes + 2 * REQUEST_BYTES > MAX_OUTPUT_BYTES {
+            return Err(Verdict::split(format!("more than {} bytes for one delivery", self.bytes)));
         }
-        if self.request.is_none() {
-            self.request = Some(self.settings.request()?);
-        }
-        self.request.as_mut().ok_or_else(|| Verdict::stop("no request"))
+        self.request = Some(self.settings.request()?);
+        Ok(())
     }
 
     fn send(&mut self) {

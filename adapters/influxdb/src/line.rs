@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use tidegate_adapter::{Columns, Distinct, Pieces, distinct};
+use tidegate_adapter::{Columns, Dictionary, Distinct, Pieces, distinct};
 
 /// Longest series key (measurement and tags as written) and field key together in bytes. InfluxDB refuses keys over 65,535; since
 /// 1.7 it counts the field key and four bytes between with them.
@@ -56,19 +56,12 @@ impl Template {
         for (at, (key, tag)) in tags.iter().enumerate() {
             if let Tag::Dimension(index) = tag {
                 let dictionary = &columns.dimensions[*index].dictionary;
-                let following = constants(&tags[at + 1..]);
-                let values = distinct(dictionary.iter(), clean);
-                let pieces = Pieces::of(&values, |value, piece| {
-                    tag_pair(key, value, piece);
-                    piece.extend_from_slice(&following);
-                });
-                of_dimensions.push((*index, pieces));
+                of_dimensions.push((*index, of_dimension(key, dictionary, &constants(&tags[at + 1..]))));
             }
         }
         let (fields, longest_field) = fields(columns);
-        let mut tail = Pieces::default();
-        tail.push(format!(" {stamp}\n").as_bytes());
-        Self { head: one(&head), tags: of_dimensions, fields, tail, longest_field }
+        let tail = Pieces::one(format!(" {stamp}\n").as_bytes());
+        Self { head: Pieces::one(&head), tags: of_dimensions, fields, tail, longest_field }
     }
 
     /// Whether some row may have a series key that the server refuses.
@@ -96,10 +89,16 @@ enum Tag<'a> {
     Dimension(usize),
 }
 
-fn one(piece: &[u8]) -> Pieces {
-    let mut pieces = Pieces::default();
-    pieces.push(piece);
-    pieces
+/// For each entry of a dictionary its tag, and the constant tags that follow.
+fn of_dimension(key: &str, dictionary: &Dictionary, following: &[u8]) -> Pieces {
+    let mut start = vec![b','];
+    escape(key, KEY, &mut start);
+    start.push(b'=');
+    let escape = |byte| matches!(byte, b',' | b' ' | b'=').then_some(byte);
+    if is_clean(dictionary.text()) {
+        return Pieces::between(dictionary.iter(), &start, following, following, escape);
+    }
+    Pieces::between(distinct(dictionary.iter(), clean), &start, following, following, escape)
 }
 
 /// The constant tags up to the next dimension.
@@ -138,32 +137,38 @@ fn fields(columns: &Columns) -> (Pieces, usize) {
     (pieces, longest)
 }
 
-/// Characters that are escaped in a measurement.
-const MEASUREMENT: &[char] = &[',', ' '];
-/// Characters that are escaped in keys and tag values.
-const KEY: &[char] = &[',', ' ', '='];
+/// What is escaped in a measurement.
+const MEASUREMENT: fn(&u8) -> bool = |byte| matches!(byte, b',' | b' ');
+/// What is escaped in keys and tag values.
+const KEY: fn(&u8) -> bool = |byte| matches!(byte, b',' | b' ' | b'=');
 
-fn escape(text: &str, escaped: &[char], out: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(at) = rest.find(escaped) {
-        out.extend_from_slice(&rest.as_bytes()[..at]);
-        out.push(b'\\');
-        out.push(rest.as_bytes()[at]);
+#[inline]
+fn escape(text: &str, escaped: impl Fn(&u8) -> bool, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(&escaped) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(&[b'\\', rest[at]]);
         rest = &rest[at + 1..];
     }
-    out.extend_from_slice(rest.as_bytes());
+    out.extend_from_slice(rest);
+}
+
+/// Whether there is nothing that [`clean`] could change. It runs over every dictionary, so it goes by bytes; 0xC2 begins the
+/// control characters beyond ASCII, among others.
+fn is_clean(text: &str) -> bool {
+    !text.bytes().any(|byte| matches!(byte, 0..0x20 | 0x7f | b'\\' | 0xc2))
 }
 
 /// A text that a line can hold. A line break has no escape and no other control character is safe everywhere, so they are spelled
 /// out (`\n`, `\x00`). A backslash before the end would swallow the separator, and before a character that is escaped every parser
 /// reads it in its own way (1.6.7 drops it from a measurement and refuses it in a field key), so an underscore follows it.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) && !text.contains('\\') {
+    if is_clean(text) {
         return Cow::Borrowed(text);
     }
     let mut cleaned = String::with_capacity(text.len() + 1);
     for letter in text.chars() {
-        if cleaned.ends_with('\\') && (KEY.contains(&letter) || letter.is_control()) {
+        if cleaned.ends_with('\\') && (matches!(letter, ',' | ' ' | '=') || letter.is_control()) {
             cleaned.push('_');
         }
         match letter {

@@ -86,14 +86,21 @@ pub(crate) fn clean(value: &str) -> Cow<'_, str> {
     if value.contains('\0') { Cow::Owned(value.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(value) }
 }
 
+/// What stands for a byte of a label value after a backslash, if it needs one.
+pub(crate) fn escaped(byte: u8) -> Option<u8> {
+    match byte {
+        b'\\' | b'"' => Some(byte),
+        b'\n' => Some(b'n'),
+        _ => None,
+    }
+}
+
 /// Writes a label value with its escapes.
 pub(crate) fn escape(value: &str, out: &mut Vec<u8>) {
     for &byte in value.as_bytes() {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            other => out.push(other),
+        match escaped(byte) {
+            Some(escaped) => out.extend_from_slice(&[b'\\', escaped]),
+            None => out.push(byte),
         }
     }
 }

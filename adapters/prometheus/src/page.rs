@@ -4,7 +4,7 @@
 //! the last metric's are kept, since families that are neighbours by name mostly come from one metric; so memory is needed for one
 //! metric at a time, whatever the snapshot holds.
 
-use crate::names::{Meaning, WINDOW_END, clean, escape, escape_help, families, labels};
+use crate::names::{Meaning, WINDOW_END, clean, escape, escape_help, escaped, families, labels};
 use std::collections::{BTreeMap, HashMap};
 use tidegate_adapter::{Batch, Body, Columns, Metric, Pieces, Snapshot, distinct};
 
@@ -143,21 +143,16 @@ impl Writer<'_> {
         let columns = self.sources[source].metric.columns();
         let names = labels(&columns.dimensions);
         let pieces = columns.dimensions.iter().zip(&names).map(|(dimension, name)| {
-            Pieces::of(&distinct(dimension.dictionary.iter(), clean), |value, piece| {
-                if !value.is_empty() {
-                    piece.extend_from_slice(format!(",{name}=\"").as_bytes());
-                    escape(value, piece);
-                    piece.push(b'"');
-                }
-            })
+            let start = format!(",{name}=\"");
+            let values = distinct(dimension.dictionary.iter(), clean);
+            Pieces::between(values, start.as_bytes(), b"\"", b"", escaped)
         });
         let pieces = pieces.collect();
         self.read = Some((source, columns, pieces));
     }
 
     fn lines(&mut self, name: &str, kind: Kind, source: usize, measure: usize, columns: &Columns, labels: &[Pieces]) {
-        let mut head = Pieces::default();
-        head.push(format!("{name}{{{}", self.sources[source].labels).as_bytes());
+        let head = Pieces::one(format!("{name}{{{}", self.sources[source].labels).as_bytes());
         for (row, value) in values(kind, columns, measure) {
             self.body.piece(&head, 0);
             for (pieces, dimension) in labels.iter().zip(&columns.dimensions) {

@@ -38,3 +38,259 @@ pub fn derive_choice(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     choice::derive(&input).unwrap_or_else(|error| error.to_compile_error()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::{DeriveInput, parse_quote};
+
+    fn settings(input: &DeriveInput) -> String {
+        crate::settings::derive(input).map_or_else(|error| error.to_string(), |tokens| tokens.to_string())
+    }
+
+    fn choice(input: &DeriveInput) -> String {
+        crate::choice::derive(input).map_or_else(|error| error.to_string(), |tokens| tokens.to_string())
+    }
+
+    #[test]
+    fn each_mistake_in_settings_is_told_in_words_of_what_to_do() {
+        let table: Vec<(DeriveInput, &str)> = vec![
+            (
+                parse_quote!(
+                    enum S {
+                        A,
+                    }
+                ),
+                "Settings is for structs",
+            ),
+            (
+                parse_quote!(
+                    struct S(String);
+                ),
+                "settings need a struct with named fields",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        url: Endpoint,
+                    }
+                ),
+                "a setting needs a label: #[setting(label = \"...\")]",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(help = "x")]
+                        url: Endpoint,
+                    }
+                ),
+                "a setting needs a label: #[setting(label = \"...\")]",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "")]
+                        url: Endpoint,
+                    }
+                ),
+                "a label must not be empty",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "a\nb")]
+                        url: Endpoint,
+                    }
+                ),
+                "must be one line of text",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "A", lable = "B")]
+                        url: Endpoint,
+                    }
+                ),
+                "expected label, help, secret, required, default, min, max or when",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "A")]
+                        Url: Endpoint,
+                    }
+                ),
+                "a key must be at most 64 of a-z, 0-9 and _, with a letter first",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "A", secret, default = "x")]
+                        a: CredentialSlot,
+                    }
+                ),
+                "a secret cannot have a default",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "A")]
+                        a: bool,
+                        #[setting(label = "B", when(a = "x"))]
+                        b: String,
+                    }
+                ),
+                "a setting with `when` may be without a value, so its type must be an Option",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "B", when(a = "x"))]
+                        b: Option<String>,
+                    }
+                ),
+                "there is no field `a` that this could depend on",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "B", when(b = "x"))]
+                        b: Option<String>,
+                    }
+                ),
+                "a setting cannot depend on itself",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "B", required)]
+                        b: Option<String>,
+                    }
+                ),
+                "`required` is for an Option with `when`; without an Option a setting is required anyway",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "B", default = "x")]
+                        b: Option<String>,
+                    }
+                ),
+                "a setting with a default always has a value, so its type need not be an Option",
+            ),
+            (
+                parse_quote!(
+                    #[endpoint(tcp, name = "c", host = "h", port = "p")]
+                    struct S {
+                        #[setting(label = "H")]
+                        h: Host,
+                    }
+                ),
+                "there is no field `p`",
+            ),
+            (
+                parse_quote!(
+                    #[endpoint(http, name = "c", url = "https://{site}")]
+                    struct S {}
+                ),
+                "there is no field `site`",
+            ),
+            (
+                parse_quote!(
+                    #[endpoint(http, name = "c", url = "http://x")]
+                    struct S {}
+                ),
+                "must start with https://; a URL that the admin types in is a field",
+            ),
+            (
+                parse_quote!(
+                    #[endpoint(udp, name = "c")]
+                    struct S {}
+                ),
+                "expected #[endpoint(http, name = \"...\", url = \"https://...\")] or \
+                 #[endpoint(tcp, name = \"...\", host = \"FIELD\", port = \"FIELD\")]",
+            ),
+        ];
+        for (input, expected) in &table {
+            assert_eq!(settings(input), *expected);
+        }
+    }
+
+    #[test]
+    fn each_mistake_in_a_choice_is_told_in_words_of_what_to_do() {
+        let wanted = "a variant of a choice needs #[choice(value = \"...\", label = \"...\")]";
+        let table: Vec<(DeriveInput, &str)> = vec![
+            (
+                parse_quote!(
+                    struct C;
+                ),
+                "Choice is for enums",
+            ),
+            (
+                parse_quote!(
+                    enum C {}
+                ),
+                "a choice needs at least one variant",
+            ),
+            (
+                parse_quote!(
+                    enum C {
+                        A,
+                    }
+                ),
+                wanted,
+            ),
+            (
+                parse_quote!(
+                    enum C {
+                        #[choice(value = "", label = "A")]
+                        A,
+                    }
+                ),
+                wanted,
+            ),
+            (
+                parse_quote!(
+                    enum C {
+                        #[choice(value = "a", label = "A", more = "x")]
+                        A,
+                    }
+                ),
+                wanted,
+            ),
+            (
+                parse_quote!(
+                    enum C {
+                        #[choice(value = "a", label = "A")]
+                        A(u8),
+                    }
+                ),
+                "a variant of a choice has no fields",
+            ),
+            (
+                parse_quote!(
+                    enum C {
+                        #[choice(value = "a", label = "A")]
+                        A,
+                        #[choice(value = "a", label = "B")]
+                        B,
+                    }
+                ),
+                "another variant has this value",
+            ),
+        ];
+        for (input, expected) in &table {
+            assert_eq!(choice(input), *expected);
+        }
+    }
+
+    #[test]
+    fn what_is_right_becomes_an_implementation() {
+        let made = settings(&parse_quote!(
+            struct S {
+                #[setting(label = "A")]
+                a: String,
+            }
+        ));
+        assert!(made.contains("impl :: tidegate_adapter :: Settings for S"), "{made}");
+    }
+}

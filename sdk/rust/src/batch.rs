@@ -191,6 +191,12 @@ impl Dictionary {
         self.text.get(start as usize..end as usize).unwrap_or_default()
     }
 
+    /// All entries in one piece, without anything between them: a quick look for what no entry may have.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {

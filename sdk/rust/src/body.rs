@@ -1,10 +1,10 @@
 //! Bytes on their way to the host.
 //!
 //! Two costs matter inside the sandbox: a call to the host for each small write, and a `memory.copy` for each few bytes (some 20 ns
-//! whatever the length). So bytes gather here and go over in pieces of 64 KiB, and [`Pieces`] are copied in whole words.
+//! whatever the length). So bytes gather here and go over in pieces of 64 KiB, and [`Pieces`] are copied by copies of fixed length.
 
 use crate::bindings::model;
-use crate::pieces::Pieces;
+use crate::pieces::{Pieces, SLACK};
 use std::fmt;
 
 /// Bytes that gather before they are handed over.
@@ -21,15 +21,19 @@ pub(crate) enum Sink {
 /// The body of a request, a stream or a page. What is written arrives in order; the host sees it in large pieces.
 pub struct Body {
     sink: Sink,
-    /// Always `CHUNK` long: a `Vec` that grows would check for room at each write.
-    buffer: Box<[u8]>,
+    /// All of it is room: a `Vec` that is pushed to would check at each write. It begins small, since fresh memory is not free
+    /// and most batches are.
+    buffer: Vec<u8>,
     filled: usize,
     written: u64,
 }
 
+/// First size of the buffer.
+const SMALL: usize = 2 << 10;
+
 impl Body {
     pub(crate) fn new(sink: Sink) -> Self {
-        Self { sink, buffer: vec![0; CHUNK].into_boxed_slice(), filled: 0, written: 0 }
+        Self { sink, buffer: vec![0; SMALL], filled: 0, written: 0 }
     }
 
     /// Bytes written so far.
@@ -48,25 +52,23 @@ impl Body {
     pub fn write(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
+            self.make_room(1);
             let room = &mut self.buffer[self.filled..];
             let (now, later) = rest.split_at(rest.len().min(room.len()));
             room[..now.len()].copy_from_slice(now);
             self.filled += now.len();
             rest = later;
-            if self.filled == CHUNK {
-                self.flush();
-            }
         }
     }
 
     /// Appends one byte.
     #[inline]
     pub fn byte(&mut self, byte: u8) {
+        if self.filled == self.buffer.len() {
+            self.make_room(1);
+        }
         self.buffer[self.filled] = byte;
         self.filled += 1;
-        if self.filled == CHUNK {
-            self.flush();
-        }
     }
 
     /// Appends a text.
@@ -77,13 +79,25 @@ impl Body {
     /// Appends the piece of a dictionary entry.
     #[inline]
     pub fn piece(&mut self, pieces: &Pieces, code: u32) {
-        let (words, len) = pieces.words(code);
-        if len > SHORT || self.filled + SHORT > CHUNK {
-            self.write(&words.as_flattened()[..len.min(words.len() * WORD)]);
+        let (bytes, len) = pieces.from(code);
+        if self.buffer.len() - self.filled < SLACK {
+            self.make_room(SLACK);
+        }
+        let room = &mut self.buffer[self.filled..];
+        // What lies behind the piece is copied along and overwritten by what comes next: a copy of fixed length is a few
+        // instructions, one of any other length a call.
+        if len <= SLACK / 2
+            && let (Some(to), Some(from)) = (room.first_chunk_mut::<{ SLACK / 2 }>(), bytes.first_chunk())
+        {
+            *to = *from;
+        } else if len <= SLACK
+            && let (Some(to), Some(from)) = (room.first_chunk_mut::<SLACK>(), bytes.first_chunk())
+        {
+            *to = *from;
+        } else {
+            self.write(bytes.get(..len).unwrap_or_default());
             return;
         }
-        let room = &mut self.buffer[self.filled..self.filled + SHORT];
-        copy_short(room, words);
         self.filled += len;
     }
 
@@ -92,10 +106,11 @@ impl Body {
     pub fn number(&mut self, value: f64) {
         /// Up to here every integer is a number of its own: 2 to the power of 53.
         const EXACT: f64 = 9_007_199_254_740_992.0;
-        if value.trunc() == value && value.abs() <= EXACT {
-            // Exact, as just checked.
-            #[allow(clippy::cast_possible_truncation)]
-            self.integer(value as i64);
+        // A cast from what does not fit is not equal to it, or out of the exact range.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+        let (whole, same) = (value as i64, value as i64 as f64 == value);
+        if same && value.abs() <= EXACT {
+            self.integer(whole);
         } else {
             let mut buffer = zmij::Buffer::new();
             let text = buffer.format(value);
@@ -105,10 +120,46 @@ impl Body {
 
     /// Appends an integer.
     pub fn integer(&mut self, value: i64) {
-        if let Ok(digit @ 0..=9) = u8::try_from(value) {
-            self.byte(b'0' + digit);
+        // Digits from the end; what follows them is copied along, since a copy of fixed length is a few instructions.
+        let mut digits = [0; 2 * DIGITS];
+        let mut at = DIGITS;
+        let mut rest = value.unsigned_abs();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+            if let Ok(mut small) = u32::try_from(rest) {
+                while small > 0 {
+                    at -= 1;
+                    digits[at] = b'0' + u8::try_from(small % 10).unwrap_or_default();
+                    small /= 10;
+                }
+                break;
+            }
+        }
+        if value < 0 {
+            at -= 1;
+            digits[at] = b'-';
+        }
+        if self.buffer.len() - self.filled < DIGITS {
+            self.make_room(DIGITS);
+        }
+        let room = &mut self.buffer[self.filled..self.filled + DIGITS];
+        room.copy_from_slice(&digits[at..at + DIGITS]);
+        self.filled += DIGITS - at;
+    }
+
+    /// Makes room for `wanted` bytes, which is far less than a chunk: by a larger buffer until it has a chunk's size, then by
+    /// handing over what is there.
+    #[cold]
+    fn make_room(&mut self, wanted: usize) {
+        if self.buffer.len() - self.filled >= wanted {
+            return;
+        }
+        if self.buffer.len() < CHUNK {
+            self.buffer.resize((self.buffer.len() * 4).min(CHUNK), 0);
         } else {
-            self.text(itoa::Buffer::new().format(value));
+            self.flush();
         }
     }
 
@@ -135,28 +186,8 @@ impl Body {
     }
 }
 
-const WORD: usize = size_of::<Word>();
-pub(crate) type Word = [u8; 8];
-/// Longest piece that is copied in words.
-const SHORT: usize = 8 * WORD;
-
-/// Copies whole words, more of them than asked for if that saves a branch. A loop would be turned back into `memory.copy`.
-#[inline]
-fn copy_short(room: &mut [u8], words: &[Word]) {
-    let Some(room) = room.first_chunk_mut::<SHORT>() else { return };
-    let (room, _) = room.as_chunks_mut::<WORD>();
-    match words {
-        [a] => room[0] = *a,
-        [a, b] => (room[0], room[1]) = (*a, *b),
-        [a, b, c] => (room[0], room[1], room[2]) = (*a, *b, *c),
-        [a, b, c, d] => (room[0], room[1], room[2], room[3]) = (*a, *b, *c, *d),
-        more => {
-            for (to, from) in room.iter_mut().zip(more) {
-                *to = *from;
-            }
-        }
-    }
-}
+/// Room for the longest integer, in whole words of eight bytes.
+const DIGITS: usize = 24;
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

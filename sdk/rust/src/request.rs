@@ -156,17 +156,19 @@ impl SentRows {
 impl Sent {
     #[inline]
     fn add(&mut self, metric: &Metric, row: u32) {
-        if let Some(part) = self.parts.last_mut()
-            && part.metric == metric.index()
-        {
-            match part.ranges.last_mut() {
+        match self.parts.last_mut() {
+            Some(part) if part.metric == metric.index() => match part.ranges.last_mut() {
                 Some(last) if last.end == row => last.end = row + 1,
                 _ => part.ranges.push(row..row + 1),
-            }
-            return;
+            },
+            _ => self.add_metric(metric, row),
         }
-        let (metric, name) = (metric.index(), metric.name().to_owned());
-        self.parts.push(SentRows { metric, name, ranges: vec![row..row + 1] });
+    }
+
+    fn add_metric(&mut self, metric: &Metric, row: u32) {
+        let mut ranges = Vec::new();
+        ranges.push(row..row + 1);
+        self.parts.push(SentRows { metric: metric.index(), name: metric.name().to_owned(), ranges });
     }
 
     /// The rows, by metric.

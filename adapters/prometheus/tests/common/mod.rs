@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One sample.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    pub name: String,
-    pub labels: BTreeMap<String, String>,
-    pub value: f64,
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) value: f64,
 }
 
 /// Reads a page, or tells the rule that it breaks.
-pub fn read(page: &str) -> Result<Vec<Sample>, String> {
+pub(crate) fn read(page: &str) -> Result<Vec<Sample>, String> {
     if !page.is_empty() && !page.ends_with('\n') {
         return Err("the last line does not end".to_owned());
     }

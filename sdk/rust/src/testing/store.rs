@@ -62,7 +62,7 @@ impl<A: PushAdapter> PushStore<A> {
                 Step::SendStream(stream) => Action::Stream(stream.0.into_inner()),
                 Step::Done(verdict) => return Delivered { sent, verdict },
             };
-            if let Some(reason) = refusals::refusal(&schema, &action) {
+            if let Some(reason) = refusals::refusal(&schema, |key| self.settings.is_set(key), &action) {
                 panic!("the host would refuse this: {reason}");
             }
             step = delivery.step(&model::Outcome(answer(&action)));
