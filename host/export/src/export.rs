@@ -307,9 +307,9 @@ async fn keep(shared: Arc<Shared>, settings: ExportSettings) {
 fn keep_once(shared: &Shared, settings: &ExportSettings, prune: bool) -> Result<(), LedgerError> {
     let now = shared.clock.now();
     shared.observed.oldest.reset();
-    for (store, oldest) in shared.ledger.oldest_queued()? {
+    for (name, oldest) in shared.ledger.oldest_queued()? {
         let age = Duration::from_micros(now.micros().saturating_sub(oldest.micros()));
-        shared.observed.oldest.with_label_values(&[&store.to_string()]).set(age.as_secs_f64());
+        shared.observed.oldest.with_label_values(&[&name]).set(age.as_secs_f64());
     }
     if prune {
         let ago = |span: Duration| Instant::from_seconds(now.seconds().saturating_sub(span.as_secs()));

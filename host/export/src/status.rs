@@ -141,7 +141,7 @@ impl Parts<'_> {
             let queued = self.facts.counts.queued;
             let summary = match queued {
                 0 => "paused".to_owned(),
-                _ => format!("paused; {queued} windows are waiting"),
+                _ => format!("paused; {}", waiting(queued)),
             };
             return Some((StoreState::Paused, summary, None));
         }
@@ -156,7 +156,7 @@ impl Parts<'_> {
             return held;
         }
         let queued = self.facts.counts.queued;
-        let waiting = format!("{queued} windows are waiting");
+        let waiting = waiting(queued);
         let behind = |state, summary: String, why: &String| (state, format!("{summary}; {waiting}"), Some(why.clone()));
         match &self.health.obstacle {
             Some(Obstacle::Credentials(why)) => {
@@ -215,6 +215,10 @@ impl Parts<'_> {
         let failed = self.facts.evaluation_problem.as_ref().map(|why| format!("a window cannot be evaluated: {why}"));
         lost.or(failed).or_else(|| self.facts.queued_problem.clone())
     }
+}
+
+fn waiting(queued: u64) -> String {
+    if queued == 1 { "1 window is waiting".to_owned() } else { format!("{queued} windows are waiting") }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{Ledger, LedgerError, unsigned};
 use crate::status::DeliveryCounts;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::OptionalExtension;
 use tidegate_model::{Instant, StoreId};
 
 /// What is on record of a store.
@@ -77,12 +77,13 @@ impl Ledger {
         })
     }
 
-    /// For each store with a queue the end of its oldest queued window.
-    pub(crate) fn oldest_queued(&self) -> Result<Vec<(StoreId, Instant)>, LedgerError> {
+    /// For each store with a queue, by `project/store`, the end of its oldest queued window.
+    pub(crate) fn oldest_queued(&self) -> Result<Vec<(String, Instant)>, LedgerError> {
         self.db.read(|c| {
-            let sql = "SELECT store, min(window_end) FROM deliveries WHERE state = 'queued' GROUP BY store";
+            let sql = "SELECT p.name || '/' || s.name, min(d.window_end) FROM deliveries d JOIN stores s ON s.id = d.store \
+                       JOIN projects p ON p.id = s.project WHERE d.state = 'queued' GROUP BY d.store";
             let mut statement = c.prepare_cached(sql)?;
-            let rows = statement.query_map(params![], |row| Ok((StoreId(row.get(0)?), instant(row.get(1)?))))?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, instant(row.get(1)?))))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }

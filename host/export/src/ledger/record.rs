@@ -3,6 +3,7 @@
 use super::totals::{Sums, query_digest, with_totals};
 use super::{Ledger, LedgerError, Track, micros, signed, unsigned, window_in};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 use tidegate_model::{Batch, Instant, MetricQuery, MetricSetId, Period, ProjectId, Window, codec};
@@ -71,10 +72,10 @@ impl Ledger {
             )?;
             return Ok(None);
         }
-        if !cache.contains_key(&track) {
-            cache.insert(track, load_totals(t, track)?);
-        }
-        let sums = cache.entry(track).or_default();
+        let sums = match cache.entry(track) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(load_totals(t, track)?),
+        };
         self.add_totals(t, item, sums)?;
         let newest = newest(t, track)?;
         // A missed window that was made up adds to the totals; what is live stays what it was.
@@ -265,10 +266,13 @@ impl Ledger {
         })
     }
 
-    /// For each project the end of the newest window on record: nothing may arrive before it.
+    /// For each project that is still there, the end of the newest window on record: nothing may arrive before it.
     pub(crate) fn seals(&self) -> Result<Vec<(ProjectId, Instant)>, LedgerError> {
         self.db.read(|c| {
-            let mut statement = c.prepare("SELECT project, max(start + period) FROM windows GROUP BY project")?;
+            let mut statement = c.prepare(
+                "SELECT project, max(start + period) FROM windows \
+                 WHERE project IN (SELECT id FROM projects) GROUP BY project",
+            )?;
             let rows = statement
                 .query_map([], |row| Ok((ProjectId(row.get(0)?), Instant::from_seconds(unsigned(row.get(1)?)))))?;
             Ok(rows.collect::<Result<_, _>>()?)

@@ -16,6 +16,9 @@ use tokio::time::Instant as Moment;
 /// Passes under way at once: evaluation is CPU work, and the event store has one reader for each.
 const PASSES_AT_ONCE: usize = 4;
 
+/// The wall clock is corrected by less than this all the time.
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
+
 /// What the schedule is driven with.
 pub(crate) struct Drive {
     pub(crate) schedule: Arc<Schedule>,
@@ -50,8 +53,10 @@ pub(crate) async fn drive(mut drive: Drive) {
     let mut turns: HashMap<ProjectId, Turn> = HashMap::new();
     let mut passes: JoinSet<Done> = JoinSet::new();
     let mut edits = drive.schedule.catalog.edits();
+    let mut latest = Instant::default();
     while !*drive.stop.borrow_and_update() {
         edits.mark_unchanged();
+        latest = noticed(latest, drive.schedule.clock.now());
         let wait = drive.start_what_is_due(&mut turns, &mut passes).await;
         tokio::select! {
             _ = drive.stop.changed() => {}
@@ -139,6 +144,16 @@ impl Drive {
         }
         *problem = Some(why.to_owned());
     }
+}
+
+/// Says it when the wall clock was set back; tells its newest reading.
+fn noticed(latest: Instant, now: Instant) -> Instant {
+    let back = Duration::from_micros(latest.micros().saturating_sub(now.micros()));
+    if back > CLOCK_SLACK {
+        let seconds = back.as_secs();
+        tracing::warn!(seconds, "the clock was set back; windows that were evaluated already are not evaluated again");
+    }
+    now
 }
 
 /// Time until the next window of any track ends.

@@ -28,6 +28,7 @@ async fn an_adapter_over_its_limit_stops_its_own_store_only_and_the_batch_is_kep
     assert_eq!((status.deliveries.queued, status.deliveries.confirmed), (1, 0));
     world.kill().await;
     let mut world = world.with(|_| {});
+    world.clock.advance(50);
     world.start().await;
     let status = world.until_confirmed(greedy, 1).await;
     assert_eq!(status.deliveries.accepted_rows, 200, "nothing of it was lost");
