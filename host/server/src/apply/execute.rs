@@ -84,7 +84,7 @@ pub struct ApplyError {
     /// Where in the document.
     pub place: String,
     /// What is wrong there.
-    pub cause: CatalogError,
+    pub cause: Box<CatalogError>,
 }
 
 /// Applies a document to a tenant, all of it or nothing.
@@ -107,7 +107,7 @@ pub fn apply(
         Ok(run.outcome)
     };
     let result = if dry_run { catalog.rehearse(work) } else { catalog.edit(work) };
-    let mut outcome = result.map_err(|cause| ApplyError { place: place.take(), cause })?;
+    let mut outcome = result.map_err(|cause| ApplyError { place: place.take(), cause: Box::new(cause) })?;
     if dry_run {
         // They were taken back with the rest, and lead nowhere.
         outcome.tokens.clear();

@@ -20,6 +20,8 @@ pub mod receive;
 mod references;
 pub mod serve;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod token;
 
 pub(crate) use apply::parse as parse_document;
@@ -131,7 +133,7 @@ fn on_many_threads<T>(work: impl Future<Output = Result<T, CliError>>) -> Result
 }
 
 #[cfg(test)]
-mod tests {
+mod definition {
     use super::*;
     use clap::CommandFactory;
 

@@ -233,7 +233,7 @@ mod tests {
     fn there_are_incidents_in_which_one_fault_surges() {
         let events = events(3, 20_000);
         let share = |chunk: &[Map<String, Json>], fault: &str| {
-            chunk.iter().filter(|e| e["fingerprint"].to_string() == fault).count() * 100 / chunk.len()
+            chunk.iter().map(|e| e["fingerprint"].to_string()).filter(|f| f == fault).count() * 100 / chunk.len()
         };
         let surged = events
             .chunks(200)

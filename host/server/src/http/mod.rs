@@ -20,7 +20,7 @@ mod pull;
 mod state;
 mod submission;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use state::{App, Host, HttpLimits};
 

@@ -61,11 +61,14 @@ pub(crate) async fn wrong_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
 }
 
+/// One of the event store's figures.
+type Pick = fn(&EventStats) -> u64;
+
 /// The event store's figures as metrics. It counts by itself; here the counts are carried over when somebody looks.
 #[derive(Debug)]
 pub(crate) struct EventMetrics {
-    counters: Vec<(IntCounter, fn(&EventStats) -> u64)>,
-    gauges: Vec<(IntGauge, fn(&EventStats) -> u64)>,
+    counters: Vec<(IntCounter, Pick)>,
+    gauges: Vec<(IntGauge, Pick)>,
     looking: Mutex<()>,
 }
 
@@ -75,7 +78,6 @@ impl EventMetrics {
     /// # Errors
     /// If one of the names is taken.
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        type Pick = fn(&EventStats) -> u64;
         let counters: [(&str, &str, Pick); 7] = [
             ("accepted_total", "Events acknowledged, repeats too.", |s| s.accepted),
             ("duplicates_total", "Repeats of a stored uuid.", |s| s.duplicates),

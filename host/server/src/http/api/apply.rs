@@ -40,7 +40,7 @@ pub(crate) async fn apply(
 }
 
 fn refused(error: ApplyError) -> Problem {
-    match error.cause {
+    match *error.cause {
         CatalogError::Storage(_) | CatalogError::Random(_) => Problem::internal(&error),
         CatalogError::Conflict { .. } => Problem::conflict(&error),
         _ => Problem::invalid(&error),

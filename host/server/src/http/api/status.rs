@@ -27,6 +27,8 @@ pub(crate) async fn status(State(app): State<App>, call: Call) -> Result<Respons
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": app.uptime().as_secs(),
         "tenant": tenant,
+        // Why windows are not recorded at the moment, if they are not.
+        "problem": call.host.export.problem(),
         "projects": projects,
         "metric_stores": stores,
         "events": {"stored": events.events, "accepted": events.accepted, "duplicates": events.duplicates,

@@ -18,10 +18,10 @@ use tidegate_export::EgressPolicy;
 use tidegate_model::SystemClock;
 
 /// A server with a data directory of its own.
-struct Server {
+pub(crate) struct Server {
     running: Running,
     client: Client,
-    token: String,
+    pub(crate) token: String,
     _folder: TempDir,
 }
 
@@ -40,7 +40,7 @@ fn client() -> Client {
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| ()).await
     }
 
@@ -53,8 +53,12 @@ impl Server {
         Self { running, client: client(), token, _folder: folder }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.running.address())
+    }
+
+    pub(crate) async fn stop(self) {
+        self.running.stop().await;
     }
 
     /// A request without any token.
@@ -67,7 +71,7 @@ impl Server {
         self.bare(method, &format!("/api/v1{path}")).bearer_auth(&self.token)
     }
 
-    async fn get(&self, path: &str) -> (u16, Json) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Json) {
         told(self.request(Method::GET, path).send().await.unwrap()).await
     }
 
@@ -76,7 +80,7 @@ impl Server {
     }
 
     /// Makes a project and gives its submission token.
-    async fn project(&self, name: &str) -> String {
+    pub(crate) async fn project(&self, name: &str) -> String {
         let (status, made) = self.send(Method::POST, "/projects", json!({"name": name})).await;
         assert_eq!(status, 201, "{made}");
         made["submission_token"].as_str().unwrap().to_owned()
