@@ -179,6 +179,11 @@ impl Parts<'_> {
             None => {}
         }
         let problem = self.past_problem();
+        if queued == 0
+            && let Some(why) = self.lost_since()
+        {
+            return (StoreState::Failing, format!("the newest window was lost: {why}"), problem);
+        }
         match (queued, self.facts.newest_confirmed) {
             (0, None) => (StoreState::Waiting, "the first window has not ended yet".to_owned(), problem),
             (0, Some(_)) => (StoreState::Ok, "everything that is due has arrived".to_owned(), problem),
@@ -209,11 +214,16 @@ impl Parts<'_> {
 
     /// What went wrong and has not gone well since: a window that was lost after the last that arrived, a failed evaluation.
     fn past_problem(&self) -> Option<String> {
-        let arrived = self.facts.newest_confirmed.map(|(_, at)| at);
-        let lost = self.facts.lost.as_ref().filter(|(at, _)| arrived.is_none_or(|arrived| *at >= arrived));
-        let lost = lost.map(|(_, why)| format!("a window was lost: {why}"));
+        let lost = self.lost_since().map(|why| format!("a window was lost: {why}"));
         let failed = self.facts.evaluation_problem.as_ref().map(|why| format!("a window cannot be evaluated: {why}"));
         lost.or(failed).or_else(|| self.facts.queued_problem.clone())
+    }
+
+    /// Why the newest window that was lost was, if none has arrived since.
+    fn lost_since(&self) -> Option<&str> {
+        let arrived = self.facts.newest_confirmed.map(|(_, at)| at);
+        let lost = self.facts.lost.as_ref().filter(|(at, _)| arrived.is_none_or(|arrived| *at >= arrived));
+        lost.map(|(_, why)| why.as_str())
     }
 }
 
@@ -296,10 +306,20 @@ mod tests {
             let mut parts = parts(&store);
             parts.facts.newest_confirmed = Some((Instant::from_seconds(60), Instant::from_seconds(100)));
             parts.facts.lost = Some((Instant::from_seconds(lost), "too old".to_owned()));
-            parts.status().problem
+            let status = parts.status();
+            (status.state, status.problem)
         };
-        assert_eq!(told(101).as_deref(), Some("a window was lost: too old"));
-        assert_eq!(told(99), None);
+        assert_eq!(told(101), (StoreState::Failing, Some("a window was lost: too old".to_owned())));
+        assert_eq!(told(99), (StoreState::Ok, None));
+    }
+
+    #[test]
+    fn a_store_that_has_lost_every_window_is_failing_and_says_why() {
+        let store = store(false);
+        let mut parts = parts(&store);
+        parts.facts.lost = Some((Instant::from_seconds(60), "refused".to_owned()));
+        let status = parts.status();
+        assert_eq!((status.state, status.summary.as_str()), (StoreState::Failing, "the newest window was lost: refused"));
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl From<Problem> for Rejection {
 
 /// What the router knows no other answer for: submissions, and everything that is not there.
 pub(crate) async fn take(State(app): State<App>, request: Request) -> Response {
-    let uri = request.uri();
+    let uri = request.uri().clone();
     let target = Target::parse(uri.path(), uri.query().unwrap_or_default());
     let mut response = match (request.method(), target) {
         (&Method::POST, Some(target)) => {
@@ -64,6 +64,10 @@ pub(crate) async fn take(State(app): State<App>, request: Request) -> Response {
             respond(&app, answer)
         }
         (&Method::OPTIONS, Some(_)) => permit(request.headers()),
+        // Anything beside a pull URL tells as little as a wrong one.
+        _ if uri.path().split('/').find(|part| !part.is_empty()) == Some("pull") => {
+            return StatusCode::NOT_FOUND.into_response();
+        }
         _ => return Problem::not_found("there is nothing here; `/` tells what there is").into_response(),
     };
     let headers = response.headers_mut();
@@ -116,7 +120,7 @@ async fn submit(app: &App, target: Target, headers: &HeaderMap, body: Body) -> R
     };
     let mut pass = app.enter().map_err(Rejection::overloaded)?;
     let limits = app.limits().events;
-    let reader = BodyReader::new(headers, body, limits.body_bytes);
+    let reader = BodyReader::new(headers, body, limits.body_bytes, app.limits().patience);
     let whole = async { reader?.all(&mut pass).await };
     let body = whole.await.map_err(|e| Rejection::new(e.status(), e))?;
     if body.is_empty() {

@@ -59,10 +59,12 @@ async fn a_wrong_url_tells_nothing_and_a_new_url_makes_the_old_one_wrong() {
     let server = Server::start().await;
     let old = store(&server).await;
     page(&server, &old).await;
-    let wrong = server.bare(Method::GET, "/pull/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").send().await.unwrap();
-    assert_eq!(wrong.status(), 404);
-    assert!(!wrong.headers().contains_key("content-type"), "{:?}", wrong.headers());
-    assert_eq!(wrong.bytes().await.unwrap().len(), 0);
+    for path in ["/pull/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "/pull/", "/pull", &format!("{old}/"), &format!("{old}/x")] {
+        let wrong = server.bare(Method::GET, path).send().await.unwrap();
+        assert_eq!(wrong.status(), 404, "{path}");
+        assert!(!wrong.headers().contains_key("content-type"), "{:?}", wrong.headers());
+        assert_eq!(wrong.bytes().await.unwrap().len(), 0, "{path}");
+    }
     let (status, rotated) = server.send(Method::POST, "/projects/web/stores/page/pull-token", json!({})).await;
     assert_eq!(status, 200, "{rotated}");
     let new = rotated["pull_path"].as_str().unwrap();
