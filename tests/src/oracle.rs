@@ -269,7 +269,8 @@ fn fold(events: &[&Acknowledged], attribute: &str, aggregate: &str) -> Option<f6
     }
     let values: Vec<_> = events.iter().filter_map(|e| e.attributes.get(attribute)).filter(|v| !v.is_null()).collect();
     let numbers: Vec<_> = values.iter().filter_map(|v| number(v)).collect();
-    let sum = numbers.iter().sum::<f64>();
+    // Not `sum()`: of nothing, that is -0.
+    let sum = numbers.iter().fold(0.0, |sum, n| sum + n);
     match aggregate {
         "count" => Some(values.len() as f64),
         "unique" => Some(values.iter().map(|v| text(v)).collect::<BTreeSet<_>>().len() as f64),

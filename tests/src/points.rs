@@ -74,14 +74,27 @@ impl Points {
         self.0.iter().filter(|(p, _)| p.name == name).map(|(_, v)| v).sum()
     }
 
-    /// What is different from `expected`, in words; none if nothing is.
+    /// What is different from `expected`, in words; none if nothing is. Values must be equal bit by bit.
     #[must_use]
     pub fn difference(&self, expected: &Self) -> Option<String> {
+        self.difference_if(expected, |held, right| held.to_bits() != right.to_bits())
+    }
+
+    /// As [`difference`](Self::difference), for a sink that keeps only so many digits: whole numbers must be equal, others may
+    /// differ by the part `precision` of themselves.
+    #[must_use]
+    pub fn difference_beyond(&self, precision: f64, expected: &Self) -> Option<String> {
+        self.difference_if(expected, |held, right| {
+            if right.fract() == 0.0 { held != right } else { (held - right).abs() > right.abs() * precision }
+        })
+    }
+
+    fn difference_if(&self, expected: &Self, differ: impl Fn(f64, f64) -> bool) -> Option<String> {
         let mut lines = Vec::new();
         for (point, value) in expected.iter() {
             match self.0.get(point) {
                 None => lines.push(format!("missing: {point} = {value}")),
-                Some(held) if held.to_bits() != value.to_bits() => {
+                Some(held) if differ(*held, value) => {
                     lines.push(format!("different: {point} is {held}, must be {value}"));
                 }
                 Some(_) => {}
@@ -120,6 +133,17 @@ mod tests {
         for part in ["different: a{}@1 is 1.5, must be 1", "missing: b{}@1 = 2", "too much: c{}@1 = 2"] {
             assert!(told.contains(part), "{told}");
         }
+    }
+
+    #[test]
+    fn a_loss_of_digits_is_taken_only_where_it_is_asked_for_and_never_for_whole_numbers() {
+        let expected = points(&[("a", 1, 1.0 / 3.0), ("b", 1, 3e9)]);
+        let close = points(&[("a", 1, 0.333_333_333_333), ("b", 1, 3e9)]);
+        assert_eq!(close.difference_beyond(1e-11, &expected), None);
+        assert!(close.difference_beyond(1e-13, &expected).is_some());
+        assert!(close.difference(&expected).is_some());
+        let off_by_one = points(&[("a", 1, 1.0 / 3.0), ("b", 1, 3e9 + 1.0)]);
+        assert!(off_by_one.difference_beyond(1e-3, &expected).is_some());
     }
 
     #[test]

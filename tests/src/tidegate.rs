@@ -218,13 +218,14 @@ impl Tidegate {
     }
 }
 
-/// The program, beside this test in cargo's output.
+/// The program: the one that `TIDEGATE_TEST_BINARY` names, or else the one beside this test in cargo's output.
 ///
 /// # Panics
 /// If it was not built; the text is the command that builds it.
 #[must_use]
 pub fn binary() -> PathBuf {
-    let path = build_folder().join("tidegate");
+    let named = std::env::var_os("TIDEGATE_TEST_BINARY").map(PathBuf::from);
+    let path = named.unwrap_or_else(|| build_folder().join("tidegate"));
     assert!(path.is_file(), "{} is missing. Run: cargo build --workspace --bins", path.display());
     path
 }
