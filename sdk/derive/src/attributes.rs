@@ -2,7 +2,9 @@
 
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, Expr, Field, GenericArgument, Ident, LitStr, PathArguments, Result, Token, Type};
+use syn::{
+    Attribute, Error, Expr, ExprLit, Field, GenericArgument, Ident, Lit, LitStr, PathArguments, Result, Token, Type,
+};
 
 /// One field with what its attribute says.
 pub(crate) struct Setting {
@@ -99,6 +101,11 @@ impl Setting {
         }
         if self.secret && self.default.is_some() {
             return wrong("a secret cannot have a default");
+        }
+        if let Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) = &self.default
+            && text.value().is_empty()
+        {
+            return wrong("a default must not be empty; a setting that may be without a value is an Option");
         }
         if self.when.is_some() && !self.optional {
             return wrong("a setting with `when` may be without a value, so its type must be an Option");

@@ -133,6 +133,15 @@ mod tests {
             (
                 parse_quote!(
                     struct S {
+                        #[setting(label = "A", default = "")]
+                        a: String,
+                    }
+                ),
+                "a default must not be empty; a setting that may be without a value is an Option",
+            ),
+            (
+                parse_quote!(
+                    struct S {
                         #[setting(label = "A")]
                         a: bool,
                         #[setting(label = "B", when(a = "x"))]

@@ -166,8 +166,7 @@ impl Sent {
     }
 
     fn add_metric(&mut self, metric: &Metric, row: u32) {
-        let mut ranges = Vec::new();
-        ranges.push(row..row + 1);
+        let ranges = std::iter::once(row..row + 1).collect();
         self.parts.push(SentRows { metric: metric.index(), name: metric.name().to_owned(), ranges });
     }
 

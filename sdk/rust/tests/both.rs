@@ -67,7 +67,7 @@ fn both_ways_give_the_same_text_and_totals_are_for_whoever_reads() {
         .past_row(["b"], [2.0]);
     let batch = BatchBuilder::new("p", "s").metric(metric).window(120, 60).build();
     let text = "m count 5\nm count 1 120\nm count 2\n";
-    let page = PullStore::<Lines>::new([]).render(&[batch.clone()], &[]).unwrap();
+    let page = PullStore::<Lines>::new([]).render(std::slice::from_ref(&batch), &[]).unwrap();
     assert_eq!(page.text(), text);
     let delivered = PushStore::<Lines>::new([]).encode(&batch);
     assert_eq!(delivered.verdict, Verdict::accepted());

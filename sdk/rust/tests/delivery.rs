@@ -12,7 +12,7 @@ struct To {
     url: Endpoint,
     #[setting(label = "Key", secret)]
     key: Option<CredentialSlot>,
-    #[setting(label = "Mode", default = "")]
+    #[setting(label = "Mode", default = "all")]
     mode: String,
 }
 
@@ -78,7 +78,7 @@ fn rejected(metric: u32, rows: &[u32], reason: &str) -> RejectedRows {
 
 #[test]
 fn rows_give_their_labels_and_values_and_leave_out_what_is_empty() {
-    let delivered = store("").encode(&batch(&[1.5]));
+    let delivered = store("all").encode(&batch(&[1.5]));
     assert_eq!(delivered.requests().next().unwrap().text(), r#"[("d", "r0")] [1.5]"#);
 }
 
@@ -101,7 +101,7 @@ fn the_default_judgement_is_what_most_sinks_mean() {
 #[test]
 fn a_refused_request_rejects_the_rows_it_carried_and_the_next_ones_still_go() {
     let mut count = 0;
-    let delivered = store("").deliver(&batch(&[1.0, 13.0, 2.0, 3.0]), |_| {
+    let delivered = store("all").deliver(&batch(&[1.0, 13.0, 2.0, 3.0]), |_| {
         count += 1;
         Answer::status(if count == 2 { 400 } else { 200 })
     });
@@ -113,7 +113,7 @@ fn a_refused_request_rejects_the_rows_it_carried_and_the_next_ones_still_go() {
 #[test]
 fn a_batch_that_comes_again_is_not_reported_in_part() {
     let mut count = 0;
-    let delivered = store("").deliver(&batch(&[13.0, 1.0, 2.0, 3.0]), |_| {
+    let delivered = store("all").deliver(&batch(&[13.0, 1.0, 2.0, 3.0]), |_| {
         count += 1;
         Answer::status(if count == 2 { 500 } else { 200 })
     });
@@ -129,8 +129,8 @@ fn a_verdict_of_encode_is_the_verdict_and_nothing_is_sent() {
 
 #[test]
 fn sixty_four_requests_go_and_one_more_asks_for_halves() {
-    assert_eq!(store("").encode(&batch(&[1.0; 64])).verdict, Verdict::accepted());
-    let delivered = store("").encode(&batch(&[1.0; 65]));
+    assert_eq!(store("all").encode(&batch(&[1.0; 64])).verdict, Verdict::accepted());
+    let delivered = store("all").encode(&batch(&[1.0; 65]));
     assert_eq!(delivered.sent.len(), 0);
     assert_eq!(delivered.verdict, Verdict::split("65 requests, and a delivery may have 64"));
 }

@@ -18,6 +18,7 @@ enum Site {
 }
 
 /// One of everything.
+#[allow(dead_code, reason = "some fields are shown by Debug only")]
 #[derive(Settings, Debug)]
 #[endpoint(http, name = "intake", url = "https://api.{site}.example.com/v2")]
 #[endpoint(tcp, name = "carbon", host = "host", port = "port")]
