@@ -319,7 +319,10 @@ mod tests {
         let mut parts = parts(&store);
         parts.facts.lost = Some((Instant::from_seconds(60), "refused".to_owned()));
         let status = parts.status();
-        assert_eq!((status.state, status.summary.as_str()), (StoreState::Failing, "the newest window was lost: refused"));
+        assert_eq!(
+            (status.state, status.summary.as_str()),
+            (StoreState::Failing, "the newest window was lost: refused")
+        );
     }
 
     #[test]

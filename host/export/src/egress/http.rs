@@ -25,15 +25,21 @@ const IDLE: std::time::Duration = std::time::Duration::from_secs(30);
 pub(super) fn client(policy: &Arc<EgressPolicy>, options: &EgressOptions) -> Result<Client, reqwest::Error> {
     // The provider is the process's; whoever installed one first has decided.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .redirect(Policy::none())
-        .no_proxy()
-        .referer(false)
-        .connect_timeout(options.connect)
-        .timeout(options.total)
-        .pool_idle_timeout(IDLE)
-        .dns_resolver(Guarded(policy.clone()))
-        .build()
+    let builder = || {
+        Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(options.connect)
+            .timeout(options.total)
+            .pool_idle_timeout(IDLE)
+            .dns_resolver(Guarded(policy.clone()))
+    };
+    // A machine without certificate authorities can still reach http endpoints; https ones fail, each with its reason.
+    builder().build().or_else(|error| {
+        tracing::warn!("https endpoints will be refused, since no certificate authorities can be loaded: {error}");
+        builder().tls_certs_only([]).build()
+    })
 }
 
 impl Egress {

@@ -84,12 +84,12 @@ impl Redactor {
 fn add_forms(forms: &mut Vec<String>, secret: &str) {
     forms.push(secret.to_owned());
     forms.push(url::form_urlencoded::byte_serialize(secret.as_bytes()).collect());
-    forms.push(
-        secret
-            .bytes()
-            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
-            .collect(),
-    );
+    let percent: String = secret
+        .bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect();
+    forms.push(lower_escapes(&percent));
+    forms.push(percent);
     forms.push(STANDARD.encode(secret));
     forms.push(STANDARD_NO_PAD.encode(secret));
     forms.push(URL_SAFE_NO_PAD.encode(secret));
@@ -104,6 +104,17 @@ fn add_forms(forms: &mut Vec<String>, secret: &str) {
         forms.extend(path.split('/').filter(|part| part.len() >= 8).map(str::to_owned));
         forms.push(path);
     }
+}
+
+/// The same percent-encoding with its digits in lower case.
+fn lower_escapes(percent: &str) -> String {
+    let mut left = 0;
+    let lower = |c: char| {
+        let digit = left > 0;
+        left = if c == '%' { 2 } else { left - usize::from(digit) };
+        if digit { c.to_ascii_lowercase() } else { c }
+    };
+    percent.chars().map(lower).collect()
 }
 
 /// `from` with each `form` blotted out; none if there is none.
@@ -154,6 +165,7 @@ mod tests {
             "p\\\"ss wörd/1",
             "p%22ss+w%C3%B6rd%2F1",
             "p%22ss%20w%C3%B6rd%2F1",
+            "p%22ss%20w%c3%b6rd%2f1",
             basic.as_str(),
             bare.as_str(),
             "/module/httptrap/0a1b2c3d/s3cr3tpart",

@@ -1,6 +1,7 @@
 //! The whole crate at once: a source of known values, the real adapters, receivers of our own on loopback, a clock that stands
 //! still until it is told otherwise.
 
+mod embedded;
 mod faults;
 mod pull;
 mod push;
@@ -12,7 +13,7 @@ use receiver::Receiver;
 use serde_json::{Value as Json, json};
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tidegate_events::{EvaluationLimits, MetricSpec, Source, SourceError};
@@ -33,6 +34,7 @@ const CANARY: &str = "canary-9f3b-secret";
 struct Table {
     rows: AtomicU32,
     sealed: AtomicU64,
+    broken: AtomicBool,
 }
 
 impl Table {
@@ -43,6 +45,9 @@ impl Table {
 
 impl Source for Table {
     fn seal(&self, _: ProjectId, end: Instant) -> Result<(), SourceError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(SourceError::Storage("told so".to_owned()));
+        }
         self.sealed.fetch_max(end.seconds(), Ordering::SeqCst);
         Ok(())
     }

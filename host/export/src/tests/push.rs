@@ -311,3 +311,18 @@ async fn a_preview_of_a_metric_shows_its_last_windows_and_refuses_too_many() {
     let refused = world.export().preview_metric(world.project, query, Period::default(), 1001).await.unwrap_err();
     assert_eq!(refused.to_string(), "a preview may have 1 to 1000 windows, 1001 were asked for");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_seal_there_is_no_start() {
+    let (mut world, receiver) = (World::new(1), Receiver::new().await);
+    let store = world.influx("central", &receiver);
+    world.clock.set(Instant::from_seconds(T0 + 60));
+    world.start().await;
+    world.until_confirmed(store, 1).await;
+    world.kill().await;
+    world.table.broken.store(true, Ordering::SeqCst);
+    let (catalog, clock) = (open(world.dir.path(), &world.clock), world.clock.clone());
+    let refused = Export::start(ExportOptions::new(catalog, world.table.clone(), registry(), clock)).await.err();
+    let told = refused.map(|e| e.to_string()).unwrap_or_default();
+    assert!(told.starts_with("the events could not be sealed up to the last evaluated window"), "{told}");
+}
