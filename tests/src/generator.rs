@@ -36,6 +36,12 @@ impl Generator {
         Self { random: StdRng::seed_from_u64(seed) }
     }
 
+    /// Another one, different for each `number`.
+    #[must_use]
+    pub fn branch(&mut self, number: u64) -> Self {
+        Self { random: StdRng::seed_from_u64(self.random.random::<u64>() ^ number) }
+    }
+
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.random.random_range(0..end)

@@ -4,6 +4,7 @@
 use crate::world::{self, PATIENCE, PROJECT};
 use std::time::Duration;
 use tidegate_tests::generator::Generator;
+use tidegate_tests::oracle::Metric;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::{Influxd, VictoriaMetrics};
 use tidegate_tests::wait;
@@ -33,19 +34,7 @@ fn influxdb_and_victoria_metrics_hold_every_window_exactly() {
     let windows = world::compare_with_influxdb(&influxd, &expected);
     assert!(windows > expected.busy_windows().len(), "no window without events among the {windows}");
 
-    let last = *expected.busy_windows().last().expect("events");
-    let held = wait::until("VictoriaMetrics holds the last window with events", PATIENCE, || {
-        let points = victoria.points()?;
-        if points.times("errors_count__tx").contains(&last) {
-            Ok(points)
-        } else {
-            Err(format!("{} points", points.len()))
-        }
-    });
-    let windows = expected.without_gap(&held.times("errors_count__tx"));
-    if let Some(difference) = held.difference_beyond(VictoriaMetrics::PRECISION, &expected.influx(&windows, "_", &[])) {
-        panic!("VictoriaMetrics does not hold what the oracle says.\n{difference}");
-    }
+    world::compare_with_victoria_metrics(&victoria, &expected);
     for (counter, rows) in victoria.invalid_rows() {
         assert_eq!(rows, 0.0, "{counter}");
     }
@@ -82,6 +71,51 @@ fn windows_of_two_stores_with_the_same_period_and_set_are_evaluated_once() {
     let (low, high) = (before as f64, after as f64 + 3.0);
     assert!((low..=high).contains(&evaluated), "{evaluated} windows were evaluated, {before} to {after} are held");
     world::compare_with_influxdb(&influxd, &expected);
+}
+
+#[test]
+fn a_store_with_a_wrong_password_says_so_keeps_its_windows_and_delivers_them_once_it_is_right() {
+    let scratch = Scratch::new("password");
+    let influxd = Influxd::start(&scratch);
+    let metrics = &world::metrics()[..4];
+    let tidegate = world::tidegate(&scratch).start();
+    let right = world::influx_store("central", &influxd, 1);
+    let mut wrong = right.clone();
+    wrong["settings"]["password"] = "not the password".into();
+    tidegate.apply(&world::document(metrics, &[wrong]));
+    let mut generator = Generator::new("password");
+    let mut events = tidegate.api().bulk_until_acknowledged(PROJECT, &generator.events(100));
+    let status = wait::until("the store says that the credentials are refused", PATIENCE, || {
+        let status = tidegate.api().store(PROJECT, "central")?["status"].clone();
+        if status["state"] == "credentials" { Ok(status) } else { Err(status.to_string()) }
+    });
+    assert!(status["problem"].as_str().is_some_and(|p| p.contains("401")), "{status}");
+    for _ in 0..4 {
+        events.extend(tidegate.api().bulk_until_acknowledged(PROJECT, &generator.events(100)));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert!(influxd.points().expect("InfluxDB answers").is_empty());
+    let told = tidegate.apply(&world::document(metrics, &[right]));
+    assert!(told.contains("~ metric store"), "{told}");
+    world::compare_with_influxdb(&influxd, &world::expected(metrics, 1, &events));
+}
+
+#[test]
+fn thousands_of_series_in_one_window_arrive_whole() {
+    let scratch = Scratch::new("many");
+    let influxd = Influxd::start(&scratch);
+    let metrics =
+        [Metric::new("errors", &[], &[("_tx", "count")]), Metric::new("by session", &["session"], &[("_tx", "count")])];
+    let tidegate = world::tidegate(&scratch).start();
+    tidegate.apply(&world::document(&metrics, &[world::influx_store("central", &influxd, 2)]));
+    let mut bulk = Generator::new("many").events(9000);
+    for (number, event) in bulk.iter_mut().enumerate() {
+        event.insert("session".to_owned(), format!("session {}", number % 8500).into());
+    }
+    let events = tidegate.api().bulk_until_acknowledged(PROJECT, &bulk);
+    let expected = world::expected(&metrics, 2, &events);
+    world::compare_with_influxdb(&influxd, &expected);
+    assert!(influxd.points().expect("InfluxDB answers").len() > 8500);
 }
 
 /// The host's own counter of passes over the events of a window.

@@ -162,7 +162,7 @@ fn a_preview_shows_the_very_bytes_that_the_receiver_gets_for_that_window() {
         let parts = ["projects", PROJECT, "stores", "central", "preview"];
         let preview = tidegate.api().send("GET", &parts, None)?.ok()?.json();
         let body = preview["parts"][0]["body"]["text"].as_str().unwrap_or_default();
-        if preview["complete"] == true && body.contains("by\\ fingerprint") {
+        if preview["parts"][0]["in_progress"] == false && body.contains("by\\ fingerprint") {
             Ok(preview)
         } else {
             Err(preview.to_string())

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 use tidegate_tests::clients::python;
 use tidegate_tests::generator::Generator;
-use tidegate_tests::http;
+use tidegate_tests::http::{self, Answer};
 use tidegate_tests::note;
 use tidegate_tests::oracle::{Expected, WINDOW_END};
 use tidegate_tests::process::run_well;
@@ -94,6 +94,14 @@ fn the_page_is_clean_and_a_wrong_url_is_a_404_without_a_body() {
         assert_eq!((answer.status, answer.body.len()), (404, 0), "{wrong}: {answer}");
     }
     assert_eq!(http::get(&url).send_well().status, 200);
+
+    // After a change of the URL the old one is as wrong as any other.
+    let parts = ["projects", PROJECT, "stores", "scraped", "pull-token"];
+    let rotated = tidegate.api().send("POST", &parts, None).and_then(Answer::ok).expect("the URL is changed").json();
+    let answer = http::get(&url).send().expect("an answer");
+    assert_eq!((answer.status, answer.body.len()), (404, 0), "{answer}");
+    let new = tidegate.url(rotated["pull_path"].as_str().expect("a path"));
+    assert!(!http::get(&new).send_well().body.is_empty());
 }
 
 fn pull_path(tidegate: &Tidegate) -> String {

@@ -1,12 +1,15 @@
 //! An orderly stop loses nothing, and what was due while the host was away is made up.
 
-use crate::world::{self, PROJECT};
+use crate::world::{self, PATIENCE, PROJECT};
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tidegate_tests::generator::Generator;
+use tidegate_tests::receiver::Receiver;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::Influxd;
-use tidegate_tests::wait::StopAtEnd;
+use tidegate_tests::wait::{self, StopAtEnd};
 
 const PERIOD: u64 = 2;
 
@@ -69,4 +72,42 @@ fn while_the_receiver_is_away_windows_queue_up_and_arrive_later() {
     let status = tidegate.api().store(PROJECT, "central").expect("the store is there")["status"].clone();
     assert_eq!(status["deliveries"]["expired"], 0, "{status}");
     assert_eq!(status["deliveries"]["rejected"], 0, "{status}");
+}
+
+#[test]
+fn each_resend_of_a_window_is_the_same_bytes_also_after_a_kill() {
+    let scratch = Scratch::new("resend");
+    // Nothing is ever taken, so that everything is sent again.
+    let receiver = Receiver::start(|_| (503, "not now".to_owned()));
+    let mut tidegate = world::tidegate(&scratch).start();
+    let settings =
+        json!({"version": "1", "url": receiver.url(), "database": "m", "user": "w", "password": "p", "gzip": false});
+    tidegate.apply(&world::document(&world::metrics(), &[world::store("central", "influxdb", 1, settings)]));
+    let mut generator = Generator::new("resend");
+    for _ in 0..3 {
+        let _ = tidegate.api().bulk_until_acknowledged(PROJECT, &generator.events(200));
+        let before = receiver.received().len();
+        wait::until("the oldest window is sent again", PATIENCE, || {
+            let now = receiver.received().len();
+            if now >= before + 2 { Ok(()) } else { Err(format!("{now} requests, {before} before")) }
+        });
+        tidegate.kill();
+        tidegate.restart();
+    }
+    let before = receiver.received().len();
+    wait::until("the oldest window is sent again after the last kill", PATIENCE, || {
+        let now = receiver.received().len();
+        if now > before { Ok(()) } else { Err(format!("{now} requests")) }
+    });
+    let mut windows: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for request in receiver.received() {
+        let body = String::from_utf8(request.body).expect("line protocol is text");
+        let stamp = body.trim_end().rsplit(' ').next().unwrap_or_default().to_owned();
+        windows.entry(stamp).or_default().push((request.line, body));
+    }
+    let repeated: usize = windows.values().map(Vec::len).filter(|n| *n > 1).sum();
+    assert!(repeated >= 4, "too few requests were repeats: {repeated}");
+    for (stamp, requests) in windows {
+        assert!(requests.iter().all(|r| *r == requests[0]), "the requests for the window {stamp} differ");
+    }
 }
