@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -19,6 +20,8 @@ use url::form_urlencoded;
 
 /// Most bytes of one push.
 const MAX_BODY: usize = 256 << 20;
+/// How long a push may take to begin.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest line on the TCP port.
 const MAX_LINE: u64 = 1 << 20;
 
@@ -147,7 +150,7 @@ async fn take_request(State(shared): State<Shared>, request: Request) -> Respons
 
 async fn read(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Response> {
     let mut pass = shared.gate.enter().map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, e.to_string()).into_response())?;
-    let whole = async { BodyReader::new(headers, body, MAX_BODY)?.all(&mut pass).await };
+    let whole = async { BodyReader::new(headers, body, MAX_BODY, PATIENCE)?.all(&mut pass).await };
     whole.await.map(|b| b.to_vec()).map_err(|e| (e.status(), e.to_string()).into_response())
 }
 

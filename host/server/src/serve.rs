@@ -129,9 +129,8 @@ impl Running {
         let counters = prometheus::Registry::new();
         let app = App::new(options.http.clone(), counters.clone())?;
         let stop = CancellationToken::new();
-        let serve =
-            listener::serve(listener, router(app.clone()), options.http.connections, stop.clone(), options.grace);
-        let served = tokio::spawn(serve);
+        let (http, routes, end, grace) = (options.http.clone(), router(app.clone()), stop.clone(), options.grace);
+        let served = tokio::spawn(async move { listener::serve(listener, routes, &http, end, grace).await });
         let parts = Parts::open(&data, &options, clock, counters).await;
         let Parts { catalog, events, export, registry, first_token } = match parts {
             Ok(parts) => parts,

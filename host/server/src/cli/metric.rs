@@ -85,7 +85,9 @@ fn show(out: &mut Output, answer: &Json) -> Result<(), CliError> {
         out.note(format_args!("time frame dropped: {}", dropped.as_str().unwrap_or_default()));
     }
     for shown in answer["windows"].as_array().into_iter().flatten() {
-        let at = |member: &str| moment(&json!(shown["window"][member].as_u64().unwrap_or_default() * 1_000_000));
+        let at = |member: &str| {
+            moment(&json!(shown["window"][member].as_u64().unwrap_or_default().saturating_mul(1_000_000)))
+        };
         out.line(format_args!("[{}, {})  {} rows", at("start"), at("end"), shown["rows_in_all"]))?;
         let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
         let mut head: Vec<String> = shown["dimensions"].as_array().into_iter().flatten().map(text).collect();

@@ -19,6 +19,7 @@ mod output;
 pub mod receive;
 mod references;
 pub mod serve;
+mod signals;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub(crate) use client::{ApiClient, Attempt};
 pub use error::CliError;
 pub(crate) use output::Output;
 pub(crate) use references::resolve as resolve_references;
+pub(crate) use signals::Signals;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -116,6 +118,15 @@ fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
         Command::Token(command) => token::run(command, out),
         Command::Completions(args) => completions::run(&args, out),
     }
+}
+
+/// How to call this program: `tidegate` if the shell would find it, its path if not, as after `cargo run`.
+pub(crate) fn program() -> String {
+    let name = "tidegate";
+    let Ok(ours) = std::env::current_exe().and_then(std::fs::canonicalize) else { return name.to_owned() };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).find_map(|folder| std::fs::canonicalize(folder.join(name)).ok());
+    if found.as_ref() == Some(&ours) { name.to_owned() } else { ours.display().to_string() }
 }
 
 fn on_one_thread<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {

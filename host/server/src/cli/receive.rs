@@ -1,6 +1,6 @@
 //! `tidegate receive`.
 
-use super::{CliError, Output};
+use super::{CliError, Output, Signals};
 use crate::receiver::{Received, Receiver};
 use clap::Args;
 use std::net::SocketAddr;
@@ -31,6 +31,7 @@ pub struct ReceiveArgs {
 }
 
 pub(crate) async fn run(args: ReceiveArgs, out: &mut Output) -> Result<ExitCode, CliError> {
+    let mut signals = Signals::listen()?;
     let (seen, mut shown) = mpsc::channel(256);
     let receiver = Receiver::start(args.listen, args.tcp, seen).await;
     let receiver = receiver.map_err(|e| CliError::failed(&format!("cannot listen on {}", args.listen), e))?;
@@ -44,10 +45,7 @@ pub(crate) async fn run(args: ReceiveArgs, out: &mut Output) -> Result<ExitCode,
                 Some(what) => show(out, &what, args.lines)?,
                 None => break,
             },
-            stop = tokio::signal::ctrl_c() => {
-                stop.map_err(|e| CliError::failed("cannot wait for Ctrl-C", e))?;
-                break;
-            }
+            () = signals.next() => break,
         }
     }
     let (requests, lines, bytes) = receiver.counts();

@@ -1,6 +1,7 @@
 //! `tidegate serve`.
 
-use super::CliError;
+use super::signals::Signals;
+use super::{CliError, program};
 use crate::http::HttpLimits;
 use crate::logging::{self, LogForm};
 use crate::serve::{Options, Running};
@@ -183,45 +184,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
 fn welcome(token: &str, address: SocketAddr) {
     eprintln!(
         "\nThis is the API token. It is shown this once:\n\n    {token}\n\nNext:\n\n    export TIDEGATE_TOKEN={token}\n    \
-         tidegate apply -f tidegate.yaml --server http://{address}\n"
+         {} apply -f tidegate.yaml --server http://{address}\n",
+        program()
     );
-}
-
-/// SIGINT and SIGTERM.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn listen() -> Result<Self, CliError> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let on = |kind| signal(kind).map_err(|e| CliError::failed("cannot listen for signals", e));
-        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn listen() -> Result<Self, CliError> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 /// A network, or a single address.

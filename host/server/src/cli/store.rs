@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::process::ExitCode;
 
 /// Commands about stores.
@@ -160,7 +160,8 @@ fn preview(out: &mut Output, answer: &Json) -> Result<(), CliError> {
             part["metric_set"].as_str().map_or_else(|| "all metric sets".to_owned(), |set| format!("metric set {set}"));
         let window = &part["window"];
         let so_far = if part["in_progress"] == Json::Bool(true) { ", which is in progress" } else { "" };
-        out.note(format_args!("{set}, window [{}, {}){so_far}", text(&window["start"]), text(&window["end"])));
+        let at = |member: &str| moment(&json!(window[member].as_u64().unwrap_or_default().saturating_mul(1_000_000)));
+        out.note(format_args!("{set}, window [{}, {}){so_far}", at("start"), at("end")));
         if let Some(reason) = part["nothing"].as_str() {
             out.note(format_args!("nothing: {reason}\n"));
             continue;
@@ -190,7 +191,6 @@ fn preview(out: &mut Output, answer: &Json) -> Result<(), CliError> {
 mod tests {
     use super::*;
     use crate::cli::output::testing::Captured;
-    use serde_json::json;
 
     fn store() -> Json {
         json!({"project": "web", "name": "central", "adapter": "influxdb", "period": 60, "metric_sets": ["crashes"],

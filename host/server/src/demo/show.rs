@@ -1,7 +1,7 @@
 //! What the demo shows: a line for each period, and what to try next.
 
 use super::{PROJECT, Wishes};
-use crate::cli::{ApiClient, CliError, Output};
+use crate::cli::{ApiClient, CliError, Output, Signals, program};
 use crate::receiver::{Received, Receiver};
 use jiff::Zoned;
 use serde_json::Value as Json;
@@ -68,13 +68,14 @@ Try in another terminal:
 
   curl {url}
   export TIDEGATE_SERVER={server} TIDEGATE_TOKEN={token}
-  tidegate store list
-  tidegate store preview {PROJECT}/influxdb
-  tidegate metric preview --project {PROJECT} --metric crashes/errors_by_version --period {period}
+  {tidegate} store list
+  {tidegate} store preview {PROJECT}/influxdb
+  {tidegate} metric preview --project {PROJECT} --metric crashes/errors_by_version --period {period}
   curl {server}/metrics
 
 Ctrl-C ends it.
 ",
+            tidegate = program(),
             rate = self.rate,
             influxdb = self.receiver.http,
         ))
@@ -87,6 +88,7 @@ Ctrl-C ends it.
         mut arrived: mpsc::Receiver<Received>,
         duration: Option<Duration>,
     ) -> Result<bool, CliError> {
+        let mut signals = Signals::listen()?;
         let end = duration.map(|d| Instant::now() + d);
         let mut beat = tokio::time::interval(Duration::from_secs(u64::from(self.period)));
         beat.tick().await;
@@ -95,10 +97,7 @@ Ctrl-C ends it.
                 _ = beat.tick() => self.line(out).await?,
                 what = arrived.recv() => self.keep_sample(what),
                 () = until(end) => break,
-                stop = tokio::signal::ctrl_c() => {
-                    stop.map_err(|e| CliError::failed("cannot wait for Ctrl-C", e))?;
-                    break;
-                }
+                () = signals.next() => break,
             }
         }
         self.line(out).await?;

@@ -10,9 +10,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// How long a client may be silent in the middle of a body.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Bytes that have to come each second once the client's patience time is used up.
+const SLOWEST: u64 = 1024;
 
 /// Why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +37,14 @@ pub(crate) enum BodyError {
     /// It cannot be decompressed.
     #[error(transparent)]
     Encoding(#[from] InflateError),
-    /// Nothing came for too long.
-    #[error("nothing of the body came for {} seconds", SILENCE.as_secs())]
-    Silent,
+    /// It comes too slowly.
+    #[error("the body comes too slowly: {sent} bytes in {} seconds", waited.as_secs())]
+    Slow {
+        /// Bytes so far.
+        sent: usize,
+        /// Time so far.
+        waited: Duration,
+    },
     /// The connection broke.
     #[error("the body broke off: {0}")]
     Broken(String),
@@ -55,7 +61,7 @@ impl BodyError {
             Self::TooLarge { .. } | Self::Announced { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Encoding(InflateError::Unknown(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Encoding(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
-            Self::Silent => StatusCode::REQUEST_TIMEOUT,
+            Self::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Overload(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -69,14 +75,17 @@ pub(crate) struct BodyReader {
     sent: usize,
     given: usize,
     limit: usize,
+    patience: Duration,
+    began: Instant,
 }
 
 impl BodyReader {
-    /// Begins to read. `limit` is the most bytes, as sent and again after decompression.
+    /// Begins to read. `limit` is the most bytes, as sent and again after decompression. After `patience` the client has to keep
+    /// up a kilobyte a second.
     ///
     /// # Errors
     /// [`BodyError`] if the headers alone rule it out.
-    pub(crate) fn new(headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, BodyError> {
+    pub(crate) fn new(headers: &HeaderMap, body: Body, limit: usize, patience: Duration) -> Result<Self, BodyError> {
         let text = |name| headers.get(name).and_then(|v: &axum::http::HeaderValue| v.to_str().ok());
         let inflate = Inflate::of(text(header::CONTENT_ENCODING))?;
         let announced = text(header::CONTENT_LENGTH).and_then(|l| l.parse::<u64>().ok());
@@ -84,7 +93,8 @@ impl BodyReader {
             return Err(BodyError::Announced { limit, announced });
         }
         let stream = body.into_data_stream();
-        Ok(Self { stream, inflate: Some(inflate), input: Bytes::new(), sent: 0, given: 0, limit })
+        let (inflate, began) = (Some(inflate), Instant::now());
+        Ok(Self { stream, inflate, input: Bytes::new(), sent: 0, given: 0, limit, patience, began })
     }
 
     /// The next piece; none at the end.
@@ -102,8 +112,10 @@ impl BodyReader {
                 }
                 continue;
             }
-            match tokio::time::timeout(SILENCE, self.stream.next()).await {
-                Err(_) => return Err(BodyError::Silent),
+            let earned = Duration::from_secs(u64::try_from(self.sent).unwrap_or(u64::MAX) / SLOWEST);
+            let deadline = self.began + self.patience + earned;
+            match tokio::time::timeout_at(deadline, self.stream.next()).await {
+                Err(_) => return Err(BodyError::Slow { sent: self.sent, waited: self.began.elapsed() }),
                 Ok(Some(Err(error))) => return Err(BodyError::Broken(error.to_string())),
                 Ok(Some(Ok(bytes))) => {
                     self.sent = self.sent.saturating_add(bytes.len());
@@ -179,6 +191,8 @@ mod tests {
     use std::convert::Infallible;
     use std::io::Write;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     async fn read(
         headers: &[(header::HeaderName, &'static str)],
         parts: Vec<Vec<u8>>,
@@ -186,7 +200,7 @@ mod tests {
     ) -> Result<Bytes, BodyError> {
         let headers = headers.iter().map(|(n, v)| (n.clone(), HeaderValue::from_static(v))).collect();
         let body = Body::from_stream(stream::iter(parts.into_iter().map(Ok::<_, Infallible>)));
-        BodyReader::new(&headers, body, limit)?.all(&mut Gate::new(1, 1 << 20).enter().unwrap()).await
+        BodyReader::new(&headers, body, limit, PATIENCE)?.all(&mut Gate::new(1, 1 << 20).enter().unwrap()).await
     }
 
     fn gzip(data: &[u8]) -> Vec<u8> {
@@ -222,7 +236,7 @@ mod tests {
         let gate = Gate::new(2, 8);
         let mut other = gate.enter().unwrap();
         other.hold(6).unwrap();
-        let reader = BodyReader::new(&HeaderMap::new(), Body::from("abc"), 5).unwrap();
+        let reader = BodyReader::new(&HeaderMap::new(), Body::from("abc"), 5, PATIENCE).unwrap();
         let error = reader.all(&mut gate.enter().unwrap()).await.unwrap_err();
         assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(error.to_string().contains("exceed the limit of 8"), "{error}");

@@ -6,10 +6,11 @@
 use super::auth;
 use super::body::{BodyError, BodyReader, drain};
 use super::lines::{BatchOfLines, Lines};
+use super::path::Path;
 use super::problem::Problem;
 use super::state::{App, Host, blocking};
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -66,7 +67,8 @@ pub(crate) async fn take(
         }
     };
     let mut pass = app.enter().map_err(Problem::unavailable)?;
-    let mut reader = BodyReader::new(&headers, body, app.limits().bulk_bytes).map_err(refused)?;
+    let mut reader =
+        BodyReader::new(&headers, body, app.limits().bulk_bytes, app.limits().patience).map_err(refused)?;
     let mut bulk = Bulk { limits: app.limits().events, host, project, under_way: None, tally: Tally::default() };
     let mut lines = Lines::new(app.limits().line_bytes);
     let result: Result<(), Problem> = async {

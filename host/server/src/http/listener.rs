@@ -2,6 +2,7 @@
 //!
 //! The trap is a client that opens connections and says nothing: without a deadline each of them is held for ever.
 
+use super::state::HttpLimits;
 use axum::Router;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,18 +14,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take to send the headers of a request, and how long a connection may idle between two.
-const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-
 /// Serves `router` until `stop`, then lets the requests under way finish, for at most `grace`. Tells whether all did.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    max_connections: usize,
+    limits: &HttpLimits,
     stop: CancellationToken,
     grace: Duration,
 ) -> bool {
-    let seats = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
+    let seats = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     loop {
         // Beyond the limit connections wait in the kernel's queue.
@@ -44,18 +42,24 @@ pub(crate) async fn serve(
                 }
             },
         };
-        connection(stream, router.clone(), &graceful, seat.ok());
+        connection(stream, router.clone(), limits.patience, &graceful, seat.ok());
     }
     drop(listener);
     tokio::time::timeout(grace, graceful.shutdown()).await.is_ok()
 }
 
-fn connection<S: Send + 'static>(stream: TcpStream, router: Router, graceful: &GracefulShutdown, seat: S) {
+fn connection<S: Send + 'static>(
+    stream: TcpStream,
+    router: Router,
+    headers_within: Duration,
+    graceful: &GracefulShutdown,
+    seat: S,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off Nagle's algorithm");
     }
     let mut builder = Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    builder.timer(TokioTimer::new()).header_read_timeout(headers_within);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let connection = graceful.watch(connection);
     tokio::spawn(async move {

@@ -15,6 +15,7 @@ pub(crate) mod listener;
 mod metrics;
 mod ops;
 pub mod overload;
+mod path;
 pub(crate) mod problem;
 mod pull;
 mod state;

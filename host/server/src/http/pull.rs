@@ -1,10 +1,11 @@
 //! Pull pages: what scrapers read. The URL is the credential, so a wrong one tells nothing: 404 and an empty body.
 
 use super::gzip;
+use super::path::Path;
 use super::problem::Problem;
 use super::state::{App, blocking};
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -13,7 +14,8 @@ use std::convert::Infallible;
 use tidegate_export::PullAnswer;
 
 /// `GET /pull/{token}`; `HEAD` is the same without the body, which the router leaves out.
-pub(crate) async fn page(State(app): State<App>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn page(State(app): State<App>, token: Result<Path<String>, Problem>, headers: HeaderMap) -> Response {
+    let Ok(Path(token)) = token else { return empty(StatusCode::NOT_FOUND) };
     let Ok(host) = app.host() else { return empty(StatusCode::SERVICE_UNAVAILABLE) };
     match host.export.pull(&token, seen_by_adapters(&headers)).await {
         PullAnswer::Page { content_type, body } => match whole(body, &headers).await {

@@ -6,6 +6,7 @@ use super::overload::{Gate, Pass};
 use super::problem::Problem;
 use crate::apply::{Adapters, Known};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tidegate_events::EventStore;
 use tidegate_export::Export;
 use tidegate_export::catalog::{Catalog, CatalogError, Edit, View};
@@ -27,6 +28,8 @@ pub struct HttpLimits {
     pub held_bytes: usize,
     /// Connections at once; 1024. More wait in the kernel's queue.
     pub connections: usize,
+    /// How long a client may take to send the headers of a request, and to get going with the body; 30 s.
+    pub patience: Duration,
     /// Bytes of a body of the management API; 4 MiB.
     pub api_bytes: usize,
 }
@@ -40,6 +43,7 @@ impl Default for HttpLimits {
             submissions: 256,
             held_bytes: 256 << 20,
             connections: 1024,
+            patience: Duration::from_secs(30),
             api_bytes: 4 << 20,
         }
     }

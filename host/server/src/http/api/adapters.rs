@@ -1,9 +1,9 @@
 //! Which adapters there are, and what they say of themselves.
 
 use crate::http::auth::Call;
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use axum::Json;
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tidegate_sandbox::Registered;

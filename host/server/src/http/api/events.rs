@@ -1,10 +1,10 @@
 //! What is known of a project's events: the attributes there are, and single events.
 
 use crate::http::auth::{self, Call};
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::state::blocking;
 use axum::Json;
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use tidegate_events::ValueType;

@@ -61,7 +61,7 @@ impl FromRequest<App> for JsonBody {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (head, body): (_, Body) = request.into_parts();
-        let reader = BodyReader::new(&head.headers, body, app.limits().api_bytes);
+        let reader = BodyReader::new(&head.headers, body, app.limits().api_bytes, app.limits().patience);
         let mut pass = app.enter().map_err(Problem::unavailable)?;
         let whole = async { reader?.all(&mut pass).await };
         let bytes = whole.await.map_err(|e| Problem::new(e.status(), e))?;

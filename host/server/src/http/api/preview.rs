@@ -3,9 +3,9 @@
 use super::JsonBody;
 use super::stores;
 use crate::http::auth::{self, Call};
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;

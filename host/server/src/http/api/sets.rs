@@ -3,9 +3,9 @@
 use super::JsonBody;
 use crate::apply::MetricDoc;
 use crate::http::auth::{self, Call};
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};

@@ -4,10 +4,10 @@
 use super::JsonBody;
 use crate::apply::{self, StoreDoc};
 use crate::http::auth::{self, Call};
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::state::{Host, RegistryAdapters};
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};

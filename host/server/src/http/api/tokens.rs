@@ -2,9 +2,9 @@
 
 use super::{JsonBody, text_member};
 use crate::http::auth::{self, Call};
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};

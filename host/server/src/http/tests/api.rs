@@ -319,5 +319,7 @@ async fn a_body_that_is_no_json_or_too_long_is_refused_without_being_repeated() 
     assert!(told["detail"].as_str().unwrap().contains("a body may have 1000 bytes"), "{told}");
     assert_eq!(send(String::new()).await.0, 400);
     assert_eq!(send("{}".to_owned()).await.0, 422);
+    let (status, told) = server.send(Method::DELETE, "/projects/web/submission-tokens/first", json!({})).await;
+    assert_eq!((status, told["status"].as_u64()), (400, Some(400)), "{told}");
     server.running.stop().await;
 }

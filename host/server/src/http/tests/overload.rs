@@ -64,6 +64,47 @@ async fn bodies_beyond_the_memory_for_all_of_them_are_asked_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_falls_silent_is_not_waited_for() {
+    let server = Server::with(|o| o.http.patience = std::time::Duration::from_millis(300)).await;
+    let token = server.project("web").await;
+    let mut body = half_a_submission(&server, &token, &report(UUID, json!({})).to_string()).await;
+    let mut answer = String::new();
+    body.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("the body comes too slowly: "), "{answer}");
+    let mut headers = TcpStream::connect(server.running.address()).await.unwrap();
+    headers.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Half").await.unwrap();
+    let mut answer = String::new();
+    headers.read_to_string(&mut answer).await.unwrap();
+    assert!(!answer.contains("200"), "{answer}");
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_wait_until_another_ends() {
+    let server = Server::with(|o| o.http.connections = 1).await;
+    let ask = async |stream: &mut TcpStream, path: &str, more: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+    };
+    let mut first = TcpStream::connect(server.running.address()).await.unwrap();
+    ask(&mut first, "/healthz", "").await;
+    let mut byte = [0; 1];
+    first.read_exact(&mut byte).await.unwrap();
+    let mut second = TcpStream::connect(server.running.address()).await.unwrap();
+    ask(&mut second, "/healthz", "").await;
+    // The first asks after the second, and is answered before it.
+    ask(&mut first, "/metrics", "Connection: close\r\n").await;
+    let mut counts = String::new();
+    first.read_to_string(&mut counts).await.unwrap();
+    let one = "tidegate_http_requests_total{method=\"GET\",route=\"/healthz\",status=\"200\"} 1\n";
+    assert!(counts.contains(one), "{counts}");
+    drop(first);
+    second.read_exact(&mut byte).await.unwrap();
+    drop(second);
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_under_way_is_answered_while_the_server_stops_and_nothing_new_is_let_in() {
     let server = Server::start().await;
     let token = server.project("web").await;
