@@ -235,8 +235,7 @@ impl Description {
         if document.len() > MAX_DESCRIPTION_BYTES {
             return Err(DescriptionError::TooLong(document.len()));
         }
-        let description: Self =
-            serde_json::from_str(document).map_err(|e| DescriptionError::Json(e.to_string()))?;
+        let description: Self = serde_json::from_str(document).map_err(|e| DescriptionError::Json(e.to_string()))?;
         description.check()?;
         Ok(description)
     }
@@ -372,9 +371,13 @@ fn broken(part: impl Into<String>, rule: impl Into<String>) -> DescriptionError 
 
 fn check_key(part: &str, key: &str) -> Result<(), DescriptionError> {
     let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-    if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.starts_with(|c: char| c.is_ascii_lowercase()) || !key.chars().all(letters)
+    if key.is_empty()
+        || key.len() > MAX_KEY_BYTES
+        || !key.starts_with(|c: char| c.is_ascii_lowercase())
+        || !key.chars().all(letters)
     {
-        let rule = format!("must be 1 to {MAX_KEY_BYTES} lower-case letters, digits, - or _, a letter first; found {key:?}");
+        let rule =
+            format!("must be 1 to {MAX_KEY_BYTES} lower-case letters, digits, - or _, a letter first; found {key:?}");
         return Err(broken(part, rule));
     }
     Ok(())

@@ -355,9 +355,8 @@ fn parse_fold(fold: Option<&Json>) -> Result<Vec<MeasureSpec>, QueryError> {
         for operation in list {
             let word = operation.as_array().and_then(|o| o.first()).and_then(Json::as_str);
             let word = word.ok_or_else(|| form(&member, "[aggregate]", operation))?;
-            let aggregate = word
-                .parse()
-                .map_err(|()| QueryError::NotScalar { member: member.clone(), word: word.to_owned() })?;
+            let aggregate =
+                word.parse().map_err(|()| QueryError::NotScalar { member: member.clone(), word: word.to_owned() })?;
             let measure = MeasureSpec { attribute: name.clone(), aggregate };
             if !measures.contains(&measure) {
                 measures.push(measure);

@@ -145,7 +145,10 @@ impl Settings {
             }
         }
         let unmet = description.settings.iter().find(|schema| {
-            let asked = schema.when.as_ref().is_none_or(|w| settings.text(&w.setting).is_some_and(|t| w.is.iter().any(|i| i == t)));
+            let asked = schema
+                .when
+                .as_ref()
+                .is_none_or(|w| settings.text(&w.setting).is_some_and(|t| w.is.iter().any(|i| i == t)));
             schema.required && asked && !settings.0.contains_key(&schema.key)
         });
         match unmet {
@@ -288,7 +291,10 @@ mod tests {
         let told = |document: Json| Description::parse(&document.to_string()).unwrap_err().to_string();
         let with = |settings: Json, endpoints: Json| json!({"name": "a", "version": "1", "settings": settings, "endpoints": endpoints});
         let text = |key: &str| json!({"key": key, "label": "L", "kind": "text"});
-        assert!(told(with(json!([text("a"), text("a")]), json!([]))).contains("setting \"a\" of the description is there twice"));
+        assert!(
+            told(with(json!([text("a"), text("a")]), json!([])))
+                .contains("setting \"a\" of the description is there twice")
+        );
         assert!(told(with(json!([text("A")]), json!([]))).contains("lower-case letters"));
         let many: Vec<_> = (0..65).map(|i| text(&format!("k{i}"))).collect();
         assert!(told(with(json!(many), json!([]))).contains("may have 64 settings, this one has 65"));

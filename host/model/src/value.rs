@@ -32,7 +32,6 @@ impl Value {
 
     /// The number, if the value is one. Booleans count as 1 and 0; text is never a number.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)] // measures are f64 in every sink; sums of integers are kept exact by the evaluator
     pub fn number(&self) -> Option<f64> {
         match self {
             Self::Bool(b) => Some(f64::from(u8::from(*b))),

@@ -51,7 +51,8 @@ fn duckdb() -> anyhow::Result<Json> {
     let python = std::env::var("TIDEGATE_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/duckdb_windows.py");
     let numbers = [ROWS, PER_SECOND, WINDOW_SECONDS, QUERIES as u64].map(|n| n.to_string());
-    let output = Command::new(&python).arg(script).args(numbers).output().with_context(|| format!("starting {python}"))?;
+    let output =
+        Command::new(&python).arg(script).args(numbers).output().with_context(|| format!("starting {python}"))?;
     let told = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{python} failed; `make setup` installs duckdb and numpy for it: {told}");
     Ok(serde_json::from_slice(&output.stdout)?)
@@ -65,7 +66,6 @@ fn mix(n: u64) -> u64 {
     n ^ (n >> 31)
 }
 
-#[allow(clippy::cast_precision_loss)] // below 100,000
 fn event(row: u64) -> Event {
     let text = |(i, (name, distinct)): (usize, &(&str, u64))| {
         let code = mix(row * 8 + i as u64) % distinct;

@@ -68,7 +68,6 @@ fn deliver(adapter: &Arc<Adapter>, settings: &Arc<Settings>, batch: &Arc<Batch>)
 }
 
 /// `rows` series with three labels, as a crash dashboard has them.
-#[allow(clippy::cast_precision_loss)] // small numbers
 fn batch(rows: u32) -> anyhow::Result<Batch> {
     let dimension = |name: &str, distinct: u32, spread: u32| {
         let dictionary: StringPool = (0..distinct).map(|i| format!("{name}-{i:05}")).collect();
@@ -80,7 +79,11 @@ fn batch(rows: u32) -> anyhow::Result<Batch> {
         rows,
         live_rows: rows,
         folded_groups: 0,
-        dimensions: vec![dimension("fingerprint", 5_000, 1), dimension("app.version", 20, 5_000), dimension("os", 4, 7)],
+        dimensions: vec![
+            dimension("fingerprint", 5_000, 1),
+            dimension("app.version", 20, 5_000),
+            dimension("os", 4, 7),
+        ],
         measures: vec![MeasureColumn {
             attribute: "_tx".to_owned(),
             aggregate: Aggregate::Count,
