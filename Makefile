@@ -44,7 +44,9 @@ unit: ## Test without any server: the crates of the host, the SDK, the adapters
 	$(CARGO) test
 	$(CARGO) test --manifest-path adapters/Cargo.toml --workspace
 
-test: setup fmt lint build ## Set up and test everything
+# One selection of packages and targets, or cargo would build the engine again with other features.
+test: setup fmt lint ## Set up and test everything
+	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 	$(CARGO) test --manifest-path adapters/Cargo.toml --workspace
 
