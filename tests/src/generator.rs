@@ -77,7 +77,6 @@ impl Generator {
             }
         }
         if self.below(4) > 0 {
-            #[allow(clippy::cast_precision_loss)] // far below 2^52
             let quarters = self.below(40_000) as f64 / 4.0 - 1000.0;
             event.insert("render.duration".to_owned(), json!(quarters));
         }
@@ -91,7 +90,6 @@ impl Generator {
         let version = self.skewed(4) + 1;
         match self.below(4) {
             0 => json!(version),
-            #[allow(clippy::cast_precision_loss)] // up to 4
             1 => json!(version as f64),
             2 => json!(version.to_string()),
             _ => json!(format!("{version}.0.1-beta")),

@@ -175,7 +175,6 @@ impl Expected<'_> {
     pub fn prometheus(&self, end: u64) -> BTreeMap<BTreeMap<String, String>, f64> {
         let mut page = BTreeMap::new();
         let own = [("__name__", WINDOW_END), ("project", self.project), ("metric_set", self.metric_set)];
-        #[allow(clippy::cast_precision_loss)] // seconds of this century
         page.insert(own.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(), end as f64);
         let now = self.window(end);
         let so_far: Vec<_> = self.events.iter().filter(|e| self.window_end(e.arrival) <= end).collect();
@@ -226,7 +225,6 @@ fn prometheus_name(name: &str) -> String {
 }
 
 /// The text by which values are grouped: `1`, `1.0` and `"1"` are the same, null and the empty text too.
-#[allow(clippy::cast_possible_truncation)] // asked for before
 fn text(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
@@ -260,7 +258,6 @@ fn holds(condition: &Condition, event: &Acknowledged) -> bool {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // counts of a test
 fn fold(events: &[&Acknowledged], attribute: &str, aggregate: &str) -> Option<f64> {
     // Each event has an id of its own.
     if attribute == "_tx" {

@@ -56,7 +56,6 @@ fn after_fifty_kills_every_acknowledged_event_is_in_exactly_one_window() {
     let windows = world::compare_with_influxdb(&influxd, &expected);
     let sum = influxd.points().expect("InfluxDB answers").sum("errors.count__tx");
     note(&format!("{} events in {windows} windows, {} of them busy", events.len(), expected.busy_windows().len()));
-    #[allow(clippy::cast_precision_loss)] // some ten thousand events
     let acknowledged = events.len() as f64;
     assert_eq!(sum, acknowledged, "the sum of the counts differs from the number of acknowledged events");
     assert!(expected.busy_windows().len() >= 10, "too few windows had events for this to mean anything");

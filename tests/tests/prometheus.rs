@@ -145,7 +145,6 @@ fn compare(expected: &Expected<'_>, scrapes: &BTreeMap<u64, Page>) -> usize {
     seen.len()
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // seconds of this century
 fn window_end(page: &Page) -> Option<u64> {
     page.iter().find(|(labels, _)| labels["__name__"] == WINDOW_END).map(|(_, end)| *end as u64)
 }

@@ -188,7 +188,6 @@ pub(crate) fn uuid(text: &str) -> Result<[u8; 16], String> {
 }
 
 /// Unix seconds: a number, or text that reads as one.
-#[allow(clippy::cast_possible_truncation)] // whole seconds are wanted; the range is checked
 pub(crate) fn seconds(value: Value) -> Result<Value, String> {
     let wrong = |found: &str| format!("expected Unix seconds such as 1700000000, found {}", shown(found));
     let float = match &value {

@@ -107,7 +107,6 @@ impl Body {
         /// Up to here every integer is a number of its own: 2 to the power of 53.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         // A cast from what does not fit is not equal to it, or out of the exact range.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
         let (whole, same) = (value as i64, value as i64 as f64 == value);
         if same && value.abs() <= EXACT {
             self.integer(whole);

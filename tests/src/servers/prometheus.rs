@@ -86,7 +86,6 @@ impl Prometheus {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a time of this century in milliseconds
 fn sample(labels: BTreeMap<String, String>, pair: &Json) -> Option<Sample> {
     let scraped = (pair[0].as_f64()? * 1000.0).round() as u64;
     Some(Sample { labels, scraped, value: pair[1].as_str()?.parse().ok()? })

@@ -30,7 +30,6 @@ enum Scalar {
 }
 
 impl Scalar {
-    #[allow(clippy::cast_possible_truncation)] // only after the range was looked at
     fn of_float(float: f64) -> Self {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if float.trunc() == float && float.abs() < EXACT {
@@ -339,7 +338,6 @@ impl Loaded {
         self.bits.is_empty() && !self.locals.is_empty()
     }
 
-    #[allow(clippy::cast_precision_loss)] // measures are f64 in every sink; only sums keep integers apart
     fn fill_numbers(&mut self) {
         self.numbers.clear();
         if self.bits.is_empty() {

@@ -59,7 +59,6 @@ impl Sum {
         self.count += other.count;
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // what rounding loses is added again
     fn value(&self, mean: bool) -> f64 {
         let sum = if self.float == 0.0 && self.lost == 0.0 {
             self.ints as f64
@@ -176,7 +175,6 @@ impl Accumulator {
     }
 
     /// The value of a group. `events` are the job's counts. Never infinite: what is too great for a number has no value.
-    #[allow(clippy::cast_precision_loss)]
     pub(super) fn value(&self, events: &[u64], group: usize) -> f64 {
         let count = |counts: &[u64]| counts.get(group).copied().unwrap_or(0) as f64;
         finite(match self {
@@ -190,7 +188,6 @@ impl Accumulator {
 
     /// The value of several groups taken as one; `inside` tells of every group whether it belongs to them, `groups` names them
     /// in a fixed order. `distincts` has the pairs of the distinct counts, and `values` is one more than the greatest value.
-    #[allow(clippy::cast_precision_loss)]
     pub(super) fn folded(
         &self,
         events: &[u64],

@@ -42,7 +42,6 @@ impl Number {
 }
 
 /// The whole part of a finite number fits an `i128` unless it is beyond any that is compared here; then it saturates.
-#[allow(clippy::cast_possible_truncation)]
 fn int_with_float(int: i128, float: f64) -> Ordering {
     let whole = float.trunc();
     int.cmp(&(whole as i128)).then_with(|| {
