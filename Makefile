@@ -14,8 +14,10 @@ TEST_THREADS ?= 3
 # Where tests/setup.sh puts what it gets from PyPI and npm: the same rule as there.
 CACHE := $(or $(TIDEGATE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate/test-env)
 
-# Guests are workspaces of their own.
+# Guests are workspaces of their own, each with a target directory of its own: in a shared one, cargo takes a crate that the
+# other workspace has built for its own, and the compiler then finds two of it.
 GUESTS := adapters tests/guests
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,19 +38,19 @@ fmt: ## Check the formatting
 lint: ## Check with clippy, guests as the host and as WebAssembly
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@set -e; for guest in $(GUESTS); do \
-		$(CARGO) clippy --manifest-path $$guest/Cargo.toml --workspace --all-targets -- -D warnings; \
-		$(CARGO) clippy --manifest-path $$guest/Cargo.toml --workspace --lib --target $(WASM) -- -D warnings; \
+		$(CARGO) clippy --target-dir $(TARGET)/$$guest --manifest-path $$guest/Cargo.toml --workspace --all-targets -- -D warnings; \
+		$(CARGO) clippy --target-dir $(TARGET)/$$guest --manifest-path $$guest/Cargo.toml --workspace --lib --target $(WASM) -- -D warnings; \
 	done
 
 unit: ## Test without any server: the crates of the host, the SDK, the adapters
 	$(CARGO) test
-	$(CARGO) test --manifest-path adapters/Cargo.toml --workspace
+	$(CARGO) test --target-dir $(TARGET)/adapters --manifest-path adapters/Cargo.toml --workspace
 
 # One selection of packages and targets, or cargo would build the engine again with other features.
 test: setup fmt lint ## Set up and test everything
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
-	$(CARGO) test --manifest-path adapters/Cargo.toml --workspace
+	$(CARGO) test --target-dir $(TARGET)/adapters --manifest-path adapters/Cargo.toml --workspace
 
 bench: setup ## Measure, each figure beside a peer in the same run
 	TIDEGATE_BENCH_PYTHON=$(CACHE)/python/bin/python $(CARGO) run --quiet --profile bench --package tidegate-bench
