@@ -4,7 +4,7 @@
 //! resources serve both. Imports may trap, since whatever the host refuses must end the call and not only the host function.
 
 /// The push direction, and the interface of host resources.
-#[allow(missing_docs, unreachable_pub)]
+#[allow(missing_docs, unreachable_pub)] // generated from the contract, which is documented itself
 pub(crate) mod push {
     wasmtime::component::bindgen!({
         path: "../../wit/v1",
@@ -28,7 +28,7 @@ pub(crate) mod push {
 }
 
 /// The pull direction.
-#[allow(missing_docs, unreachable_pub)]
+#[allow(missing_docs, unreachable_pub)] // generated from the contract, which is documented itself
 pub(crate) mod pull {
     wasmtime::component::bindgen!({
         path: "../../wit/v1",

@@ -10,7 +10,7 @@ macro_rules! export_push {
         $crate::__about!($adapter $(, $name)?);
 
         #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code)] // generated: a component's exports are raw functions
         const _: () = {
             type Exported = $crate::guest::Push<$adapter>;
             $crate::bindings::about::export_about!(Exported with_types_in $crate::bindings::about);
@@ -26,7 +26,7 @@ macro_rules! export_pull {
         $crate::__about!($adapter $(, $name)?);
 
         #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code)] // generated: a component's exports are raw functions
         const _: () = {
             type Exported = $crate::guest::Pull<$adapter>;
             $crate::bindings::about::export_about!(Exported with_types_in $crate::bindings::about);
@@ -43,7 +43,7 @@ macro_rules! export_push_pull {
         $crate::__about!($adapter $(, $name)?);
 
         #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code)] // generated: a component's exports are raw functions
         const _: () = {
             type Exported = $crate::guest::PushPull<$adapter>;
             $crate::bindings::about::export_about!(Exported with_types_in $crate::bindings::about);
