@@ -35,6 +35,17 @@ need prometheus prometheus
 need promtool prometheus
 need influxd influxdb
 need victoria-metrics victoria-metrics
+need carbon-cache graphite-carbon
+need carbon-c-relay carbon-c-relay
+need prometheus-pushgateway prometheus-pushgateway
+need collectd collectd-core
+need json_verify yajl-tools
+need openssl openssl
+need go golang-go
+# No programs: a module of Debian's own Python, which another python3 in the path does not see, and sources for Go.
+/usr/bin/python3 -c 'import graphite, django' 2>/dev/null || missing+=(graphite-web)
+circonus_client=/usr/share/gocode/src/github.com/circonus-labs/circonus-gometrics
+[ -d "$circonus_client" ] || missing+=(golang-github-circonus-labs-circonus-gometrics-dev)
 need node nodejs
 need npm npm
 need cc gcc
@@ -69,7 +80,7 @@ done
 current() { [ -f "$1/made-from" ] && cmp -s "$2" "$1/made-from"; }
 
 python="$cache/python" wanted=tests/clients/python/requirements.txt
-if ! current "$python" "$wanted" || ! "$python/bin/python" -c 'import backtracepython, duckdb, numpy, prometheus_client' 2>/dev/null; then
+if ! current "$python" "$wanted" || ! "$python/bin/python" -c 'import backtracepython, datadog_api_client, duckdb, line_protocol_parser, numpy, prometheus_client' 2>/dev/null; then
     say "making the Python environment in $python"
     rm -rf "$python"
     mkdir -p "$cache"
@@ -86,6 +97,16 @@ if ! current "$node" "$wanted" || [ ! -f "$node/node_modules/@backtrace/node/pac
     cp tests/clients/node/package.json tests/clients/node/package-lock.json "$node/"
     npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel=error
     cp "$wanted" "$node/made-from"
+fi
+
+# Circonus' own client, as a program: built from Debian's sources alone, without a look at the network.
+circonus="$cache/circonus" wanted=tests/clients/circonus/producer.go
+if ! current "$circonus" "$wanted" || [ ! -x "$circonus/producer" ]; then
+    say "building Circonus' own client in $circonus"
+    rm -rf "$circonus"
+    mkdir -p "$circonus"
+    GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE="$cache/go-build" GOFLAGS= go build -o "$circonus/producer" "$wanted"
+    cp "$wanted" "$circonus/made-from"
 fi
 
 say "everything is there"
