@@ -88,6 +88,20 @@ impl Column {
         Some(Cell::Bool(*flag == 2))
     }
 
+    /// Whole numbers between which all of its values lie, if each of the `rows` rows has a number.
+    pub(crate) fn whole_range(&self, rows: usize) -> Option<(i64, i64)> {
+        let mut range: Option<(i64, i64)> = None;
+        for row in 0..rows {
+            let (low, high) = match self.cell(row)? {
+                Cell::Int(number) => (number, number),
+                Cell::Float(number) if number.abs() < 9e18 => (number.floor() as i64, number.ceil() as i64),
+                Cell::Float(_) | Cell::Text(_) | Cell::Bool(_) => return None,
+            };
+            range = Some(range.map_or((low, high), |(least, greatest)| (least.min(low), greatest.max(high))));
+        }
+        range
+    }
+
     /// Memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
         let texts = self.texts.as_ref().map_or(0, |t| t.len() * 4);

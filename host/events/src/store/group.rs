@@ -74,6 +74,7 @@ pub(super) struct Group<'a, 'b> {
     rows: usize,
     columns: Vec<Option<ColumnBuilder>>,
     uuids: Vec<Option<[u8; 16]>>,
+    beside_bytes: u64,
     written: Vec<Written>,
 }
 
@@ -88,7 +89,8 @@ impl<'a, 'b> Group<'a, 'b> {
     ) -> Self {
         let arrival = now.max(floor).max(project.last_arrival);
         let first_object = project.next_object;
-        Self { context, id, project, arrival, first_object, rows: 0, columns: vec![], uuids: vec![], written: vec![] }
+        let (columns, uuids, written) = (vec![], vec![], vec![]);
+        Self { context, id, project, arrival, first_object, rows: 0, columns, uuids, beside_bytes: 0, written }
     }
 
     /// Takes an event into the group.
@@ -210,8 +212,9 @@ impl<'a, 'b> Group<'a, 'b> {
         Ok(code)
     }
 
-    fn keep(&self, object: ObjectId, event: &Prepared) -> Result<(), GroupError> {
+    fn keep(&mut self, object: ObjectId, event: &Prepared) -> Result<(), GroupError> {
         if let Some(report) = &event.report {
+            self.beside_bytes += report.data.len() as u64;
             let mut insert = self
                 .context
                 .db
@@ -219,6 +222,7 @@ impl<'a, 'b> Group<'a, 'b> {
             insert.execute((self.id.0, signed(object.0), signed(report.size as u64), &report.data))?;
         }
         for attachment in &event.attachments {
+            self.beside_bytes += attachment.packed.data.len() as u64;
             insert_attachment(self.context.db, self.id, object, attachment)?;
         }
         Ok(())
@@ -234,36 +238,70 @@ impl<'a, 'b> Group<'a, 'b> {
         let mut encoder = Encoder::new(&arrivals)?;
         encoder.uuids(&std::mem::take(&mut self.uuids))?;
         let mut columns = Vec::new();
+        let (dated, mut times) = (self.project.place("timestamp"), None);
         for (place, builder) in std::mem::take(&mut self.columns).into_iter().enumerate() {
             if let Some(builder) = builder {
                 let column = builder.finish(rows);
+                if Some(place) == dated {
+                    times = column.whole_range(rows);
+                }
                 let attribute = self.project.attributes[place].id;
                 encoder.column(attribute, &column)?;
                 columns.push((attribute, Arc::new(column)));
             }
         }
-        let segment = insert_segment(self.context.db, self.id, self.first_object, &arrivals, &encoder.finish())?;
+        let beside_bytes = std::mem::take(&mut self.beside_bytes);
+        let facts = SegmentFacts { first_object: self.first_object, arrivals: &arrivals, times, beside_bytes };
+        let segment = insert_segment(self.context.db, self.id, &facts, &encoder.finish())?;
         self.first_object += rows as u64;
         self.written.push(Written { segment, columns });
         Ok(())
     }
 }
 
+/// What is known of a segment without a look inside.
+pub(super) struct SegmentFacts<'a> {
+    pub(super) first_object: u64,
+    pub(super) arrivals: &'a Arrivals,
+    /// Least and greatest `timestamp` of its events, if all of them have one that is a number.
+    pub(super) times: Option<(i64, i64)>,
+    /// Stored bytes of reports and attachments.
+    pub(super) beside_bytes: u64,
+}
+
 /// Writes a segment and gives its row id.
 pub(super) fn insert_segment(
     db: &Connection,
     project: ProjectId,
-    first_object: u64,
-    arrivals: &Arrivals,
+    facts: &SegmentFacts<'_>,
     data: &[u8],
 ) -> Result<i64, rusqlite::Error> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO segment (project, first_object, rows, first_arrival, last_arrival) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO segment (project, first_object, rows, first_arrival, last_arrival,
+                              first_time, last_time, data_bytes, beside_bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    let (first, last) = (signed(arrivals.first().micros()), signed(arrivals.last().micros()));
-    let id = insert.insert((project.0, signed(first_object), arrivals.rows(), first, last))?;
+    let arrivals = facts.arrivals;
+    let id = insert.insert((
+        project.0,
+        signed(facts.first_object),
+        arrivals.rows(),
+        signed(arrivals.first().micros()),
+        signed(arrivals.last().micros()),
+        facts.times.map(|times| times.0),
+        facts.times.map(|times| times.1),
+        signed(data.len() as u64),
+        signed(facts.beside_bytes),
+    ))?;
     db.prepare_cached("INSERT INTO segment_data (id, data) VALUES (?1, ?2)")?.execute((id, data))?;
     Ok(id)
+}
+
+/// Notes that so many bytes more are stored beside a segment.
+pub(super) fn add_beside_bytes(db: &Connection, segment: i64, bytes: u64) -> Result<(), rusqlite::Error> {
+    db.prepare_cached("UPDATE segment SET beside_bytes = beside_bytes + ?2 WHERE id = ?1")?
+        .execute((segment, signed(bytes)))
+        .map(drop)
 }
 
 /// Writes an attachment and gives its row id.

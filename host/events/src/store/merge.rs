@@ -5,7 +5,7 @@
 //! segments or the large one. Reading and encoding happen outside the writer's lock; only the exchange happens under it.
 
 use super::Shared;
-use super::group::insert_segment;
+use super::group::{SegmentFacts, insert_segment};
 use super::project::{signed, unsigned};
 use crate::segment::{Arrivals, Column, ColumnBuilder, Directory, Encoder, MAX_ROWS, SegmentError};
 use rusqlite::{Connection, OptionalExtension};
@@ -128,11 +128,13 @@ pub(super) fn merge_once(shared: &Shared, project: ProjectId) -> Result<bool, Me
     let Some(merged) = merged? else { return Ok(false) };
     let committer = shared.committer();
     let id = committer.transaction(|db| {
+        let (times, beside_bytes) = facts_of(db, &merged.ids)?;
         for id in &merged.ids {
             db.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id])?;
             db.prepare_cached("DELETE FROM segment_data WHERE id = ?1")?.execute([id])?;
         }
-        insert_segment(db, project, merged.first_object, &merged.arrivals, &merged.data)
+        let facts = SegmentFacts { first_object: merged.first_object, arrivals: &merged.arrivals, times, beside_bytes };
+        insert_segment(db, project, &facts, &merged.data)
     });
     let id = id.map_err(MergeError::Sqlite)?;
     if merged.ids.iter().all(|&id| shared.cache.holds(id)) {
@@ -147,8 +149,8 @@ pub(super) fn merge_once(shared: &Shared, project: ProjectId) -> Result<bool, Me
 }
 
 fn candidates(db: &Connection, project: ProjectId) -> Result<Vec<Small>, rusqlite::Error> {
-    let sql = "SELECT s.id, s.first_object, s.rows, length(d.data) FROM segment s JOIN segment_data d USING (id)
-               WHERE s.project = ?1 AND s.rows < ?2 ORDER BY s.first_object";
+    let sql = "SELECT id, first_object, rows, data_bytes FROM segment
+               WHERE project = ?1 AND rows < ?2 ORDER BY first_object";
     let mut statement = db.prepare_cached(sql)?;
     let rows = statement.query_map((project.0, signed(TIERS[TIERS.len() - 1] as u64)), |row| {
         let (rows, bytes): (u32, i64) = (row.get(2)?, row.get(3)?);
@@ -156,6 +158,25 @@ fn candidates(db: &Connection, project: ProjectId) -> Result<Vec<Small>, rusqlit
         Ok(Small { id: row.get(0)?, first_object: unsigned(row.get(1)?), rows: rows as usize, bytes })
     })?;
     rows.collect()
+}
+
+/// The least and the greatest event time of several segments, if each of them has them, and the bytes stored beside them: read
+/// with the lock in hand, since an attachment may have come meanwhile.
+fn facts_of(db: &Connection, ids: &[i64]) -> Result<(Option<(i64, i64)>, u64), rusqlite::Error> {
+    let mut find = db.prepare_cached("SELECT first_time, last_time, beside_bytes FROM segment WHERE id = ?1")?;
+    let (mut all, mut beside_bytes) = (None, 0);
+    for (place, id) in ids.iter().enumerate() {
+        let (first, last, beside): (Option<i64>, Option<i64>, i64) =
+            find.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        beside_bytes += unsigned(beside);
+        let times = first.zip(last);
+        all = match all.zip(times) {
+            Some(((least, greatest), (first, last))) => Some((first.min(least), last.max(greatest))),
+            None if place == 0 => times,
+            None => None,
+        };
+    }
+    Ok((all, beside_bytes))
 }
 
 /// The first run of adjacent segments of similar size that is worth a merge, small ones first.

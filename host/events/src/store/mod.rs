@@ -219,13 +219,15 @@ impl EventStore {
         let most = shared.options.limits.attachments;
         shared.committer().transaction(|db| {
             let there = read::attachments(db, project, object)?.len();
-            if read::segment_of(db, project, object)?.is_none() {
+            let Some((segment, _)) = read::segment_of(db, project, object)? else {
                 return Err(EventStoreError::NoSuchEvent { project: project.0, object: object.to_string() });
-            }
+            };
             if there >= most {
                 return Err(Refusal::Attachments { limit: most, asked: there + 1 }.into());
             }
-            Ok(AttachmentId(group::insert_attachment(db, project, object, &packed)?))
+            let id = AttachmentId(group::insert_attachment(db, project, object, &packed)?);
+            group::add_beside_bytes(db, segment, packed.packed.data.len() as u64)?;
+            Ok(id)
         })
     }
 

@@ -10,7 +10,13 @@ use std::time::Duration;
 ///
 /// `segment` is apart from `segment_data` so that looking for the segments of a window does not read past their bytes, and its
 /// ids are never given twice, so that a cache may name segments by them.
-const MIGRATIONS: &[&str] = &["
+///
+/// Version 2: what lets a reader skip a segment, and the retention add up, without reading it. Each event of a segment has a
+/// `timestamp` that is a number from `first_time` to `last_time` (whole seconds, both inclusive); both are NULL where that is not
+/// known, as in segments written before, and where a `timestamp` is no number: then only a look inside tells. `data_bytes` is
+/// the length of the segment's data, `beside_bytes` that of the reports and attachments of its events, as stored.
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE segment (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         project INTEGER NOT NULL,
@@ -62,7 +68,20 @@ const MIGRATIONS: &[&str] = &["
         data BLOB NOT NULL
     );
     CREATE INDEX attachment_by_object ON attachment (project, object);
-"];
+",
+    "
+    ALTER TABLE segment ADD COLUMN first_time INTEGER;
+    ALTER TABLE segment ADD COLUMN last_time INTEGER;
+    ALTER TABLE segment ADD COLUMN data_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE segment ADD COLUMN beside_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE segment SET
+        data_bytes = coalesce((SELECT length(data) FROM segment_data d WHERE d.id = segment.id), 0),
+        beside_bytes = coalesce((SELECT sum(length(data)) FROM report r WHERE r.project = segment.project
+                AND r.object >= first_object AND r.object < first_object + rows), 0)
+            + coalesce((SELECT sum(length(data)) FROM attachment a WHERE a.project = segment.project
+                AND a.object >= first_object AND a.object < first_object + rows), 0);
+",
+];
 
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 32;

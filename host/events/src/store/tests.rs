@@ -182,3 +182,82 @@ fn the_background_thread_merges_what_commits_leave_behind() {
     assert!(store.stats().merges > 0);
     assert_eq!(evaluate(&store, 100).unwrap()[0].measures[0].values, [64.0]);
 }
+
+type Facts = (Option<i64>, Option<i64>, i64, i64);
+
+/// Least and greatest event time, bytes of the data, bytes beside it, of each segment.
+fn facts(dir: &Path) -> Vec<Facts> {
+    let db = rusqlite::Connection::open(dir.join("events.db")).unwrap();
+    let sql = "SELECT first_time, last_time, data_bytes, beside_bytes FROM segment ORDER BY first_object";
+    let mut rows = db.prepare(sql).unwrap();
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+fn sum(dir: &Path, sql: &str) -> i64 {
+    rusqlite::Connection::open(dir.join("events.db")).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_segment_tells_the_span_of_its_event_times_and_its_bytes_and_a_merge_keeps_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &Arc::new(ManualClock::at(Instant::from_seconds(100))));
+    let at = |time: Value| event(vec![("timestamp", time)]);
+    submit(&store, vec![at(Value::Int(70)), at(Value::Float(7.5)), event(vec![])]);
+    submit(&store, vec![at(Value::Int(-5))]);
+    let found = facts(dir.path());
+    assert_eq!((found[0].0, found[0].1), (Some(7), Some(100)), "what has no time of its own has that of its arrival");
+    assert_eq!((found[1].0, found[1].1), (Some(-5), Some(-5)));
+    let attachment = |bytes: &[u8]| Attachment { name: "a".to_owned(), content_type: None, bytes: bytes.to_vec() };
+    let large = Event { report: Some(vec![1; 5000]), attachments: vec![attachment(&[2; 3000])], ..at(Value::Int(1)) };
+    let object = submit(&store, vec![large])[0].object;
+    store.attach(PROJECT, object, attachment(&[3; 100])).unwrap();
+    for i in 0..8 {
+        submit(&store, vec![at(Value::Int(200 + i))]);
+    }
+    assert!(merge_all(&store) > 0);
+    let merged = facts(dir.path());
+    assert_eq!((merged.len(), merged[0].0, merged[0].1), (1, Some(-5), Some(207)));
+    assert_eq!(merged[0].2, sum(dir.path(), "SELECT length(data) FROM segment_data"));
+    let beside = "SELECT (SELECT sum(length(data)) FROM report) + (SELECT sum(length(data)) FROM attachment)";
+    assert_eq!(merged[0].3, sum(dir.path(), beside));
+}
+
+#[test]
+fn event_times_that_are_no_numbers_leave_the_span_unknown_also_after_a_merge() {
+    for odd in [Value::Str("soon".to_owned()), Value::Bool(true), Value::Float(1e300)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), &Arc::new(ManualClock::at(Instant::from_seconds(100))));
+        submit(&store, vec![event(vec![]), event(vec![("timestamp", odd)])]);
+        for _ in 0..8 {
+            submit(&store, vec![event(vec![])]);
+        }
+        let spans = |dir: &Path| facts(dir).iter().map(|f| f.0.zip(f.1)).collect::<Vec<_>>();
+        assert_eq!(spans(dir.path())[..2], [None, Some((100, 100))]);
+        assert!(merge_all(&store) > 0);
+        assert_eq!(spans(dir.path()), [None]);
+    }
+}
+
+#[test]
+fn a_file_of_the_first_version_is_brought_up_to_date_and_its_event_times_are_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
+    let store = open(dir.path(), &clock);
+    let first = Event { report: Some(vec![7; 999]), ..event(vec![("x", Value::Int(1)), ("timestamp", Value::Int(5))]) };
+    submit(&store, vec![first.clone()]);
+    let before = facts(dir.path());
+    drop(store);
+    let db = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
+    for column in ["first_time", "last_time", "data_bytes", "beside_bytes"] {
+        db.execute_batch(&format!("ALTER TABLE segment DROP COLUMN {column}")).unwrap();
+    }
+    db.pragma_update(None, "user_version", 1).unwrap();
+    drop(db);
+    let store = open(dir.path(), &clock);
+    assert_eq!(facts(dir.path()), [(None, None, before[0].2, before[0].3)]);
+    assert_eq!(store.event(PROJECT, ObjectId(1)).unwrap().unwrap().attributes, first.attributes);
+    submit(&store, vec![event(vec![("x", Value::Int(2))])]);
+    assert_eq!((facts(dir.path())[1].0, store.stats().events), (Some(100), 2));
+    assert_eq!(evaluate(&store, 100).unwrap()[0].measures[0].values, [2.0]);
+}
