@@ -94,6 +94,12 @@ pub struct SettingSchema {
     /// For `integer` and `port`: the greatest value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
+    /// For `template`: what may stand between braces in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placeholders: Vec<String>,
+    /// For `template`: the placeholders that have to be in it, so that two series never get one name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub must: Vec<String>,
     /// Asked for only when another setting has one of some values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<When>,
@@ -121,6 +127,8 @@ pub enum SettingKind {
     Boolean,
     /// One of several values.
     Choice,
+    /// A text with placeholders in braces, such as `{metric}.{aggregate}`, that names series.
+    Template,
 }
 
 impl SettingKind {
@@ -287,6 +295,15 @@ impl Description {
         if (setting.kind == SettingKind::Choice) == setting.choices.is_empty() {
             return Err(broken(part, "must have choices if, and only if, its kind is choice"));
         }
+        if (setting.kind == SettingKind::Template) == setting.placeholders.is_empty() {
+            return Err(broken(part, "must have placeholders if, and only if, its kind is template"));
+        }
+        for placeholder in &setting.placeholders {
+            check_key(&format!("a placeholder of {part}"), placeholder)?;
+        }
+        if let Some(missing) = setting.must.iter().find(|m| !setting.placeholders.contains(m)) {
+            return Err(broken(part, format!("must hold {{{missing}}}, which is none of its placeholders")));
+        }
         if setting.kind.is_secret() && setting.default.is_some() {
             return Err(broken(part, "is secret, so it must not have a default"));
         }
@@ -354,12 +371,12 @@ impl Description {
 }
 
 /// The keys between braces; none if a brace has no partner.
-fn placeholders(template: &str) -> Option<Vec<&str>> {
+pub(crate) fn placeholders(template: &str) -> Option<Vec<&str>> {
     let mut keys = Vec::new();
     let mut rest = template;
     while let Some(open) = rest.find(['{', '}']) {
         let close = rest[open..].find('}')? + open;
-        keys.push(rest[open..close].strip_prefix('{')?);
+        keys.push(rest[open..close].strip_prefix('{').filter(|key| !key.contains('{'))?);
         rest = &rest[close + 1..];
     }
     Some(keys)

@@ -2,7 +2,7 @@
 //!
 //! Secrets are [`Secret`] from the moment they are read, so what prints or serialises settings cannot reach them.
 
-use crate::adapter::{Description, SettingKind, SettingSchema};
+use crate::adapter::{Description, SettingKind, SettingSchema, placeholders};
 use crate::secret::Secret;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
@@ -14,7 +14,7 @@ pub const MAX_SETTING_BYTES: usize = 8 << 10;
 /// The value of one setting.
 #[derive(Clone, Debug)]
 pub enum SettingValue {
-    /// Text, a URL, a host, or a choice.
+    /// Text, a URL, a host, a choice, or a template.
     Text(String),
     /// A whole number or a port.
     Integer(i64),
@@ -122,7 +122,27 @@ fn check_text(kind: SettingKind, schema: &SettingSchema, text: &str) -> Result<(
             let known: Vec<_> = schema.choices.iter().map(|c| c.value.as_str()).collect();
             Err(format!("expected one of {}, found {text:?}", known.join(", ")))
         }
+        SettingKind::Template => check_template(schema, text),
         _ => Ok(()),
+    }
+}
+
+/// What a template may hold, and what it must, so that two series never get one name.
+fn check_template(schema: &SettingSchema, text: &str) -> Result<(), String> {
+    let list = |keys: &[String]| keys.iter().map(|key| format!("{{{key}}}")).collect::<Vec<_>>().join(", ");
+    let known = list(&schema.placeholders);
+    let Some(found) = placeholders(text) else {
+        return Err(format!("each {{ needs its }} after it, around one of {known}; found {text:?}"));
+    };
+    if let Some(unknown) = found.iter().find(|key| schema.placeholders.iter().all(|known| known != *key)) {
+        return Err(format!("there is no placeholder {{{unknown}}}; there are {known}"));
+    }
+    match schema.must.iter().find(|key| !found.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(missing) => Err(format!(
+            "must have {{{missing}}} in it, or series that differ there would get one name; it has to hold {}, found {text:?}",
+            list(&schema.must)
+        )),
     }
 }
 
@@ -279,6 +299,39 @@ mod tests {
     }
 
     #[test]
+    fn a_template_that_holds_too_little_or_something_unknown_is_refused_with_the_placeholder_named() {
+        let document = json!({"name": "sink", "version": "1", "settings": [{
+            "key": "naming", "label": "Naming", "kind": "template", "default": "{project}.{metric}",
+            "placeholders": ["project", "metric", "aggregate"], "must": ["project", "metric"]
+        }]});
+        let description = Description::parse(&document.to_string()).unwrap();
+        let check = |text: &str| {
+            let raw = json!({"naming": text});
+            Settings::check(&description, raw.as_object().unwrap()).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            check("a.{metric}-{project}{aggregate}").unwrap().text("naming"),
+            Some("a.{metric}-{project}{aggregate}")
+        );
+        let told = |text: &str| check(text).unwrap_err();
+        assert_eq!(
+            told("{project}"),
+            "setting \"naming\": must have {metric} in it, or series that differ there would get one name; it has to hold \
+             {project}, {metric}, found \"{project}\""
+        );
+        assert_eq!(
+            told("{project}.{metric}.{host}"),
+            "setting \"naming\": there is no placeholder {host}; there are {project}, {metric}, {aggregate}"
+        );
+        for unpaired in ["{project}.{metric", "{project}.metric}", "{{project}.{metric}}", "}{"] {
+            assert!(told(unpaired).contains("each { needs its } after it"), "{unpaired}");
+        }
+        assert!(told("{project}\n{metric}").contains("control characters"));
+        let unset = Settings::check(&description, json!({}).as_object().unwrap()).unwrap();
+        assert_eq!(unset.text("naming"), Some("{project}.{metric}"));
+    }
+
+    #[test]
     fn an_endpoint_is_reached_by_key_and_an_unknown_key_reaches_nothing() {
         let settings = check(json!({"url": "http://h:1/x", "token": "t"})).unwrap();
         let target = description().target("write", &settings);
@@ -302,6 +355,21 @@ mod tests {
         assert!(told(with(json!([text("a")]), to("{a}"))).contains("endpoint \"e\""));
         assert!(told(with(json!([]), to("http://x"))).contains("endpoint \"e\""));
         assert!(told(with(json!([]), to("https://{x"))).contains("endpoint \"e\""));
+        let template = |placeholders: Json, must: Json, default: &str| json!([{"key": "t", "label": "L", "kind": "template", "placeholders": placeholders, "must": must, "default": default}]);
+        assert!(
+            told(with(template(json!([]), json!([]), "x"), json!([])))
+                .contains("must have placeholders if, and only if")
+        );
+        assert!(
+            told(with(template(json!(["a b"]), json!([]), "x"), json!([]))).contains("a placeholder of setting \"t\"")
+        );
+        assert!(
+            told(with(template(json!(["a"]), json!(["b"]), "x"), json!([])))
+                .contains("{b}, which is none of its placeholders")
+        );
+        assert!(
+            told(with(template(json!(["a"]), json!(["a"]), "x"), json!([]))).contains("default that it would refuse")
+        );
         let long = json!({"name": "a", "version": "1", "summary": "s".repeat(70_000)});
         assert!(told(long).contains("may have 65536 bytes"));
     }

@@ -20,6 +20,8 @@ pub(crate) struct Setting {
     pub(crate) default: Option<Expr>,
     pub(crate) min: Option<Expr>,
     pub(crate) max: Option<Expr>,
+    pub(crate) placeholders: Option<Vec<LitStr>>,
+    pub(crate) must: Vec<LitStr>,
     pub(crate) when: Option<(Ident, Vec<LitStr>)>,
 }
 
@@ -61,6 +63,8 @@ impl Setting {
             default: None,
             min: None,
             max: None,
+            placeholders: None,
+            must: Vec::new(),
             when: None,
         };
         attribute.parse_nested_meta(|meta| {
@@ -73,6 +77,8 @@ impl Setting {
                 "default" => setting.default = Some(meta.value()?.parse()?),
                 "min" => setting.min = Some(meta.value()?.parse()?),
                 "max" => setting.max = Some(meta.value()?.parse()?),
+                "placeholders" => setting.placeholders = Some(meta.value()?.parse::<Texts>()?.0),
+                "must" => setting.must = meta.value()?.parse::<Texts>()?.0,
                 "when" => {
                     let inside;
                     syn::parenthesized!(inside in meta.input);
@@ -80,7 +86,10 @@ impl Setting {
                     inside.parse::<Token![=]>()?;
                     setting.when = Some((other, inside.parse::<Texts>()?.0));
                 }
-                _ => return Err(meta.error("expected label, help, secret, required, default, min, max or when")),
+                _ => {
+                    let known = "label, help, secret, required, default, min, max, placeholders, must or when";
+                    return Err(meta.error(format!("expected {known}")));
+                }
             }
             Ok(())
         })?;
@@ -113,8 +122,43 @@ impl Setting {
         if self.optional && self.default.is_some() {
             return wrong("a setting with a default always has a value, so its type need not be an Option");
         }
+        self.check_template()?;
         if self.required && (!self.optional || self.when.is_none()) {
             return wrong("`required` is for an Option with `when`; without an Option a setting is required anyway");
+        }
+        Ok(())
+    }
+}
+
+/// What a template can hold.
+const PLACEHOLDERS: [&str; 5] = ["project", "metric_set", "metric", "aggregate", "attribute"];
+
+impl Setting {
+    /// Whether this is a template by its type; the macro sees types by name only.
+    fn is_template(&self) -> bool {
+        matches!(&self.inner, Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "Template"))
+    }
+
+    /// The placeholders that are spoken of must exist, and the default must hold what every template must.
+    fn check_template(&self) -> Result<()> {
+        let spoken: Vec<&LitStr> = self.placeholders.iter().flatten().chain(&self.must).collect();
+        if let Some(first) = spoken.first()
+            && !self.is_template()
+        {
+            return Err(Error::new_spanned(first, "`placeholders` and `must` are for fields of type Template"));
+        }
+        for text in spoken {
+            let name = text.value();
+            let allowed = self.placeholders.as_ref().is_none_or(|all| all.iter().any(|other| other.value() == name));
+            if !PLACEHOLDERS.contains(&name.as_str()) || !allowed {
+                let known = PLACEHOLDERS.join(", ");
+                return Err(Error::new_spanned(text, format!("`{name}` is no placeholder here; there are {known}")));
+            }
+        }
+        if let Some(Expr::Lit(ExprLit { lit: Lit::Str(default), .. })) = &self.default
+            && let Some(missing) = self.must.iter().find(|m| !default.value().contains(&format!("{{{}}}", m.value())))
+        {
+            return Err(Error::new_spanned(default, format!("the default must hold {{{}}}", missing.value())));
         }
         Ok(())
     }

@@ -19,7 +19,9 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `required`: on an `Option`, together with `when`: it must have a value under that condition;
 /// - `when(FIELD = "value")` or `when(FIELD = ["a", "b"])`: asked for only if that other setting has one of these values; the
 ///   field must be an `Option`;
-/// - `min = ...`, `max = ...`: bounds of an integer or a port.
+/// - `min = ...`, `max = ...`: bounds of an integer or a port;
+/// - `must = ["metric"]`: the placeholders that a `Template` has to hold, so that series stay apart;
+/// - `placeholders = ["project", "metric"]`: the only ones that it may hold; without it, all five.
 ///
 /// A field of type `Endpoint` is an endpoint of that name. Others are declared on the struct, and become constants of it:
 /// - `#[endpoint(http, name = "intake", url = "https://api.{site}")]` gives `Self::INTAKE`; `site` is a field of a choice type;
@@ -110,7 +112,7 @@ mod tests {
                         url: Endpoint,
                     }
                 ),
-                "expected label, help, secret, required, default, min, max or when",
+                "expected label, help, secret, required, default, min, max, placeholders, must or when",
             ),
             (
                 parse_quote!(
@@ -185,6 +187,42 @@ mod tests {
                     }
                 ),
                 "a setting with a default always has a value, so its type need not be an Option",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "B", must = ["metric"])]
+                        b: String,
+                    }
+                ),
+                "`placeholders` and `must` are for fields of type Template",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "B", must = ["host"])]
+                        b: Template,
+                    }
+                ),
+                "`host` is no placeholder here; there are project, metric_set, metric, aggregate, attribute",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "B", placeholders = ["project"], must = ["metric"])]
+                        b: Template,
+                    }
+                ),
+                "`metric` is no placeholder here; there are project, metric_set, metric, aggregate, attribute",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[setting(label = "B", default = "{project}", must = ["metric"])]
+                        b: Template,
+                    }
+                ),
+                "the default must hold {metric}",
             ),
             (
                 parse_quote!(

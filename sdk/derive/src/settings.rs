@@ -109,6 +109,11 @@ fn schema(field: &Setting) -> TokenStream {
         let other = other.to_string();
         quote!(::tidegate_adapter::settings::When { setting: #other, is: &[#(#is),*] })
     }));
+    let must = &field.must;
+    let placeholders = match &field.placeholders {
+        Some(given) => quote!(&[#(#given),*]),
+        None => quote!(#of::PLACEHOLDERS),
+    };
     quote! {
         ::tidegate_adapter::settings::SettingSchema {
             key: #key,
@@ -120,6 +125,8 @@ fn schema(field: &Setting) -> TokenStream {
             choices: #of::choices(),
             min: #min,
             max: #max,
+            placeholders: #placeholders,
+            must: &[#(#must),*],
             when: #when,
         }
     }

@@ -57,6 +57,7 @@ mod pull;
 mod push;
 mod request;
 pub mod settings;
+mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod verdict;
@@ -70,6 +71,7 @@ pub use pull::{Page, PullAdapter, Scrape, Snapshot};
 pub use push::PushAdapter;
 pub use request::{Request, Requests, Sent, SentRows, Stream};
 pub use settings::{About, Choice, CredentialSlot, Endpoint, Host, Port, Settings, TcpEndpoint};
+pub use template::{Names, Part, Placeholder, Template, TemplateError};
 /// Derives [`trait@Choice`] for an enum: each variant has `#[choice(value = "...", label = "...")]`.
 pub use tidegate_adapter_derive::Choice;
 /// Derives [`trait@Settings`] for a struct: each field has `#[setting(label = "...", ...)]`.

@@ -1,10 +1,11 @@
 //! What the derives make of a struct, read by the host's own code.
 
+use std::borrow::Cow;
 use tidegate_adapter::settings::{EndpointSchema, Kind};
 use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, PushStore, describe};
 use tidegate_adapter::{
-    Batch, Choice, CredentialSlot, Endpoint, Host, Port, PushAdapter, Request, Requests, Settings, Stream, Verdict,
-    export_push,
+    Batch, Choice, CredentialSlot, Endpoint, Host, Names, Port, PushAdapter, Request, Requests, Settings, Stream,
+    Template, Verdict, export_push,
 };
 use tidegate_model::adapter::Target;
 use tidegate_model::{Description, Settings as Checked, adapter::SettingKind};
@@ -47,15 +48,29 @@ struct Everything {
     loud: bool,
     #[setting(label = "Type")]
     r#type: Option<String>,
+    #[setting(label = "Naming", default = "{project}.{metric}", must = ["project", "metric"])]
+    naming: Template,
+    #[setting(label = "Measurement", placeholders = ["metric_set", "metric"], must = "metric")]
+    measurement: Option<Template>,
 }
 
 struct Sink;
 
+fn clean_node(value: &str) -> Cow<'_, str> {
+    value.replace('.', "_").into()
+}
+
 impl PushAdapter for Sink {
     type Settings = Everything;
 
-    fn encode(settings: &Everything, _: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
+    fn encode(settings: &Everything, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
         let mut request = Request::post(&Everything::INTAKE);
+        let (project, set) = (batch.project(), batch.metric_set());
+        for metric in batch.metrics() {
+            let names = Names { project: &project, metric_set: &set, metric: metric.name(), ..Names::default() };
+            let name = settings.naming.fill(&names, clean_node);
+            request.body().text(&name);
+        }
         request.body().text(&format!("{settings:?}"));
         requests.send(request);
         requests.send(Request::put(&settings.url));
@@ -92,6 +107,8 @@ fn the_host_takes_the_description_and_finds_every_part_of_it() {
         ("offset", SettingKind::Integer, false),
         ("loud", SettingKind::Boolean, false),
         ("type", SettingKind::Text, false),
+        ("naming", SettingKind::Template, false),
+        ("measurement", SettingKind::Template, false),
     ];
     assert_eq!(found, expected);
     let of = |key: &str| description.setting(key).unwrap();
@@ -100,6 +117,12 @@ fn the_host_takes_the_description_and_finds_every_part_of_it() {
     assert_eq!((of("size").min, of("size").max), (Some(1), Some(10)));
     assert_eq!((of("offset").min, of("offset").max), (Some(i64::from(i32::MIN)), Some(i64::from(i32::MAX))));
     assert_eq!(of("user").when.as_ref().unwrap().is, ["us"]);
+    assert_eq!(of("naming").placeholders, ["project", "metric_set", "metric", "aggregate", "attribute"]);
+    assert_eq!(of("naming").must, ["project", "metric"]);
+    assert_eq!(
+        (&*of("measurement").placeholders, &*of("measurement").must),
+        (&["metric_set".into(), "metric".into()][..], &["metric".into()][..])
+    );
 }
 
 #[test]
@@ -125,9 +148,11 @@ fn values_arrive_in_their_fields_and_secrets_only_as_slots() {
         ("offset", "-3"),
         ("type", "t"),
     ]);
-    let delivered = store.encode(&BatchBuilder::new("p", "s").metric(MetricBuilder::new("m", [""; 0])).build());
+    let delivered =
+        store.encode(&BatchBuilder::new("web", "s").metric(MetricBuilder::new("all.errors", [""; 0])).build());
     let read = delivered.requests().next().unwrap().text();
     for part in [
+        "web.all_errors",
         "site: Usa",
         "submission: None",
         "prefix: \"tidegate.\"",
@@ -144,6 +169,18 @@ fn values_arrive_in_their_fields_and_secrets_only_as_slots() {
     assert!(!read.contains("hunter2"));
     assert_eq!(delivered.verdict, Verdict::accepted());
     assert_eq!(delivered.sent.len(), 3);
+}
+
+#[test]
+#[should_panic(expected = "setting \"measurement\": there is no placeholder {project}, found \"{project}{metric}\"")]
+fn a_test_store_with_a_placeholder_that_is_not_allowed_says_which() {
+    let _ = PushStore::<Sink>::new([("url", "http://h"), ("key", "k"), ("measurement", "{project}{metric}")]);
+}
+
+#[test]
+#[should_panic(expected = "setting \"naming\": must have {project} in it, found \"{metric}\"")]
+fn a_test_store_whose_template_lacks_a_placeholder_says_which() {
+    let _ = PushStore::<Sink>::new([("url", "http://h"), ("key", "k"), ("naming", "{metric}")]);
 }
 
 #[test]

@@ -73,6 +73,12 @@ fn setting(json: &mut String, setting: &SettingSchema) {
             json.push('}');
         });
     }
+    for (name, placeholders) in [("placeholders", setting.placeholders), ("must", setting.must)] {
+        if !placeholders.is_empty() {
+            key(json, name);
+            list(json, placeholders, |json, placeholder| string(json, placeholder));
+        }
+    }
     if let Some(when) = setting.when {
         key(json, "when");
         json.push('{');

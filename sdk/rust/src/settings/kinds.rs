@@ -7,13 +7,15 @@ use super::schema::{ChoiceSchema, Kind, Literal};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a setting",
     label = "not a type of setting",
-    note = "use String, bool, an integer, Port, Host, Endpoint, CredentialSlot, an enum that derives Choice, or an Option of one of them"
+    note = "use String, bool, an integer, Port, Host, Endpoint, CredentialSlot, Template, an enum that derives Choice, or an Option of one of them"
 )]
 pub trait SettingType: Sized {
     /// The kind that the admin sees.
     const KIND: Kind;
     /// For integers: the least and the greatest value.
     const RANGE: Option<(i64, i64)> = None;
+    /// For templates: what may stand between braces, unless the field says otherwise.
+    const PLACEHOLDERS: &'static [&'static str] = &[];
     /// What `default = ...` takes.
     type Default;
 

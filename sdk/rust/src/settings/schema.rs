@@ -21,6 +21,8 @@ pub enum Kind {
     Boolean,
     /// One of several values.
     Choice,
+    /// A text with placeholders that names series.
+    Template,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Self::Integer => "integer",
             Self::Boolean => "boolean",
             Self::Choice => "choice",
+            Self::Template => "template",
         }
     }
 }
@@ -44,7 +47,7 @@ impl Kind {
 /// A default value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Literal {
-    /// Text, a URL, a host, or a choice.
+    /// Text, a URL, a host, a choice, or a template.
     Text(&'static str),
     /// A whole number or a port.
     Integer(i64),
@@ -91,6 +94,10 @@ pub struct SettingSchema {
     pub min: Option<i64>,
     /// The greatest number.
     pub max: Option<i64>,
+    /// For templates: what may stand between braces.
+    pub placeholders: &'static [&'static str],
+    /// For templates: the placeholders that have to be in it.
+    pub must: &'static [&'static str],
     /// Asked for only under this condition.
     pub when: Option<When>,
 }

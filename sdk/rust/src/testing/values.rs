@@ -2,6 +2,7 @@
 
 use crate::bindings::model;
 use crate::settings::{Kind, Literal, Schema, SettingSchema};
+use crate::template::{Placeholder, Template};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SettingValue {
@@ -53,6 +54,20 @@ fn read(setting: &SettingSchema, text: &str) -> Result<SettingValue, String> {
         },
         Kind::Choice if setting.choices.iter().all(|choice| choice.value != text) => invalid("one of the choices"),
         Kind::Url if !text.starts_with("http://") && !text.starts_with("https://") => invalid("a URL"),
+        Kind::Template => template(setting, text),
         Kind::Choice | Kind::Url | Kind::Text | Kind::Host => Ok(SettingValue::Text(text.to_owned())),
+    }
+}
+
+fn template(setting: &SettingSchema, text: &str) -> Result<SettingValue, String> {
+    let refused = |why: String| format!("setting {:?}: {why}, found {text:?}", setting.key);
+    let template = Template::parse(text).map_err(|error| refused(error.to_string()))?;
+    let held: Vec<_> = template.placeholders().map(Placeholder::as_str).collect();
+    if let Some(unknown) = held.iter().find(|held| !setting.placeholders.contains(held)) {
+        return Err(refused(format!("there is no placeholder {{{unknown}}}")));
+    }
+    match setting.must.iter().find(|must| !held.contains(must)) {
+        Some(missing) => Err(refused(format!("must have {{{missing}}} in it"))),
+        None => Ok(SettingValue::Text(text.to_owned())),
     }
 }
