@@ -47,3 +47,18 @@ fn prometheus_makes_a_page() {
     assert!(page.content_type.starts_with("text/plain"), "{}", page.content_type);
     assert!(body.contains("errors_count_tx{project=\"web\""), "{body}");
 }
+
+#[test]
+fn datadog_sends_a_series_for_each_value_and_takes_the_answer() {
+    let adapter = adapter("datadog");
+    assert_eq!(adapter.direction(), Direction::Push);
+    let settings = settings_of(&adapter, serde_json::json!({"api_key": "k"}));
+    let view = BatchView { rows: vec![0..5, 0..0, 0..2], batch: batch() };
+    let called = adapter.begin(&settings, view, &Limits::default());
+    let Step::Act(conversation, Action::Send(request)) = called.result.unwrap() else { panic!("no request") };
+    let body: serde_json::Value = serde_json::from_slice(&request.body.concat()).unwrap();
+    let series = body["series"].as_array().unwrap();
+    assert!(series.len() >= 6 && series.iter().all(|s| s["points"][0]["timestamp"] == 1_700_000_100), "{body}");
+    let answer = Outcome { status: Some(202), ..Outcome::default() };
+    assert!(matches!(conversation.step(answer).result, Ok(Step::Done(verdict)) if verdict.rejected.is_empty()));
+}
