@@ -1,4 +1,4 @@
-//! Prometheus: a page to scrape, in the text format 0.0.4.
+//! Prometheus: a page to scrape, in the text format 0.0.4 or in OpenMetrics 1.0.
 //!
 //! ```text
 //! # HELP errors_count_tx count of _tx in the last window of 60 s.
@@ -8,14 +8,16 @@
 //!
 //! What a window holds is a gauge; what only grows is a counter. One bad line, or one name twice, makes Prometheus throw the whole
 //! page away, so [`names`] gives every family and label a legal name of its own, and [`page`] writes each family in one piece.
+//! [`negotiate`] finds out which format a scraper wants.
 
 mod names;
+mod negotiate;
 mod page;
 
+use page::Style;
 use tidegate_adapter::{Page, PullAdapter, Scrape, Settings, Snapshot, export_pull};
 
-/// What every Prometheus takes; 3.x refuses a page whose content type it does not know.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub use negotiate::Format;
 
 /// Settings of a Prometheus store.
 #[derive(Settings, Debug)]
@@ -26,6 +28,12 @@ pub struct PrometheusSettings {
         default = true
     )]
     help: bool,
+    #[setting(
+        label = "OpenMetrics",
+        help = "Scrapers that ask for OpenMetrics 1.0 get it; gauges that have a counter beside them are then called ..._window",
+        default = false
+    )]
+    openmetrics: bool,
 }
 
 /// The adapter.
@@ -35,9 +43,14 @@ pub struct Prometheus;
 impl PullAdapter for Prometheus {
     type Settings = PrometheusSettings;
 
-    fn render(settings: &PrometheusSettings, snapshot: &Snapshot<'_>, _: &Scrape<'_>) -> Result<Page, String> {
-        let mut page = Page::new(CONTENT_TYPE);
-        page::write(page.body(), snapshot, settings.help);
+    fn render(settings: &PrometheusSettings, snapshot: &Snapshot<'_>, scrape: &Scrape<'_>) -> Result<Page, String> {
+        let format = match settings.openmetrics {
+            true => Format::for_accept(scrape.header("accept").as_deref()),
+            false => Format::Text,
+        };
+        let mut page = Page::new(format.content_type());
+        let apart = settings.openmetrics;
+        page::write(page.body(), snapshot, Style { format, apart, help: settings.help });
         Ok(page)
     }
 }

@@ -20,10 +20,11 @@ pub(crate) struct Meaning {
     pub(crate) repeat: usize,
 }
 
-/// Names of the families for these meanings; a counter has the same with `_total` after it.
+/// Names of the families for these meanings; a counter has the same with `_total` after it. With `apart` set, a gauge that has a
+/// counter beside it has `_window` after it.
 ///
 /// A meaning whose own spelling is legal gets it before others that only become like it.
-pub(crate) fn families(meanings: impl Iterator<Item = Meaning>) -> BTreeMap<Meaning, String> {
+pub(crate) fn families(meanings: impl Iterator<Item = Meaning>, apart: bool) -> BTreeMap<Meaning, String> {
     let mut wanted: Vec<_> = meanings
         .map(|meaning| {
             let plain = format!("{}_{}_{}", meaning.metric, meaning.aggregate, meaning.attribute);
@@ -33,21 +34,27 @@ pub(crate) fn families(meanings: impl Iterator<Item = Meaning>) -> BTreeMap<Mean
         .collect();
     wanted.sort();
     wanted.dedup();
-    let mut names = Names(Distinct::reserving(&[WINDOW_END]));
+    let suffixes: &[&str] = if apart { &["", "_total", "_created", "_window"] } else { &["", "_total"] };
+    let mut names = Names { taken: Distinct::reserving(&[WINDOW_END]), suffixes };
     wanted.into_iter().map(|(_, meaning, legal)| (meaning, names.take(&legal))).collect()
 }
 
-/// Takes each name together with its counter's.
-struct Names(Distinct);
+/// Takes each name together with what may be beside it. OpenMetrics keeps `_created` for counters.
+struct Names {
+    taken: Distinct,
+    suffixes: &'static [&'static str],
+}
 
 impl Names {
     fn take(&mut self, wanted: &str) -> String {
         let numbered = (2_u64..).map(|n| format!("{wanted}_{n}"));
         for name in std::iter::once(wanted.to_owned()).chain(numbered) {
-            let total = format!("{name}_total");
-            if self.0.is_free(&name) && self.0.is_free(&total) {
-                self.0.take(&total);
-                return self.0.take(&name);
+            let all: Vec<String> = self.suffixes.iter().map(|suffix| format!("{name}{suffix}")).collect();
+            if all.iter().all(|name| self.taken.is_free(name)) {
+                for name in &all {
+                    self.taken.take(name);
+                }
+                return name;
             }
         }
         wanted.to_owned()
@@ -105,7 +112,8 @@ pub(crate) fn escape(value: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// A text in a help line, where quotes stay as they are.
-pub(crate) fn escape_help(text: &str) -> String {
-    clean(text).replace('\\', "\\\\").replace('\n', "\\n")
+/// A text in a help line. OpenMetrics wants quotes escaped there, and the text format wants them as they are.
+pub(crate) fn escape_help(text: &str, quotes: bool) -> String {
+    let escaped = clean(text).replace('\\', "\\\\").replace('\n', "\\n");
+    if quotes { escaped.replace('"', "\\\"") } else { escaped }
 }

@@ -5,8 +5,19 @@
 //! metric at a time, whatever the snapshot holds.
 
 use crate::names::{Meaning, WINDOW_END, clean, escape, escape_help, escaped, families, labels};
+use crate::negotiate::Format;
 use std::collections::{BTreeMap, HashMap};
 use tidegate_adapter::{Batch, Body, Columns, Metric, Pieces, Snapshot, distinct};
+
+/// How the page is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    pub(crate) format: Format,
+    /// Whether gauges have names of their own beside counters, as OpenMetrics wants: the family of a counter `x_total` is `x` there.
+    /// It goes by the setting and not by the format, so that no name depends on what a scraper asks for.
+    pub(crate) apart: bool,
+    pub(crate) help: bool,
+}
 
 /// A metric of the snapshot.
 struct Source<'a> {
@@ -29,14 +40,14 @@ struct Family {
     parts: Vec<(usize, usize)>,
 }
 
-pub(crate) fn write(body: &mut Body, snapshot: &Snapshot<'_>, help: bool) {
+pub(crate) fn write(body: &mut Body, snapshot: &Snapshot<'_>, style: Style) {
     let mut batches = snapshot.batches();
     batches.sort_by_cached_key(|batch| (batch.project(), batch.metric_set()));
     let sets: Vec<_> = batches.iter().map(|batch| (common_labels(batch), batch.metrics())).collect();
     let sources: Vec<_> =
         sets.iter().flat_map(|(labels, metrics)| metrics.iter().map(|metric| Source { metric, labels })).collect();
-    let mut writer = Writer { body, sources: &sources, period: snapshot.period(), help, read: None };
-    let families = plan(&sources);
+    let mut writer = Writer { body, sources: &sources, period: snapshot.period(), style, read: None };
+    let families = plan(&sources, style.apart);
     let mut window_end = Some(batches.as_slice()).filter(|batches| !batches.is_empty());
     for (name, family) in &families {
         if name.as_str() > WINDOW_END
@@ -48,6 +59,9 @@ pub(crate) fn write(body: &mut Body, snapshot: &Snapshot<'_>, help: bool) {
     }
     if let Some(batches) = window_end {
         writer.window_end(batches);
+    }
+    if style.format == Format::OpenMetrics {
+        body.text("# EOF\n");
     }
 }
 
@@ -64,7 +78,7 @@ fn common_labels(batch: &Batch<'_>) -> String {
 }
 
 /// All families by name.
-fn plan(sources: &[Source<'_>]) -> BTreeMap<String, Family> {
+fn plan(sources: &[Source<'_>], apart: bool) -> BTreeMap<String, Family> {
     let mut parts: Vec<(Meaning, bool, usize, usize)> = Vec::new();
     for (source, Source { metric, .. }) in sources.iter().enumerate() {
         let mut repeats: HashMap<(String, String), usize> = HashMap::new();
@@ -76,7 +90,7 @@ fn plan(sources: &[Source<'_>]) -> BTreeMap<String, Family> {
             parts.push((meaning, measure.additive, source, at));
         }
     }
-    let names = families(parts.iter().map(|(meaning, ..)| meaning.clone()));
+    let names = families(parts.iter().map(|(meaning, ..)| meaning.clone()), apart);
     let mut families = BTreeMap::new();
     for (meaning, additive, source, at) in parts {
         let Some(name) = names.get(&meaning) else { continue };
@@ -84,7 +98,7 @@ fn plan(sources: &[Source<'_>]) -> BTreeMap<String, Family> {
             let family = || Family { meaning: meaning.clone(), kind, parts: Vec::new() };
             families.entry(name).or_insert_with(family).parts.push((source, at));
         };
-        add(name.clone(), Kind::Gauge);
+        add(if additive && apart { format!("{name}_window") } else { name.clone() }, Kind::Gauge);
         if additive {
             add(format!("{name}_total"), Kind::Counter);
         }
@@ -96,14 +110,14 @@ struct Writer<'a> {
     body: &'a mut Body,
     sources: &'a [Source<'a>],
     period: u32,
-    help: bool,
+    style: Style,
     /// The columns and label pieces of the last source.
     read: Option<(usize, Columns, Vec<Pieces>)>,
 }
 
 impl Writer<'_> {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        if self.help {
+        if self.style.help {
             self.body.text(&format!("# HELP {name} {help}\n"));
         }
         self.body.text(&format!("# TYPE {name} {kind}\n"));
@@ -118,22 +132,51 @@ impl Writer<'_> {
 
     fn family(&mut self, name: &str, family: &Family) {
         let Meaning { metric, aggregate, attribute, .. } = &family.meaning;
-        let (kind, span) = match family.kind {
-            Kind::Gauge => ("gauge", format!("in the last window of {} s", self.period)),
-            Kind::Counter => ("counter", "over all windows so far".to_owned()),
+        let span = match family.kind {
+            Kind::Gauge => format!("in the last window of {} s", self.period),
+            Kind::Counter => "over all windows so far".to_owned(),
         };
-        let help = format!("{aggregate} of {} {span}, metric {}.", escape_help(attribute), escape_help(metric));
+        let [attribute, metric] = [attribute, metric].map(|t| escape_help(t, self.style.format == Format::OpenMetrics));
+        let help = format!("{aggregate} of {attribute} {span}, metric {metric}.");
         let mut headed = false;
         for &(source, measure) in &family.parts {
             self.read(source);
-            let Some((_, columns, labels)) = self.read.take() else { continue };
-            if has_lines(family.kind, &columns, measure) && !headed {
-                self.head(name, kind, &help);
+            if !headed && self.has_lines(family.kind, measure) {
+                let (declared, kind) = self.declared(name, family);
+                self.head(&declared, kind, &help);
                 headed = true;
+                self.read(source);
             }
+            let Some((_, columns, labels)) = self.read.take() else { continue };
             self.lines(name, family.kind, source, measure, &columns, &labels);
             self.read = Some((source, columns, labels));
         }
+    }
+
+    /// The name and the type that a family is declared with. In OpenMetrics a counter's family is its name without `_total`, and
+    /// nothing in it may be negative; a sum that is has no type that fits.
+    fn declared(&mut self, name: &str, family: &Family) -> (String, &'static str) {
+        match (family.kind, self.style.format) {
+            (Kind::Gauge, _) => (name.to_owned(), "gauge"),
+            (Kind::Counter, Format::Text) => (name.to_owned(), "counter"),
+            (Kind::Counter, Format::OpenMetrics) if self.has_negative(family) => (name.to_owned(), "unknown"),
+            (Kind::Counter, Format::OpenMetrics) => (name.strip_suffix("_total").unwrap_or(name).to_owned(), "counter"),
+        }
+    }
+
+    /// Whether the source that was read last has lines.
+    fn has_lines(&self, kind: Kind, measure: usize) -> bool {
+        self.read.as_ref().is_some_and(|(_, columns, _)| values(kind, columns, measure).next().is_some())
+    }
+
+    fn has_negative(&mut self, family: &Family) -> bool {
+        family.parts.iter().any(|&(source, measure)| {
+            self.read(source);
+            let negative = |(_, columns, _): &(usize, Columns, Vec<Pieces>)| {
+                values(family.kind, columns, measure).any(|(_, value)| value < 0.0)
+            };
+            self.read.as_ref().is_some_and(negative)
+        })
     }
 
     fn read(&mut self, source: usize) {
@@ -172,8 +215,4 @@ fn values(kind: Kind, columns: &Columns, measure: usize) -> impl Iterator<Item =
         Kind::Counter => measure.totals.as_deref(),
     });
     column.unwrap_or_default().iter().copied().enumerate().filter(|(_, value)| !value.is_nan())
-}
-
-fn has_lines(kind: Kind, columns: &Columns, measure: usize) -> bool {
-    values(kind, columns, measure).next().is_some()
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Sample, read};
+use common::{Sample, read, read_openmetrics};
 use prometheus::Prometheus;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -11,6 +11,14 @@ use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, PullStore, TestBatc
 fn samples(batches: &[TestBatch]) -> Vec<Sample> {
     let page = PullStore::<Prometheus>::new([]).render(batches, &[]).unwrap();
     let samples = read(page.text()).unwrap_or_else(|rule| panic!("{rule}\n{}", page.text()));
+    samples.into_iter().filter(|s| s.name != "tidegate_window_end_timestamp_seconds").collect()
+}
+
+/// The same from a page of OpenMetrics.
+fn open_samples(batches: &[TestBatch]) -> Vec<Sample> {
+    let store = PullStore::<Prometheus>::new([("openmetrics", "true")]);
+    let page = store.render(batches, &[("Accept", "application/openmetrics-text; version=1.0.0")]).unwrap();
+    let samples = read_openmetrics(page.text()).unwrap_or_else(|rule| panic!("{rule}\n{}", page.text()));
     samples.into_iter().filter(|s| s.name != "tidegate_window_end_timestamp_seconds").collect()
 }
 
@@ -43,6 +51,28 @@ fn names_are_made_legal() {
 fn metrics_whose_names_become_alike_get_numbers_and_the_legal_one_keeps_its_name() {
     let set = BatchBuilder::new("p", "s").metric(one("a.b", "x")).metric(one("a-b", "x")).metric(one("a_b", "x"));
     assert_eq!(names(&[set.build()]), ["a_b_max_x", "a_b_max_x_2", "a_b_max_x_3"]);
+}
+
+#[test]
+fn in_openmetrics_a_gauge_is_called_otherwise_than_the_counter_beside_it_and_than_all_that_counters_may_have() {
+    let counted = MetricBuilder::new("m", [""; 0]).measure("count", "x").measure("max", "x");
+    let counted = counted.row_with_totals([""; 0], [1.0, 9.0], [5.0, 0.0]);
+    let gauge = |attribute: &str| MetricBuilder::new("m.count", [""; 0]).measure("x", attribute).row([""; 0], [2.0]);
+    let set = BatchBuilder::new("p", "s").metric(counted).metric(gauge("created")).metric(gauge("window"));
+    let names: Vec<_> = open_samples(&[set.build()]).into_iter().map(|sample| sample.name).collect();
+    assert_eq!(names, ["m_count_x_created_2", "m_count_x_total", "m_count_x_window", "m_count_x_window_2", "m_max_x"]);
+}
+
+#[test]
+fn a_sum_below_zero_is_no_counter_in_openmetrics_and_keeps_its_name() {
+    let metric = |set: &str, total: f64| {
+        let metric = MetricBuilder::new("m", [""; 0]).measure("sum", "x").row_with_totals([""; 0], [1.0], [total]);
+        BatchBuilder::new("p", set).metric(metric).build()
+    };
+    let totals: Vec<_> =
+        open_samples(&[metric("a", 4.0), metric("b", -4.0)]).into_iter().map(|s| (s.name, s.value)).collect();
+    let expected = [("m_sum_x_total", 4.0), ("m_sum_x_total", -4.0), ("m_sum_x_window", 1.0), ("m_sum_x_window", 1.0)];
+    assert_eq!(totals, expected.map(|(name, value)| (name.to_owned(), value)));
 }
 
 #[test]
@@ -146,7 +176,9 @@ proptest! {
             }
             set = set.metric(metric);
         }
-        let samples = samples(&[set.build()]);
+        let set = [set.build()];
+        let samples = samples(&set);
+        prop_assert_eq!(open_samples(&set).len(), expected);
         prop_assert_eq!(samples.len(), expected);
         for sample in &samples {
             prop_assert_eq!(sample.value, value);

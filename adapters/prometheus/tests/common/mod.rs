@@ -95,3 +95,47 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     }
     None
 }
+
+/// Reads a page of OpenMetrics, or tells the rule that it breaks. What both formats share is left to [`read`].
+pub(crate) fn read_openmetrics(page: &str) -> Result<Vec<Sample>, String> {
+    let Some(lines) = page.strip_suffix("# EOF\n") else { return Err("it does not end in # EOF".to_owned()) };
+    let mut families: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut plain = String::new();
+    let mut family = ("", "");
+    for line in lines.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (_, text) = help.split_once(' ').ok_or("no help text")?;
+            if text.replace("\\\\", "").replace("\\\"", "").contains('"') {
+                return Err(format!("a quote in a help text is not escaped: {line:?}"));
+            }
+        } else if let Some(declared) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = declared.split_once(' ').ok_or("no type")?;
+            if !matches!(kind, "gauge" | "counter" | "unknown") || families.insert(name, kind).is_some() {
+                return Err(format!("unknown or second type: {line:?}"));
+            }
+            family = (name, kind);
+            let sample = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+            // The reader of the text format knows no "unknown".
+            plain += &format!("# TYPE {sample} {}\n", kind.replace("unknown", "gauge"));
+        } else if line.starts_with('#') || line.is_empty() {
+            return Err(format!("neither a comment that is known nor a sample: {line:?}"));
+        } else {
+            let (sample, value) =
+                (line.split('{').next().unwrap_or_default(), line.rsplit(' ').next().unwrap_or_default());
+            let counter = family.1 == "counter";
+            let expected = if counter { format!("{}_total", family.0) } else { family.0.to_owned() };
+            if sample != expected || (counter && value.starts_with('-')) {
+                return Err(format!("not a sample of {family:?}: {line:?}"));
+            }
+            plain += &format!("{line}\n");
+        }
+    }
+    for (name, _) in families.iter().filter(|(_, kind)| **kind == "counter") {
+        for suffix in ["_total", "_created"] {
+            if families.contains_key(format!("{name}{suffix}").as_str()) {
+                return Err(format!("{name}{suffix} clashes with the counter {name}"));
+            }
+        }
+    }
+    read(&plain)
+}
