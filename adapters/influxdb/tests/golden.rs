@@ -3,7 +3,7 @@
 mod common;
 
 use tidegate_adapter::Verdict;
-use tidegate_adapter::testing::{BatchBuilder, Delivered, MetricBuilder, PushStore, TestBatch};
+use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, PushStore, TestBatch, assert_golden, transcript};
 
 fn batch() -> TestBatch {
     let errors = MetricBuilder::new("errors", ["app.version", "error.type"])
@@ -19,34 +19,8 @@ fn batch() -> TestBatch {
     BatchBuilder::new("web shop", "crashes").metric(errors).metric(total).metric(silent).build()
 }
 
-fn transcript(delivered: &Delivered) -> String {
-    let mut out = String::new();
-    for request in delivered.requests() {
-        out += &format!("{} {{{}}}{}", request.method, request.endpoint, request.path);
-        for (at, (name, value)) in request.query.iter().enumerate() {
-            out += &format!("{}{name}={value}", if at == 0 { "?" } else { "&" });
-        }
-        for (name, value) in &request.headers {
-            out += &format!("\n{name}: {value}");
-        }
-        for (slot, header, template) in &request.credentials {
-            out += &format!("\n{header}: {}", template.replace("{}", &format!("<{slot}>")));
-        }
-        if let Some((user, password)) = &request.basic_auth {
-            out += &format!("\nAuthorization: Basic <{user}>:<{password}>");
-        }
-        out += &format!("\n(gzip: {})\n\n{}", request.gzip, request.text());
-    }
-    out
-}
-
 fn matches_golden(name: &str, found: &str) {
-    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("TIDEGATE_WRITE_GOLDEN").is_some() {
-        std::fs::write(&path, found).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(found, expected, "{path}");
+    assert_golden(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR")), found);
 }
 
 #[test]

@@ -26,12 +26,14 @@
 //! ```
 
 mod batch;
+mod material;
 mod refusals;
 mod store;
 mod values;
 
 pub use batch::{BatchBuilder, MetricBuilder, TestBatch};
 pub(crate) use batch::{BatchData, MeasureData, MetricData};
+pub use material::{assert_golden, hostile_texts, large_batch, transcript};
 pub use store::{Delivered, PullStore, PushStore, RenderedPage};
 pub(crate) use values::SettingValue;
 
@@ -90,6 +92,20 @@ pub struct SentStream {
     pub endpoint: String,
     /// The bytes.
     pub body: Vec<u8>,
+}
+
+impl SentStream {
+    /// The bytes as text.
+    ///
+    /// # Panics
+    /// If they are not UTF-8.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match std::str::from_utf8(&self.body) {
+            Ok(text) => text,
+            Err(error) => panic!("the bytes are not UTF-8: {error}"),
+        }
+    }
 }
 
 /// What came back.

@@ -37,6 +37,16 @@ impl Delivered {
     }
 }
 
+impl Delivered {
+    /// The streams among what was sent.
+    pub fn streams(&self) -> impl Iterator<Item = &super::SentStream> {
+        self.sent.iter().filter_map(|action| match action {
+            Action::Stream(stream) => Some(stream),
+            Action::Request(_) => None,
+        })
+    }
+}
+
 impl<A: PushAdapter> PushStore<A> {
     /// A store with these settings, written as an admin would type them.
     ///
