@@ -4,6 +4,7 @@
 //! it. It comes from code that the operator did not write, so it is checked, and bounded, before anything reads it.
 
 use crate::settings::{SettingValue, Settings};
+use crate::traits::{PullTraits, PushTraits};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::HashSet;
@@ -64,6 +65,12 @@ pub struct Description {
     /// What a store of it may reach.
     #[serde(default)]
     pub endpoints: Vec<Endpoint>,
+    /// What it says of the sink that it pushes to.
+    #[serde(default, skip_serializing_if = "PushTraits::is_default")]
+    pub push: PushTraits,
+    /// What it says of the scraper that reads it.
+    #[serde(default, skip_serializing_if = "PullTraits::is_default")]
+    pub pull: PullTraits,
 }
 
 /// One setting of an adapter.
@@ -129,6 +136,8 @@ pub enum SettingKind {
     Choice,
     /// A text with placeholders in braces, such as `{metric}.{aggregate}`, that names series.
     Template,
+    /// Certificates in PEM, which the host trusts for the TLS connections of this store, beside the system's authorities.
+    Certificates,
 }
 
 impl SettingKind {
@@ -155,6 +164,20 @@ pub struct When {
     pub setting: String,
     /// The values that it must have one of.
     pub is: Vec<String>,
+}
+
+impl When {
+    /// Whether it holds. A boolean setting counts as `true` or `false`.
+    #[must_use]
+    pub fn holds(&self, settings: &Settings) -> bool {
+        let value = match settings.get(&self.setting) {
+            Some(SettingValue::Text(text)) => text.as_str(),
+            Some(SettingValue::Boolean(true)) => "true",
+            Some(SettingValue::Boolean(false)) => "false",
+            _ => return false,
+        };
+        self.is.iter().any(|wanted| wanted == value)
+    }
 }
 
 /// Something that a store may reach. The adapter names it by key and never sees more of it.
@@ -284,7 +307,8 @@ impl Description {
                 return Err(broken(format!("endpoint {:?}", endpoint.key()), "is there twice"));
             }
         }
-        Ok(())
+        self.push.check()?;
+        self.pull.check(|key| self.setting(key).is_some())
     }
 
     fn check_setting(&self, setting: &SettingSchema) -> Result<(), DescriptionError> {
@@ -382,7 +406,7 @@ pub(crate) fn placeholders(template: &str) -> Option<Vec<&str>> {
     Some(keys)
 }
 
-fn broken(part: impl Into<String>, rule: impl Into<String>) -> DescriptionError {
+pub(crate) fn broken(part: impl Into<String>, rule: impl Into<String>) -> DescriptionError {
     DescriptionError::Rule { part: part.into(), rule: rule.into() }
 }
 
@@ -400,7 +424,7 @@ fn check_key(part: &str, key: &str) -> Result<(), DescriptionError> {
     Ok(())
 }
 
-fn check_line(part: &str, text: &str) -> Result<(), DescriptionError> {
+pub(crate) fn check_line(part: &str, text: &str) -> Result<(), DescriptionError> {
     match text.chars().find(|c| c.is_control()) {
         Some(c) => Err(broken(part, format!("must be one line of text; found {c:?}"))),
         None => Ok(()),

@@ -14,6 +14,7 @@ pub mod name;
 pub mod query;
 pub mod secret;
 pub mod settings;
+pub mod traits;
 pub mod value;
 pub mod window;
 
@@ -26,5 +27,6 @@ pub use name::{Name, NameError};
 pub use query::{Condition, MeasureSpec, MetricQuery, Operator, QueryError};
 pub use secret::Secret;
 pub use settings::{SettingValue, Settings, SettingsError};
+pub use traits::{GuideEntry, Login, PullTraits, PushTraits};
 pub use value::Value;
 pub use window::{Instant, Period, PeriodError, Window};

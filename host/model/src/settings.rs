@@ -10,6 +10,8 @@ use url::Url;
 
 /// Longest text of a setting in bytes.
 pub const MAX_SETTING_BYTES: usize = 8 << 10;
+/// Longest text of a setting that holds certificates: some twenty of them.
+pub const MAX_CERTIFICATES_BYTES: usize = 64 << 10;
 
 /// The value of one setting.
 #[derive(Clone, Debug)]
@@ -98,10 +100,14 @@ fn check_text(kind: SettingKind, schema: &SettingSchema, text: &str) -> Result<(
     if text.is_empty() {
         return Err("must not be empty".to_owned());
     }
-    if text.len() > MAX_SETTING_BYTES {
-        return Err(format!("may have {MAX_SETTING_BYTES} bytes, this one has {}", text.len()));
+    let (limit, lines) = match kind {
+        SettingKind::Certificates => (MAX_CERTIFICATES_BYTES, true),
+        _ => (MAX_SETTING_BYTES, false),
+    };
+    if text.len() > limit {
+        return Err(format!("may have {limit} bytes, this one has {}", text.len()));
     }
-    if text.chars().any(char::is_control) {
+    if text.chars().any(|c| c.is_control() && !(lines && matches!(c, '\n' | '\r' | '\t'))) {
         return Err("must not contain control characters".to_owned());
     }
     match kind {
@@ -165,10 +171,7 @@ impl Settings {
             }
         }
         let unmet = description.settings.iter().find(|schema| {
-            let asked = schema
-                .when
-                .as_ref()
-                .is_none_or(|w| settings.text(&w.setting).is_some_and(|t| w.is.iter().any(|i| i == t)));
+            let asked = schema.when.as_ref().is_none_or(|when| when.holds(&settings));
             schema.required && asked && !settings.0.contains_key(&schema.key)
         });
         match unmet {

@@ -17,7 +17,7 @@ use crate::run::Run;
 use crate::sandbox::Sandbox;
 use std::fmt;
 use std::sync::Arc;
-use tidegate_model::{BatchView, Description, Direction, Settings};
+use tidegate_model::{Batch, BatchView, Description, Direction, Name, PullTraits, PushTraits, Settings, Window};
 use wasmtime::component::InstancePre;
 
 /// A component, linked and ready to be instantiated.
@@ -127,18 +127,36 @@ impl Adapter {
     ///
     /// The dictionaries that the adapter sees are those of the whole metric, also where the view is a part of the batch.
     pub fn begin(self: &Arc<Self>, settings: &Arc<Settings>, batch: BatchView, limits: &Limits) -> Called<Step> {
+        self.converse(settings, BatchHandle::of(Arc::new(batch)), limits)
+    }
+
+    /// Begins a conversation in which the adapter asks the sink whether it takes the settings, and writes nothing to it. An
+    /// adapter that is done without having asked has no such check. CPU work: call it from a thread that may block.
+    pub fn check(
+        self: &Arc<Self>,
+        settings: &Arc<Settings>,
+        project: Name,
+        metric_set: Name,
+        window: Window,
+        limits: &Limits,
+    ) -> Called<Step> {
+        // No metrics: an adapter that does not know of checks sends nothing.
+        let batch = Batch { project, metric_set, window, metrics: Vec::new() };
+        self.converse(settings, BatchHandle::to_check(Arc::new(BatchView::whole(Arc::new(batch)))), limits)
+    }
+
+    fn converse(self: &Arc<Self>, settings: &Arc<Settings>, batch: BatchHandle, limits: &Limits) -> Called<Step> {
         let Some(pre) = &self.entry.push else { return failed(Fault::contract("it does not push")) };
         let mut run = match Run::new(&self.sandbox, self.reach(settings), limits) {
             Ok(run) => run,
             Err(fault) => return failed(fault),
         };
-        let view = Arc::new(batch);
         let called = run.call(|store| {
             let adapter = pre.instantiate(&mut *store)?;
             let state = store.data_mut();
-            state.set_view(Arc::clone(&view));
+            state.set_view(Arc::clone(&batch.view));
             let settings = state.push(SettingsHandle)?;
-            let batch = state.push(BatchHandle(view))?;
+            let batch = state.push(batch)?;
             let guest = adapter.tidegate_adapter_push().delivery();
             let delivery = guest.call_constructor(&mut *store, settings)?;
             let action = guest.call_begin(&mut *store, delivery, batch)?;
@@ -198,5 +216,7 @@ fn nameless() -> Description {
         documentation: String::new(),
         settings: Vec::new(),
         endpoints: Vec::new(),
+        push: PushTraits::default(),
+        pull: PullTraits::default(),
     }
 }

@@ -39,6 +39,7 @@ impl<A: PushAdapter> Delivery<A> {
 
     pub(crate) fn begin(&mut self, data: &model::Batch) -> Step {
         let encoded = match &self.settings {
+            Ok(settings) if data.check() => A::check(settings, &mut self.requests),
             Ok(settings) => A::encode(settings, &Batch::new(data), &mut self.requests),
             Err(problem) => Err(Verdict::stop(problem.clone())),
         };

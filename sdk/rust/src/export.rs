@@ -7,7 +7,7 @@
 #[macro_export]
 macro_rules! export_push {
     ($adapter:ident $(, name = $name:expr)? $(,)?) => {
-        $crate::__about!($adapter $(, $name)?);
+        $crate::__about!($adapter, [push] $(, $name)?);
 
         #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code)] // generated: a component's exports are raw functions
@@ -23,7 +23,7 @@ macro_rules! export_push {
 #[macro_export]
 macro_rules! export_pull {
     ($adapter:ident $(, name = $name:expr)? $(,)?) => {
-        $crate::__about!($adapter $(, $name)?);
+        $crate::__about!($adapter, [pull] $(, $name)?);
 
         #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code)] // generated: a component's exports are raw functions
@@ -40,7 +40,7 @@ macro_rules! export_pull {
 #[macro_export]
 macro_rules! export_push_pull {
     ($adapter:ident $(, name = $name:expr)? $(,)?) => {
-        $crate::__about!($adapter $(, $name)?);
+        $crate::__about!($adapter, [push pull] $(, $name)?);
 
         #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code)] // generated: a component's exports are raw functions
@@ -56,10 +56,20 @@ macro_rules! export_push_pull {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __about {
-    ($adapter:ident) => {
-        $crate::__about!($adapter, env!("CARGO_PKG_NAME"));
+    ($adapter:ident, $ways:tt) => {
+        $crate::__about!($adapter, $ways, env!("CARGO_PKG_NAME"));
     };
-    ($adapter:ident, $name:expr) => {
+    (@push $adapter:ident) => {
+        fn push() -> $crate::settings::PushTraits {
+            $crate::settings::PushTraits::of::<$adapter>()
+        }
+    };
+    (@pull $adapter:ident) => {
+        fn pull() -> $crate::settings::PullTraits {
+            $crate::settings::PullTraits::of::<$adapter>()
+        }
+    };
+    ($adapter:ident, [$($way:ident)+], $name:expr) => {
         impl $crate::About for $adapter {
             const NAME: &'static str = $name;
             const VERSION: &'static str = env!("CARGO_PKG_VERSION");
@@ -70,6 +80,8 @@ macro_rules! __about {
             } else {
                 env!("CARGO_PKG_HOMEPAGE")
             };
+
+            $($crate::__about!(@$way $adapter);)+
         }
 
         const _: () = assert!(

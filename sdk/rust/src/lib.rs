@@ -70,7 +70,9 @@ pub use pieces::Pieces;
 pub use pull::{Page, PullAdapter, Scrape, Snapshot};
 pub use push::PushAdapter;
 pub use request::{Request, Requests, Sent, SentRows, Stream};
-pub use settings::{About, Choice, CredentialSlot, Endpoint, Host, Port, Settings, TcpEndpoint};
+pub use settings::{
+    About, Certificates, Choice, CredentialSlot, Endpoint, GuideEntry, Host, Login, Port, Settings, TcpEndpoint, When,
+};
 pub use template::{Names, Part, Placeholder, Template, TemplateError};
 /// Derives [`trait@Choice`] for an enum: each variant has `#[choice(value = "...", label = "...")]`.
 pub use tidegate_adapter_derive::Choice;

@@ -39,6 +39,10 @@ pub(crate) mod model {
             self.0.period
         }
 
+        pub(crate) fn check(&self) -> bool {
+            self.0.check
+        }
+
         pub(crate) fn metrics(&self) -> Vec<Metric> {
             self.0.metrics.iter().map(|metric| Metric(Arc::clone(metric))).collect()
         }

@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use crate::bindings::model;
 use crate::body::{Body, Sink};
-use crate::settings::Settings;
+use crate::settings::{GuideEntry, Login, Settings};
 
 /// An adapter that a scraper reads. Export it with [`export_pull!`](crate::export_pull).
 ///
@@ -11,6 +11,12 @@ use crate::settings::Settings;
 pub trait PullAdapter: 'static {
     /// What the admin fills in.
     type Settings: Settings;
+
+    /// Whether the host wants a user name and a password of the scraper, beside the secret URL.
+    const LOGIN: Login = Login::Never;
+
+    /// What an admin has to enter in the product, for `tidegate store show`.
+    const GUIDE: &'static [GuideEntry] = &[];
 
     /// Makes the page that a scraper gets.
     ///

@@ -12,6 +12,10 @@ pub trait PushAdapter: 'static {
     /// What the admin fills in.
     type Settings: Settings;
 
+    /// Seconds for which the sink takes a window after its end. The host lets older windows expire instead of having them
+    /// refused, or dropped unseen. None: windows of any age.
+    const LOOK_BACK: Option<u32> = None;
+
     /// Makes requests of a batch. Rows whose value is NaN are left out; rows that the sink could never take are named with
     /// [`Requests::reject`].
     ///
@@ -24,5 +28,15 @@ pub trait PushAdapter: 'static {
     fn judge(settings: &Self::Settings, sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
         let _ = settings;
         Verdict::by_status(sent, outcome)
+    }
+
+    /// Makes requests that ask the sink whether it takes the settings, and write nothing to it; [`judge`](Self::judge) gets the
+    /// answers, with an empty `sent`. Without a request the admin is told that this sink offers no such check.
+    ///
+    /// # Errors
+    /// A [`Verdict`], if the settings cannot hold whatever the sink says.
+    fn check(settings: &Self::Settings, requests: &mut Requests) -> Result<(), Verdict> {
+        let _ = (settings, requests);
+        Ok(())
     }
 }

@@ -2,7 +2,8 @@
 
 use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, PullStore, PushStore, describe};
 use tidegate_adapter::{
-    Batch, Page, PullAdapter, PushAdapter, Requests, Scrape, Settings, Snapshot, Stream, Verdict, export_push_pull,
+    Batch, GuideEntry, Login, Page, PullAdapter, PushAdapter, Requests, Scrape, Settings, Snapshot, Stream, Verdict,
+    When, export_push_pull,
 };
 
 /// Settings of both ways.
@@ -36,6 +37,7 @@ fn lines(batch: &Batch<'_>) -> String {
 
 impl PushAdapter for Lines {
     type Settings = Both;
+    const LOOK_BACK: Option<u32> = Some(3600);
 
     fn encode(_: &Both, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
         let mut stream = Stream::to(&Both::OUT);
@@ -47,6 +49,9 @@ impl PushAdapter for Lines {
 
 impl PullAdapter for Lines {
     type Settings = Both;
+    const LOGIN: Login = Login::When(When { setting: "host", is: &["secure"] });
+    const GUIDE: &'static [GuideEntry] =
+        &[GuideEntry::new("URL", "{url}"), GuideEntry::new("User", "{user}\n").when("host", &["secure"])];
 
     fn render(_: &Both, snapshot: &Snapshot<'_>, _: &Scrape<'_>) -> Result<Page, String> {
         let mut page = Page::new("text/plain");
@@ -72,5 +77,18 @@ fn both_ways_give_the_same_text_and_totals_are_for_whoever_reads() {
     let delivered = PushStore::<Lines>::new([]).encode(&batch);
     assert_eq!(delivered.verdict, Verdict::accepted());
     assert!(format!("{:?}", delivered.sent).contains("endpoint: \"out\""));
-    assert!(tidegate_model::Description::parse(&describe::<Lines, Both>()).is_ok());
+}
+
+#[test]
+fn what_an_adapter_says_beyond_its_settings_reaches_the_host() {
+    let description = tidegate_model::Description::parse(&describe::<Lines, Both>()).unwrap();
+    assert_eq!(description.push.look_back, Some(3600));
+    let settings = |host: &str| {
+        let raw = serde_json::json!({"host": host});
+        tidegate_model::Settings::check(&description, raw.as_object().unwrap()).unwrap()
+    };
+    assert!(description.pull.wants_login(&settings("secure")) && !description.pull.wants_login(&settings("other")));
+    let shown: Vec<_> = description.pull.guide.iter().map(|e| (e.label.as_str(), e.text.as_str())).collect();
+    assert_eq!(shown, [("URL", "{url}"), ("User", "{user}\n")]);
+    assert!(description.pull.guide[1].when.as_ref().is_some_and(|when| when.holds(&settings("secure"))));
 }

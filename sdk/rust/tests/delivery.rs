@@ -54,6 +54,24 @@ impl PushAdapter for Sink {
     }
 }
 
+/// A sink that can be asked whether it knows the key.
+struct Asks;
+
+impl PushAdapter for Asks {
+    type Settings = To;
+
+    fn encode(_: &To, _: &Batch<'_>, _: &mut Requests) -> Result<(), Verdict> {
+        unreachable!("a check writes nothing")
+    }
+
+    fn check(settings: &To, requests: &mut Requests) -> Result<(), Verdict> {
+        let mut request = Request::get(&settings.url);
+        request.path("/validate");
+        requests.send(request);
+        Ok(())
+    }
+}
+
 export_push!(Sink);
 
 fn batch(values: &[f64]) -> TestBatch {
@@ -125,6 +143,21 @@ fn a_batch_that_comes_again_is_not_reported_in_part() {
 fn a_verdict_of_encode_is_the_verdict_and_nothing_is_sent() {
     let delivered = store("nothing").encode(&batch(&[1.0]));
     assert_eq!((delivered.sent.len(), delivered.verdict), (0, Verdict::stop("no mode")));
+}
+
+#[test]
+fn a_check_asks_and_the_answer_is_judged() {
+    let store = PushStore::<Asks>::new([("url", "http://h")]);
+    let checked = |status| store.check(|_| Answer::status(status));
+    assert_eq!(checked(200).verdict, Verdict::accepted());
+    assert_eq!(checked(200).requests().next().unwrap().path, "/validate");
+    assert_eq!(checked(403).verdict, Verdict::stop("HTTP 403"));
+}
+
+#[test]
+fn an_adapter_without_a_check_sends_nothing_when_it_is_asked_for_one() {
+    let delivered = store("all").check(|_| unreachable!("nothing is sent"));
+    assert_eq!((delivered.sent.len(), delivered.verdict), (0, Verdict::accepted()));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use tidegate_adapter::settings::{EndpointSchema, Kind};
 use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, PushStore, describe};
 use tidegate_adapter::{
-    Batch, Choice, CredentialSlot, Endpoint, Host, Names, Port, PushAdapter, Request, Requests, Settings, Stream,
-    Template, Verdict, export_push,
+    Batch, Certificates, Choice, CredentialSlot, Endpoint, Host, Names, Port, PushAdapter, Request, Requests, Settings,
+    Stream, Template, Verdict, export_push,
 };
 use tidegate_model::adapter::Target;
 use tidegate_model::{Description, Settings as Checked, adapter::SettingKind};
@@ -52,6 +52,8 @@ struct Everything {
     naming: Template,
     #[setting(label = "Measurement", placeholders = ["metric_set", "metric"], must = "metric")]
     measurement: Option<Template>,
+    #[setting(label = "Authorities", when(loud = "true"))]
+    authorities: Option<Certificates>,
 }
 
 struct Sink;
@@ -109,6 +111,7 @@ fn the_host_takes_the_description_and_finds_every_part_of_it() {
         ("type", SettingKind::Text, false),
         ("naming", SettingKind::Template, false),
         ("measurement", SettingKind::Template, false),
+        ("authorities", SettingKind::Certificates, false),
     ];
     assert_eq!(found, expected);
     let of = |key: &str| description.setting(key).unwrap();

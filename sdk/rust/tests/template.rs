@@ -47,6 +47,8 @@ fn all_code_on_the_authors_page_is_code_that_is_compiled_here() {
     let compiled = [
         include_str!("../../templates/collector/src/lib.rs"),
         include_str!("../../templates/collector/tests/encodes.rs"),
+        include_str!("both.rs"),
+        include_str!("delivery.rs"),
         include_str!("settings.rs"),
         include_str!("template.rs"),
     ]

@@ -13,7 +13,22 @@ use wasmtime::component::Resource;
 
 /// A batch, or a part of one.
 #[derive(Debug, Clone)]
-pub struct BatchHandle(pub(crate) Arc<BatchView>);
+pub struct BatchHandle {
+    pub(crate) view: Arc<BatchView>,
+    check: bool,
+}
+
+impl BatchHandle {
+    /// A batch to make something of.
+    pub(crate) fn of(view: Arc<BatchView>) -> Self {
+        Self { view, check: false }
+    }
+
+    /// A batch without metrics: the settings are to be checked.
+    pub(crate) fn to_check(view: Arc<BatchView>) -> Self {
+        Self { view, check: true }
+    }
+}
 
 /// One metric of it.
 #[derive(Debug, Clone)]
@@ -79,7 +94,7 @@ impl MeasureHandle {
 
 impl State {
     fn batch(&self, handle: &Resource<BatchHandle>) -> wasmtime::Result<&BatchView> {
-        Ok(&self.table.get(handle)?.0)
+        Ok(&self.table.get(handle)?.view)
     }
 
     fn metric(&self, handle: &Resource<MetricHandle>) -> wasmtime::Result<&MetricHandle> {
@@ -113,9 +128,13 @@ impl model::HostBatch for State {
     }
 
     fn metrics(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<Vec<Resource<MetricHandle>>> {
-        let view = Arc::clone(&self.table.get(&this)?.0);
+        let view = Arc::clone(&self.table.get(&this)?.view);
         let handle = |metric| MetricHandle { view: Arc::clone(&view), metric };
         (0..view.batch.metrics.len()).map(|metric| self.push(handle(metric))).collect()
+    }
+
+    fn check(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<bool> {
+        Ok(self.table.get(&this)?.check)
     }
 
     fn drop(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<()> {

@@ -88,7 +88,7 @@ impl model::HostOutcome for State {
 impl model::HostSnapshot for State {
     fn batches(&mut self, this: Resource<SnapshotHandle>) -> wasmtime::Result<Vec<Resource<BatchHandle>>> {
         let batches = self.table.get(&this)?.batches.clone();
-        batches.into_iter().map(|view| self.push(BatchHandle(view))).collect()
+        batches.into_iter().map(|view| self.push(BatchHandle::of(view))).collect()
     }
 
     fn period(&mut self, this: Resource<SnapshotHandle>) -> wasmtime::Result<u32> {

@@ -127,8 +127,13 @@ impl State {
     /// Checks that `key` is a setting with a value, and a secret one if `secret`.
     fn check_slot(&self, key: &str, secret: bool) -> Result<(), Fault> {
         let (description, settings) = (&self.reach.description, &self.reach.settings);
-        let kinds =
-            |kind: SettingKind| if secret { kind == SettingKind::Secret } else { kind != SettingKind::SecretUrl };
+        let kinds = |kind: SettingKind| {
+            if secret {
+                kind == SettingKind::Secret
+            } else {
+                !matches!(kind, SettingKind::SecretUrl | SettingKind::Certificates)
+            }
+        };
         if !description.setting(key).is_some_and(|s| kinds(s.kind)) {
             let known = listed(description.settings.iter().filter(|s| kinds(s.kind)).map(|s| &s.key));
             let kind = if secret { "a secret setting" } else { "a setting for basic authentication" };

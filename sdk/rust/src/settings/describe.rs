@@ -3,7 +3,8 @@
 //! Written by hand: a serialiser would make every guest some 60 kB larger for one small document.
 
 use super::Settings;
-use super::schema::{EndpointSchema, Literal, SettingSchema};
+use super::schema::{EndpointSchema, Literal, SettingSchema, When};
+use super::traits::{Login, PullTraits, PushTraits};
 use std::fmt::Write;
 
 /// Who an adapter is. The export macros implement it from the package's `Cargo.toml`.
@@ -18,6 +19,18 @@ pub trait About {
     const SUMMARY: &'static str;
     /// Where to read on.
     const DOCUMENTATION: &'static str;
+
+    /// What it says of the sink that it pushes to.
+    #[must_use]
+    fn push() -> PushTraits {
+        PushTraits::default()
+    }
+
+    /// What it says of the scraper that reads it.
+    #[must_use]
+    fn pull() -> PullTraits {
+        PullTraits::default()
+    }
 }
 
 /// The description of adapter `A` with settings `S`, as the host reads it.
@@ -38,6 +51,8 @@ pub fn describe<A: About, S: Settings>() -> String {
     list(&mut json, &schema.settings, setting);
     key(&mut json, "endpoints");
     list(&mut json, &schema.endpoints, endpoint);
+    push_traits(&mut json, A::push());
+    pull_traits(&mut json, &A::pull());
     json.push('}');
     json
 }
@@ -79,14 +94,57 @@ fn setting(json: &mut String, setting: &SettingSchema) {
             list(json, placeholders, |json, placeholder| string(json, placeholder));
         }
     }
-    if let Some(when) = setting.when {
-        key(json, "when");
+    if let Some(condition) = setting.when {
+        when(json, condition);
+    }
+    json.push('}');
+}
+
+fn when(json: &mut String, when: When) {
+    key(json, "when");
+    json.push('{');
+    member(json, "setting", when.setting);
+    key(json, "is");
+    list(json, when.is, |json, value| string(json, value));
+    json.push('}');
+}
+
+fn push_traits(json: &mut String, traits: PushTraits) {
+    if let Some(seconds) = traits.look_back {
+        key(json, "push");
         json.push('{');
-        member(json, "setting", when.setting);
-        key(json, "is");
-        list(json, when.is, |json, value| string(json, value));
+        key(json, "look-back");
+        push(json, seconds);
         json.push('}');
     }
+}
+
+fn pull_traits(json: &mut String, traits: &PullTraits) {
+    if *traits == PullTraits::default() {
+        return;
+    }
+    key(json, "pull");
+    json.push('{');
+    match traits.login {
+        Login::Never => member(json, "login", "never"),
+        Login::Always => member(json, "login", "always"),
+        Login::When(condition) => {
+            key(json, "login");
+            json.push('{');
+            when(json, condition);
+            json.push('}');
+        }
+    }
+    key(json, "guide");
+    list(json, traits.guide, |json, entry| {
+        json.push('{');
+        member(json, "label", entry.label);
+        member(json, "text", entry.text);
+        if let Some(condition) = entry.when {
+            when(json, condition);
+        }
+        json.push('}');
+    });
     json.push('}');
 }
 

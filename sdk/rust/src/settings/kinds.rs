@@ -7,7 +7,7 @@ use super::schema::{ChoiceSchema, Kind, Literal};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a setting",
     label = "not a type of setting",
-    note = "use String, bool, an integer, Port, Host, Endpoint, CredentialSlot, Template, an enum that derives Choice, or an Option of one of them"
+    note = "use String, bool, an integer, Port, Host, Endpoint, CredentialSlot, Template, Certificates, an enum that derives Choice, or an Option of one of them"
 )]
 pub trait SettingType: Sized {
     /// The kind that the admin sees.
@@ -217,6 +217,24 @@ impl SettingType for CredentialSlot {
 
 impl SecretType for CredentialSlot {
     const SECRET_KIND: Kind = Kind::Secret;
+}
+
+/// Certificates in PEM that the host trusts for the TLS connections of the store, beside the system's authorities. The host
+/// sees to it by itself; there is nothing to do with the field but to have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Certificates;
+
+impl SettingType for Certificates {
+    const KIND: Kind = Kind::Certificates;
+    type Default = &'static str;
+
+    fn read(values: Values<'_>, key: &'static str) -> Option<Self> {
+        values.is_set(key).then_some(Self)
+    }
+
+    fn literal(default: &'static str) -> Literal {
+        Literal::Text(default)
+    }
 }
 
 /// An enum whose variants are the values of a choice. Derive it; `#[derive(Choice)]` makes the enum a type of setting too.

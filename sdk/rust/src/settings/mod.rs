@@ -6,10 +6,12 @@
 mod describe;
 mod kinds;
 mod schema;
+mod traits;
 
 pub use describe::{About, describe};
-pub use kinds::{Choice, CredentialSlot, Endpoint, Host, Port, SecretType, SettingType, TcpEndpoint};
+pub use kinds::{Certificates, Choice, CredentialSlot, Endpoint, Host, Port, SecretType, SettingType, TcpEndpoint};
 pub use schema::{ChoiceSchema, EndpointSchema, Kind, Literal, Schema, SettingSchema, When, is_key};
+pub use traits::{GuideEntry, Login, PullTraits, PushTraits};
 
 use crate::bindings::model;
 use std::fmt;

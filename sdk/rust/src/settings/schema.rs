@@ -23,6 +23,8 @@ pub enum Kind {
     Choice,
     /// A text with placeholders that names series.
     Template,
+    /// Certificates in PEM.
+    Certificates,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
             Self::Boolean => "boolean",
             Self::Choice => "choice",
             Self::Template => "template",
+            Self::Certificates => "certificates",
         }
     }
 }

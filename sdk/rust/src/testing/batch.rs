@@ -9,6 +9,7 @@ pub(crate) struct BatchData {
     pub(crate) metric_set: String,
     pub(crate) window_end: u64,
     pub(crate) period: u32,
+    pub(crate) check: bool,
     pub(crate) metrics: Vec<Arc<MetricData>>,
 }
 
@@ -51,7 +52,14 @@ impl BatchBuilder {
     #[must_use]
     pub fn new(project: &str, metric_set: &str) -> Self {
         let (project, metric_set) = (project.to_owned(), metric_set.to_owned());
-        Self(BatchData { project, metric_set, window_end: 1_700_000_040, period: 60, metrics: Vec::new() })
+        Self(BatchData {
+            project,
+            metric_set,
+            window_end: 1_700_000_040,
+            period: 60,
+            check: false,
+            metrics: Vec::new(),
+        })
     }
 
     /// First second after the window, and its length.
@@ -65,6 +73,12 @@ impl BatchBuilder {
     #[must_use]
     pub fn metric(mut self, metric: MetricBuilder) -> Self {
         self.0.metrics.push(Arc::new(metric.0));
+        self
+    }
+
+    /// A batch that asks for a check of the settings.
+    pub(crate) fn check(mut self) -> Self {
+        self.0.check = true;
         self
     }
 

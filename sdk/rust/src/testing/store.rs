@@ -1,6 +1,6 @@
 //! An adapter with settings filled in, to be run as the host would.
 
-use super::batch::TestBatch;
+use super::batch::{BatchBuilder, TestBatch};
 use super::{Action, Answer, refusals, values};
 use crate::bindings::model;
 use crate::delivery::{Delivery, Step};
@@ -78,6 +78,14 @@ impl<A: PushAdapter> PushStore<A> {
             step = delivery.step(&model::Outcome(answer(&action)));
             sent.push(action);
         }
+    }
+
+    /// Asks the server whether the settings hold, as [`PushAdapter::check`] does; `answer` plays the server.
+    ///
+    /// # Panics
+    /// As [`deliver`](Self::deliver).
+    pub fn check(&self, answer: impl FnMut(&Action) -> Answer) -> Delivered {
+        self.deliver(&BatchBuilder::new("project", "check").check().build(), answer)
     }
 
     /// Delivers a batch to a server that takes everything.

@@ -33,7 +33,11 @@ pub(crate) fn check(schema: &Schema, typed: &[(&str, &str)]) -> Result<model::Se
         }
     }
     let asked = |setting: &SettingSchema| {
-        setting.when.is_none_or(|when| settings.text(when.setting).is_some_and(|text| when.is.contains(&text.as_str())))
+        setting.when.is_none_or(|when| match settings.0.get(when.setting) {
+            Some(SettingValue::Text(text)) => when.is.contains(&text.as_str()),
+            Some(SettingValue::Boolean(b)) => when.is.contains(&if *b { "true" } else { "false" }),
+            _ => false,
+        })
     };
     match schema.settings.iter().find(|s| s.required && asked(s) && !settings.is_set(s.key)) {
         Some(setting) => Err(format!("setting {:?} ({}) is required", setting.key, setting.label)),
@@ -55,7 +59,9 @@ fn read(setting: &SettingSchema, text: &str) -> Result<SettingValue, String> {
         Kind::Choice if setting.choices.iter().all(|choice| choice.value != text) => invalid("one of the choices"),
         Kind::Url if !text.starts_with("http://") && !text.starts_with("https://") => invalid("a URL"),
         Kind::Template => template(setting, text),
-        Kind::Choice | Kind::Url | Kind::Text | Kind::Host => Ok(SettingValue::Text(text.to_owned())),
+        Kind::Choice | Kind::Url | Kind::Text | Kind::Host | Kind::Certificates => {
+            Ok(SettingValue::Text(text.to_owned()))
+        }
     }
 }
 
