@@ -62,3 +62,19 @@ fn datadog_sends_a_series_for_each_value_and_takes_the_answer() {
     let answer = Outcome { status: Some(202), ..Outcome::default() };
     assert!(matches!(conversation.step(answer).result, Ok(Step::Done(verdict)) if verdict.rejected.is_empty()));
 }
+
+#[test]
+fn graphite_streams_whole_lines_and_takes_silence_for_success() {
+    let adapter = adapter("graphite");
+    assert_eq!(adapter.direction(), Direction::Push);
+    let settings = settings_of(&adapter, serde_json::json!({"host": "carbon.example"}));
+    let view = BatchView { rows: vec![0..5, 0..0, 0..2], batch: batch() };
+    let called = adapter.begin(&settings, view, &Limits::default());
+    let Step::Act(conversation, Action::SendStream(stream)) = called.result.unwrap() else { panic!("no stream") };
+    assert_eq!(stream.endpoint, "carbon");
+    let lines = String::from_utf8(stream.body.concat()).unwrap();
+    assert!(lines.lines().count() >= 6 && lines.ends_with(" 1700000100\n"), "{lines}");
+    assert!(lines.lines().all(|line| line.starts_with("tidegate.web.")), "{lines}");
+    let verdict = conversation.step(Outcome::default()).result;
+    assert!(matches!(verdict, Ok(Step::Done(verdict)) if verdict.rejected.is_empty()));
+}
