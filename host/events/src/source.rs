@@ -19,11 +19,14 @@ pub struct EvaluationLimits {
     /// Rows that one metric may have. If there are more groups, the last row stands for all that do not fit, and each of its
     /// dimensions reads `other`.
     pub groups: u32,
+    /// Bytes of memory that the evaluation of one metric may take. Several at once may take as much together; if they need
+    /// more, they are evaluated apart.
+    pub memory: usize,
 }
 
 impl Default for EvaluationLimits {
     fn default() -> Self {
-        Self { groups: 10_000 }
+        Self { groups: 10_000, memory: 512 << 20 }
     }
 }
 
@@ -43,6 +46,19 @@ pub enum SourceError {
         metric: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// More memory than an evaluation may take.
+    #[error(
+        "metric {metric:?}: evaluating it takes {needed} bytes of memory or more, and {budget} are allowed; filter for fewer events, group by \
+         fewer or coarser attributes, or allow more"
+    )]
+    Memory {
+        /// The metric.
+        metric: String,
+        /// Bytes that are allowed.
+        budget: usize,
+        /// Bytes that were known to be needed when it was given up.
+        needed: usize,
     },
     /// The store was closed.
     #[error("the event store is closed")]

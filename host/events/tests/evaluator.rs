@@ -155,7 +155,7 @@ proptest! {
             clock.advance(seconds);
         }
         let metrics: Vec<MetricSpec> = queries.iter().map(metric).collect();
-        let limits = EvaluationLimits { groups: cap };
+        let limits = EvaluationLimits { groups: cap, ..EvaluationLimits::default() };
         for start in [60, 120, 600] {
             let window = window(start, 60);
             // Twice: the second time from memory.

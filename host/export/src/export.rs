@@ -104,7 +104,7 @@ impl Export {
             LedgerOptions { idle_seconds: settings.series_idle.as_secs(), total_series: settings.total_series };
         let ledger = Arc::new(Ledger::new(options.catalog.db(), ledger_options));
         let chance = Arc::new(Chance::new(options.seed));
-        let evaluation = EvaluationLimits { groups: settings.groups };
+        let evaluation = EvaluationLimits { groups: settings.groups, ..EvaluationLimits::default() };
         let schedule = Arc::new(Schedule {
             catalog: Arc::clone(&options.catalog),
             ledger: Arc::clone(&ledger),

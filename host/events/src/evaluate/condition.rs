@@ -1,14 +1,15 @@
 //! Conditions of filters. Text is tested once per distinct value, not once per event; what each operator means is told at the
 //! head of the query module.
 
-use super::Texts;
-use super::load::{BOOL, Coder, FLOAT, INT, Loaded, TEXT};
+use super::load::{BOOL, Coded, FLOAT, INT, TEXT};
 use super::number::Number;
+use super::{Texts, bits};
 use crate::source::SourceError;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Range;
 use tidegate_model::value::float_text;
 use tidegate_model::{Condition, Operator, Value};
 
@@ -24,6 +25,8 @@ pub(super) struct Test {
     pattern: Option<Regex>,
     /// For each text of the attribute, by its dense code, whether the condition holds; 0 stands for no text.
     truths: Vec<bool>,
+    /// How many of them are true, and the last that is.
+    held: (usize, u32),
 }
 
 impl Test {
@@ -49,13 +52,14 @@ impl Test {
             fold_case: condition.case_insensitive,
             pattern,
             truths: vec![false],
+            held: (0, 0),
         })
     }
 
     /// Tests the texts that are new since the last chunk.
-    pub(super) fn learn(&mut self, slot: usize, coder: &Coder, texts: &dyn Texts) -> Result<(), SourceError> {
+    pub(super) fn learn(&mut self, slot: usize, coded: &Coded, texts: &dyn Texts) -> Result<(), SourceError> {
         let known = self.truths.len();
-        let new = coder.texts_from(known);
+        let new = coded.coder.texts_from(known);
         if new.is_empty() {
             return Ok(());
         }
@@ -71,33 +75,80 @@ impl Test {
                 self.truths.append(&mut truths);
             }
         }
+        for (local, _) in (0..).zip(&self.truths).skip(known).filter(|(_, holds)| **holds) {
+            self.held = (self.held.0 + 1, local);
+        }
         Ok(())
     }
 
-    /// A bit for each row of a chunk: whether the condition holds there.
-    pub(super) fn rows(&self, loaded: &Loaded, rows: usize) -> Vec<u64> {
-        let mut bits = if loaded.only_texts() {
-            pack(rows, |row| self.truths[loaded.locals[row] as usize])
-        } else {
-            pack(rows, |row| match loaded.kinds[row] {
-                TEXT => self.truths[loaded.locals[row] as usize],
-                INT => self.int_holds(loaded.bits[row].cast_signed()),
-                FLOAT => self.float_holds(f64::from_bits(loaded.bits[row])),
-                BOOL => self.bool_holds(loaded.bits[row] != 0),
-                _ => false,
-            })
-        };
+    /// A bit for each of some rows of a chunk: whether the condition holds there.
+    pub(super) fn rows(&self, coded: &Coded, rows: Range<usize>) -> Vec<u64> {
+        let count = rows.len();
+        let mut held = self.positive(coded, rows);
         if self.negative {
-            for word in &mut bits {
-                *word = !*word;
-            }
-            if !rows.is_multiple_of(64)
-                && let Some(last) = bits.last_mut()
-            {
-                *last &= (1 << (rows % 64)) - 1;
-            }
+            bits::negate(&mut held, count);
         }
-        bits
+        held
+    }
+
+    fn positive(&self, coded: &Coded, rows: Range<usize>) -> Vec<u64> {
+        if self.operator == Operator::IsSet {
+            return bits::pack(&coded.kinds[rows], |kind| kind != 0);
+        }
+        if coded.only_texts() {
+            let locals = &coded.locals[rows];
+            return match self.held {
+                (0, _) => vec![0; locals.len().div_ceil(64)],
+                (1, only) => bits::pack(locals, |local| local == only),
+                _ => bits::pack(locals, |local| self.truths[local as usize]),
+            };
+        }
+        match (self.operator, self.number) {
+            (Operator::Contains | Operator::RegularExpression, _) => {}
+            (_, Some(Number::Int(operand))) if coded.only(INT) => {
+                if let Ok(operand) = i64::try_from(operand) {
+                    return self.ordered_numbers(coded, rows, |bits| bits.cast_signed().partial_cmp(&operand));
+                }
+            }
+            (_, Some(Number::Float(operand))) if coded.only(FLOAT) => {
+                return self.ordered_numbers(coded, rows, |bits| f64::from_bits(bits).partial_cmp(&operand));
+            }
+            (_, Some(Number::Int(operand))) if coded.only(FLOAT) && operand.unsigned_abs() <= 1 << 53 => {
+                let operand = operand as f64;
+                return self.ordered_numbers(coded, rows, |bits| f64::from_bits(bits).partial_cmp(&operand));
+            }
+            _ => {}
+        }
+        self.any_kinds(coded, rows)
+    }
+
+    /// For rows that hold values of one kind or none: whether these are ordered as wanted.
+    fn ordered_numbers(&self, coded: &Coded, rows: Range<usize>, order: impl Fn(u64) -> Option<Ordering>) -> Vec<u64> {
+        let cells = &coded.bits[rows.clone()];
+        let mut held = match self.operator {
+            Operator::Equal => bits::pack(cells, |cell| order(cell) == Some(Ordering::Equal)),
+            Operator::AtLeast => bits::pack(cells, |cell| order(cell).is_some_and(Ordering::is_ge)),
+            Operator::AtMost => bits::pack(cells, |cell| order(cell).is_some_and(Ordering::is_le)),
+            Operator::GreaterThan => bits::pack(cells, |cell| order(cell) == Some(Ordering::Greater)),
+            _ => bits::pack(cells, |cell| order(cell) == Some(Ordering::Less)),
+        };
+        let set = bits::pack(&coded.kinds[rows], |kind| kind != 0);
+        held.iter_mut().zip(set).for_each(|(held, set)| *held &= set);
+        held
+    }
+
+    fn any_kinds(&self, coded: &Coded, rows: Range<usize>) -> Vec<u64> {
+        let numbers: Vec<u32> = rows.map(|row| u32::try_from(row).unwrap_or(u32::MAX)).collect();
+        bits::pack(&numbers, |row| {
+            let row = row as usize;
+            match coded.kinds[row] {
+                TEXT => self.truths[coded.locals[row] as usize],
+                INT => self.int_holds(coded.bits[row].cast_signed()),
+                FLOAT => self.float_holds(f64::from_bits(coded.bits[row])),
+                BOOL => self.bool_holds(coded.bits[row] != 0),
+                _ => false,
+            }
+        })
     }
 
     fn text_holds(&self, text: &str) -> bool {
@@ -153,12 +204,6 @@ impl Test {
             }
         }
     }
-}
-
-fn pack(rows: usize, holds: impl Fn(usize) -> bool) -> Vec<u64> {
-    let word =
-        |start: usize| (start..rows.min(start + 64)).fold(0, |word, row| word | u64::from(holds(row)) << (row - start));
-    (0..rows).step_by(64).map(word).collect()
 }
 
 /// The operand as text that an equal value would have.

@@ -1,28 +1,32 @@
 //! The aggregates, over rows and groups. All are exact but sums of floats, which are compensated; and all can be folded over
 //! several groups as if these had been one from the start.
 
-use super::load::{BOOL, FLOAT, INT, Loaded};
+use super::distinct::{PairList, Sets};
+use super::load::{BOOL, Coded, FLOAT, INT};
 use super::pairs::PairTable;
 use super::plan::Measure;
+use std::ops::Range;
 use tidegate_model::Aggregate;
 
 /// The rows of a chunk that a filter lets through.
-pub(super) enum Rows {
-    /// The first so many.
-    All(usize),
+pub(super) enum Rows<'a> {
+    /// Every one of these.
+    All(Range<usize>),
     /// These, ascending.
-    Some(Vec<u32>),
+    Some(&'a [u32]),
 }
 
 /// Calls `each` with every row and its group.
 #[inline]
 fn for_each(rows: &Rows, groups: Option<&[u32]>, mut each: impl FnMut(usize, usize)) {
     match (rows, groups) {
-        (Rows::All(count), None) => (0..*count).for_each(|row| each(row, 0)),
-        (Rows::All(_), Some(groups)) => groups.iter().enumerate().for_each(|(row, &group)| each(row, group as usize)),
+        (Rows::All(range), None) => range.clone().for_each(|row| each(row, 0)),
+        (Rows::All(range), Some(groups)) => {
+            range.clone().zip(&groups[range.clone()]).for_each(|(row, &group)| each(row, group as usize));
+        }
         (Rows::Some(rows), None) => rows.iter().for_each(|&row| each(row as usize, 0)),
         (Rows::Some(rows), Some(groups)) => {
-            rows.iter().for_each(|&row| each(row as usize, groups[row as usize] as usize))
+            rows.iter().for_each(|&row| each(row as usize, groups[row as usize] as usize));
         }
     }
 }
@@ -30,7 +34,7 @@ fn for_each(rows: &Rows, groups: Option<&[u32]>, mut each: impl FnMut(usize, usi
 /// Counts the rows of each group.
 pub(super) fn count(counts: &mut [u64], rows: &Rows, groups: Option<&[u32]>) {
     match (rows, groups) {
-        (Rows::All(count), None) => counts[0] += *count as u64,
+        (Rows::All(range), None) => counts[0] += range.len() as u64,
         (Rows::Some(rows), None) => counts[0] += rows.len() as u64,
         _ => for_each(rows, groups, |_, group| counts[group] += 1),
     }
@@ -84,6 +88,11 @@ pub(super) enum Accumulator {
         seen: Vec<u64>,
         counts: Vec<u64>,
     },
+    /// The pairs that were seen, and in the end the values of each group.
+    Listed {
+        list: PairList,
+        sets: Sets,
+    },
     /// Least or greatest number; NaN if there is none.
     Extreme {
         greatest: bool,
@@ -102,7 +111,15 @@ pub(super) enum Accumulator {
 }
 
 impl Accumulator {
-    pub(super) fn new(measure: &Measure) -> Self {
+    /// `listed` is for distinct counts: how many pairs a list keeps, if a list is what there is to be.
+    pub(super) fn new(measure: &Measure, listed: Option<usize>) -> Self {
+        match (measure.aggregate, listed) {
+            (Aggregate::Unique, Some(pairs)) => Self::Listed { list: PairList::new(pairs), sets: Sets::default() },
+            _ => Self::plain(measure),
+        }
+    }
+
+    fn plain(measure: &Measure) -> Self {
         match measure.aggregate {
             Aggregate::Count | Aggregate::Unique if measure.object => Self::Events,
             Aggregate::Count => Self::Count(Vec::new()),
@@ -121,14 +138,14 @@ impl Accumulator {
         }
     }
 
-    /// Takes in the rows of a chunk. `distinct` has the pair of each row, and one more than the greatest pair; `before` is the
+    /// Takes in rows of a chunk. `distinct` has the pair of each row, and one more than the greatest pair; `before` is the
     /// number of rows in the chunks before.
     pub(super) fn push(
         &mut self,
         rows: &Rows,
         groups: Option<&[u32]>,
         width: usize,
-        values: &Loaded,
+        values: &Coded,
         distinct: Option<(&[u32], usize)>,
         before: u64,
     ) {
@@ -150,27 +167,63 @@ impl Accumulator {
                     counts[group] += new;
                 });
             }
+            Self::Listed { list, .. } => list.push(rows, groups.unwrap_or_default(), values.class_codes()),
             Self::Extreme { greatest, values: extremes } => {
                 extremes.resize(width, f64::NAN);
-                let greatest = *greatest;
+                let (greatest, numbers) = (*greatest, values.numbers());
                 for_each(rows, groups, |row, group| {
                     let extreme = &mut extremes[group];
                     // Either function gives the other number if one of them is NaN.
-                    *extreme =
-                        if greatest { extreme.max(values.numbers[row]) } else { extreme.min(values.numbers[row]) };
+                    *extreme = if greatest { extreme.max(numbers[row]) } else { extreme.min(numbers[row]) };
                 });
             }
             Self::Sum { sums, .. } => push_sums(sums, rows, groups, width, values),
             Self::Edge { last, values: edges } => {
                 edges.resize(width, (0, f64::NAN));
-                let last = *last;
+                let (last, numbers) = (*last, values.numbers());
                 for_each(rows, groups, |row, group| {
-                    let number = values.numbers[row];
+                    let number = numbers[row];
                     if !number.is_nan() && (last || edges[group].1.is_nan()) {
                         edges[group] = (before + row as u64, number);
                     }
                 });
             }
+        }
+    }
+
+    /// Whether it asks for nothing but the number of events.
+    pub(super) fn is_events(&self) -> bool {
+        matches!(self, Self::Events)
+    }
+
+    /// Comes after the last chunk. Groups are below `width`, values below `classes`.
+    pub(super) fn settle(&mut self, width: usize, classes: usize) {
+        if let Self::Listed { list, sets } = self {
+            *sets = list.sets(width, classes);
+            *list = PairList::new(0);
+        }
+    }
+
+    /// Memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Events => 0,
+            Self::Count(counts) => counts.capacity() * 8,
+            Self::Unique { seen, counts, .. } => (seen.capacity() + counts.capacity()) * 8,
+            Self::Listed { list, sets } => list.bytes() + sets.bytes(),
+            Self::Extreme { values, .. } => values.capacity() * 8,
+            Self::Sum { sums, .. } => sums.capacity() * size_of::<Sum>(),
+            Self::Edge { values, .. } => values.capacity() * 16,
+        }
+    }
+
+    /// Memory that it takes for each group.
+    pub(super) fn bytes_per_group(&self) -> usize {
+        match self {
+            Self::Events => 0,
+            Self::Count(_) | Self::Unique { .. } | Self::Listed { .. } | Self::Extreme { .. } => 8,
+            Self::Sum { .. } => size_of::<Sum>(),
+            Self::Edge { .. } => 16,
         }
     }
 
@@ -180,6 +233,7 @@ impl Accumulator {
         finite(match self {
             Self::Events => count(events),
             Self::Count(counts) | Self::Unique { counts, .. } => count(counts),
+            Self::Listed { sets, .. } => sets.count(group) as f64,
             Self::Extreme { values, .. } => values.get(group).copied().unwrap_or(f64::NAN),
             Self::Sum { mean, sums } => sums.get(group).copied().unwrap_or_default().value(*mean),
             Self::Edge { values, .. } => values.get(group).map_or(f64::NAN, |edge| edge.1),
@@ -201,6 +255,7 @@ impl Accumulator {
             Self::Events => count(events),
             Self::Count(counts) => count(counts),
             Self::Unique { pairs, seen, .. } => distinct_in(&distincts[*pairs], seen, inside, values) as f64,
+            Self::Listed { sets, .. } => sets.count_in(groups) as f64,
             Self::Extreme { greatest, values } => {
                 let numbers = groups.iter().map(|&g| values[g as usize]);
                 numbers.fold(f64::NAN, if *greatest { f64::max } else { f64::min })
@@ -223,7 +278,7 @@ fn finite(value: f64) -> f64 {
     if value.is_infinite() { f64::NAN } else { value }
 }
 
-fn push_sums(sums: &mut Vec<Sum>, rows: &Rows, groups: Option<&[u32]>, width: usize, values: &Loaded) {
+fn push_sums(sums: &mut Vec<Sum>, rows: &Rows, groups: Option<&[u32]>, width: usize, values: &Coded) {
     sums.resize(width, Sum::default());
     if values.bits.is_empty() {
         return;

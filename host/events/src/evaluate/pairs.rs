@@ -40,6 +40,36 @@ impl PairTable {
         number
     }
 
+    /// The numbers of many combinations: of lefts below `lefts` with rights below `rights`.
+    pub(super) fn number_all(
+        &mut self,
+        left: &[u32],
+        right: &[u32],
+        lefts: usize,
+        rights: usize,
+        numbers: &mut Vec<u32>,
+    ) {
+        let possible = lefts.saturating_mul(rights);
+        if possible > left.len() * 4 + 4096 {
+            numbers.extend(left.iter().zip(right).map(|(&left, &right)| self.number(left, right)));
+            return;
+        }
+        // So few that each has a place of its own: most rows are one look at a small list.
+        let mut known = vec![0u32; possible];
+        for (&left, &right) in left.iter().zip(right) {
+            let place = &mut known[left as usize * rights + right as usize];
+            if *place == 0 {
+                *place = self.number(left, right);
+            }
+            numbers.push(*place);
+        }
+    }
+
+    /// Memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.places.capacity() * 4 + self.pairs.capacity() * 8
+    }
+
     /// One more than the greatest number given.
     pub(super) fn len(&self) -> usize {
         self.pairs.len()
@@ -99,6 +129,18 @@ mod tests {
                 prop_assert_eq!(table.pair(expected), (left, right));
             }
             prop_assert_eq!(table.len(), known.len() + 1);
+        }
+
+        #[test]
+        fn many_at_once_get_the_numbers_that_they_would_get_one_by_one(
+            codes in prop::collection::vec((0u32..7, 0u32..5), 0..300), wide in any::<bool>(),
+        ) {
+            let (mut table, mut plain) = (PairTable::default(), PairTable::default());
+            let (left, right): (Vec<u32>, Vec<u32>) = codes.iter().copied().unzip();
+            let mut numbers = Vec::new();
+            table.number_all(&left, &right, if wide { 1 << 40 } else { 7 }, 5, &mut numbers);
+            let expected: Vec<u32> = codes.iter().map(|&(left, right)| plain.number(left, right)).collect();
+            prop_assert_eq!(numbers, expected);
         }
     }
 }

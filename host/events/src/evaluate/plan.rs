@@ -12,10 +12,8 @@ pub(super) struct Slot {
     pub(super) object: bool,
     /// A dense code for each distinct value, for group-by and distinct counts.
     pub(super) classes: bool,
-    /// The same with empty text as no value, for group-by.
+    /// Something is grouped by it.
     pub(super) groups: bool,
-    /// The number in each row.
-    pub(super) numbers: bool,
     /// Anything at all.
     pub(super) used: bool,
 }
@@ -58,6 +56,15 @@ pub(super) struct Metric {
     pub(super) query: MetricQuery,
 }
 
+/// A distinct count for each group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Distinct {
+    pub(super) grouping: usize,
+    pub(super) slot: usize,
+    /// How many filters it is wanted for.
+    pub(super) uses: usize,
+}
+
 /// What an evaluation has to do.
 #[derive(Default)]
 pub(super) struct Plan {
@@ -68,9 +75,10 @@ pub(super) struct Plan {
     /// Filters without repetition: any of groups of tests that all hold.
     pub(super) filters: Vec<Vec<Vec<usize>>>,
     pub(super) groupings: Vec<Grouping>,
-    /// Group-by and slot of each distinct count.
-    pub(super) distincts: Vec<(usize, usize)>,
+    pub(super) distincts: Vec<Distinct>,
     pub(super) jobs: Vec<Job>,
+    /// The jobs, those with the same filter next to each other.
+    pub(super) order: Vec<usize>,
     pub(super) metrics: Vec<Metric>,
 }
 
@@ -115,11 +123,16 @@ impl Plan {
                 let list = &mut plan.jobs[job].measures;
                 measures.push(list.iter().position(|m| *m == measure).unwrap_or(list.len()));
                 if measures.last() == Some(&list.len()) {
+                    if let Some(distinct) = measure.distinct {
+                        plan.distincts[distinct].uses += 1;
+                    }
                     list.push(measure);
                 }
             }
             plan.metrics.push(Metric { name: metric.name.clone(), job, measures, query: metric.query.clone() });
         }
+        plan.order = (0..plan.jobs.len()).collect();
+        plan.order.sort_by_key(|&job| plan.jobs[job].filter);
         Ok(plan)
     }
 
@@ -177,10 +190,10 @@ impl Plan {
             Aggregate::Unique if object => {}
             Aggregate::Unique => {
                 self.slots[slot].classes = true;
-                distinct = Some(place(&mut known.distincts, &mut self.distincts, (grouping, slot), |pair| *pair));
+                let new = |_: &_| Distinct { grouping, slot, uses: 0 };
+                distinct = Some(place(&mut known.distincts, &mut self.distincts, (grouping, slot), new));
             }
             _ => {
-                self.slots[slot].numbers = true;
                 self.slots[slot].used = true;
             }
         }

@@ -3,12 +3,17 @@
 //! Only columns that some evaluation asked for are kept: the writer fills them in as it commits, so the window that just ended
 //! is evaluated without decoding anything, and attributes that no metric uses take no room. When the budget is spent, the
 //! segments that were used least lately go.
+//!
+//! Beside them, and under the same budget, stays the window of each project that was evaluated last, with its columns as the
+//! evaluator codes them: so many queries on one window pay for coding once.
 
+use crate::evaluate::Coded;
 use crate::segment::{Arrivals, Column};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tidegate_model::ProjectId;
+use tidegate_model::{ProjectId, Window};
 
 /// Memory that an entry takes besides its column, roughly.
 const ENTRY_BYTES: usize = 64;
@@ -22,10 +27,42 @@ struct Segment {
     used: u64,
 }
 
+/// A window as it was evaluated.
+pub(crate) struct KeptWindow {
+    pub(crate) window: Window,
+    /// The segments that it was made of, in order.
+    pub(crate) segments: Vec<i64>,
+    /// The rows of each of them that lie in the window.
+    pub(crate) rows: Vec<Range<usize>>,
+    /// By attribute.
+    pub(crate) columns: HashMap<u32, Arc<Coded>>,
+}
+
+impl KeptWindow {
+    fn bytes(&self) -> usize {
+        let columns: usize = self.columns.values().map(|column| ENTRY_BYTES + column.bytes()).sum();
+        ENTRY_BYTES + columns + self.segments.len() * (8 + size_of::<Range<usize>>())
+    }
+}
+
+struct Kept {
+    window: Arc<KeptWindow>,
+    bytes: usize,
+    used: u64,
+}
+
+/// What can make room for other things.
+#[derive(Clone, Copy)]
+enum Entry {
+    Segment(i64),
+    Window(ProjectId),
+}
+
 #[derive(Default)]
 struct State {
     segments: HashMap<i64, Segment>,
-    by_use: BTreeMap<u64, i64>,
+    windows: HashMap<ProjectId, Kept>,
+    by_use: BTreeMap<u64, Entry>,
     uses: u64,
     bytes: usize,
     asked: HashMap<ProjectId, HashSet<u32>>,
@@ -37,8 +74,15 @@ impl State {
         let entry = self.segments.entry(segment).or_default();
         self.by_use.remove(&entry.used);
         entry.used = self.uses;
-        self.by_use.insert(self.uses, segment);
+        self.by_use.insert(self.uses, Entry::Segment(segment));
         entry
+    }
+
+    fn remove_window(&mut self, project: ProjectId) {
+        if let Some(gone) = self.windows.remove(&project) {
+            self.by_use.remove(&gone.used);
+            self.bytes -= gone.bytes;
+        }
     }
 
     fn remove(&mut self, segment: i64) {
@@ -125,11 +169,42 @@ impl Cache {
             entry.bytes += added;
             state.bytes += added;
         }
+        self.shrink(state);
+    }
+
+    fn shrink(&self, state: &mut State) {
         while state.bytes > self.budget
             && let Some((_, oldest)) = state.by_use.pop_first()
         {
-            state.remove(oldest);
+            match oldest {
+                Entry::Segment(segment) => state.remove(segment),
+                Entry::Window(project) => state.remove_window(project),
+            }
         }
+    }
+
+    /// The window of a project that was evaluated last, if it is this one.
+    pub(crate) fn window(&self, project: ProjectId, window: Window) -> Option<Arc<KeptWindow>> {
+        let kept = self.lock().windows.get(&project)?.window.clone();
+        (kept.window == window).then_some(kept)
+    }
+
+    /// Keeps a window in place of the one that the project had.
+    pub(crate) fn put_window(&self, project: ProjectId, window: KeptWindow) {
+        let bytes = window.bytes();
+        let mut state = self.lock();
+        state.remove_window(project);
+        state.uses += 1;
+        let used = state.uses;
+        state.windows.insert(project, Kept { window: Arc::new(window), bytes, used });
+        state.by_use.insert(used, Entry::Window(project));
+        state.bytes += bytes;
+        self.shrink(&mut state);
+    }
+
+    /// Counts columns that were found in a kept window.
+    pub(crate) fn count_hits(&self, hits: usize) {
+        self.hits.fetch_add(hits as u64, Ordering::Relaxed);
     }
 
     /// Whether some columns of the segment are in memory.
@@ -137,7 +212,7 @@ impl Cache {
         self.lock().segments.contains_key(&segment)
     }
 
-    /// Drops segments that are no more.
+    /// Drops segments that are no more. Windows that were made of them are no longer found, and go when room is wanted.
     pub(crate) fn remove(&self, segments: &[i64]) {
         let mut state = self.lock();
         for &segment in segments {

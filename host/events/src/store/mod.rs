@@ -7,7 +7,7 @@
 //!
 //! The way of an event: [`EventStore::submit`] compresses its large parts and queues it -> `writer` gathers a group -> `group`
 //! numbers it, tells repeats, and makes columns -> one transaction -> receipt. `merge` later makes large segments of small
-//! ones. `read` is the way back.
+//! ones. `read` and `window` are the way back.
 
 mod cache;
 mod error;
@@ -19,6 +19,7 @@ mod project;
 mod read;
 mod schema;
 mod texts;
+mod window;
 mod writer;
 
 pub use error::{EventStoreError, Refusal, SubmitError};
@@ -312,7 +313,7 @@ impl Source for EventStore {
         limits: &EvaluationLimits,
     ) -> Result<Vec<MetricBatch>, SourceError> {
         let shared = self.shared()?;
-        let result = shared.readers.snapshot(|db| read::evaluate(shared, db, project, window, metrics, limits));
+        let result = shared.readers.snapshot(|db| window::evaluate(shared, db, project, window, metrics, limits));
         result.map_err(SourceError::from)
     }
 }

@@ -1,19 +1,16 @@
-//! Reading the store: the segments of a window for the evaluator, single events, attachments, attributes.
+//! Reading the store: single events, attachments, attributes. (The events of a window are read in `window`.)
 //!
 //! Everything here sees one snapshot of the database, so a merge that happens meanwhile neither hides nor doubles an event.
 
 use super::error::EventStoreError;
 use super::options::{AttachmentId, AttachmentInfo, AttributeInfo, ValueType};
 use super::project::{signed, unsigned};
-use super::{Counters, Shared, group, merge, pack};
-use crate::evaluate::{Chunk, Evaluation, Piece, Texts};
-use crate::segment::{Arrivals, Cell, Column, Directory, MAX_ROWS, SegmentError};
-use crate::source::{EvaluationLimits, MetricSpec, SourceError};
+use super::{Counters, merge, pack};
+use crate::segment::{Cell, Directory, SegmentError};
+use crate::source::SourceError;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::Arc;
-use tidegate_model::{Attachment, Event, MetricBatch, ObjectId, ProjectId, Value, Window};
+use tidegate_model::{Attachment, Event, ObjectId, ProjectId, Value};
 
 /// Why something could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -67,159 +64,6 @@ pub(super) fn inventory(db: &Connection) -> Result<(Counters, Vec<ProjectId>), r
     let mut projects = db.prepare("SELECT DISTINCT project FROM segment")?;
     let projects = projects.query_map([], |row| row.get(0).map(ProjectId))?.collect::<Result<_, _>>()?;
     Ok((counters, projects))
-}
-
-/// An attribute that an evaluation uses: its row id, and the first code that no text has.
-#[derive(Clone, Copy)]
-struct Known {
-    id: u32,
-    next_code: u32,
-}
-
-struct SnapshotTexts<'a> {
-    shared: &'a Shared,
-    db: &'a Connection,
-    attributes: Vec<Option<Known>>,
-}
-
-impl Texts for SnapshotTexts<'_> {
-    fn codes(&self, slot: usize) -> u32 {
-        self.attributes[slot].map_or(1, |known| known.next_code)
-    }
-
-    fn code(&self, slot: usize, text: &str) -> Result<Option<u32>, SourceError> {
-        let Some(known) = self.attributes[slot] else { return Ok(None) };
-        let code = match self.shared.texts.code(&super::texts::Draft::default(), known.id, text) {
-            Some(code) => Some(code),
-            None => group::stored_code(self.db, known.id, group::text_hash(text), text).map_err(ReadError::from)?,
-        };
-        Ok(code)
-    }
-
-    fn resolve(&self, slot: usize, codes: &[u32], each: &mut dyn FnMut(usize, &str)) -> Result<(), SourceError> {
-        let Some(known) = self.attributes[slot] else { return Ok(()) };
-        let missing = self.shared.texts.resolve(known.id, codes, each);
-        let sql = "SELECT text FROM dictionary WHERE attribute = ?1 AND code = ?2";
-        let mut statement = self.db.prepare_cached(sql).map_err(ReadError::from)?;
-        for place in missing {
-            let code = codes[place];
-            let text: Option<String> =
-                statement.query_row((known.id, code), |row| row.get(0)).optional().map_err(ReadError::from)?;
-            let text =
-                text.ok_or_else(|| SourceError::Corrupt(format!("text {code} of attribute {} is missing", known.id)))?;
-            self.shared.texts.remember(known.id, code, &text);
-            each(place, &text);
-        }
-        Ok(())
-    }
-}
-
-struct Segment {
-    id: i64,
-    first_object: u64,
-    rows: u32,
-    /// Whether some of its events arrived outside of the window.
-    cut: bool,
-}
-
-/// Evaluates metrics over the events of a project that arrived in `window`.
-pub(super) fn evaluate(
-    shared: &Shared,
-    db: &Connection,
-    project: ProjectId,
-    window: Window,
-    metrics: &[MetricSpec],
-    limits: &EvaluationLimits,
-) -> Result<Vec<MetricBatch>, ReadError> {
-    // The snapshot begins with the first read: whatever is read next is no older than this.
-    let segments = segments(db, project, window)?;
-    let mut evaluation = Evaluation::new(metrics)?;
-    let attributes = known(db, project, evaluation.attributes())?;
-    let asked: Vec<u32> = attributes.iter().flatten().map(|known| known.id).collect();
-    shared.cache.ask(project, &asked);
-    let texts = SnapshotTexts { shared, db, attributes };
-    let mut chunk = Chunk::default();
-    for segment in &segments {
-        let piece = piece(shared, db, segment, window, &texts.attributes)?;
-        if chunk.rows() + piece.rows.len() > MAX_ROWS {
-            evaluation.push(&std::mem::take(&mut chunk), &texts)?;
-        }
-        chunk.push(piece);
-    }
-    evaluation.push(&chunk, &texts)?;
-    Ok(evaluation.finish(limits, &texts)?)
-}
-
-fn segments(db: &Connection, project: ProjectId, window: Window) -> Result<Vec<Segment>, rusqlite::Error> {
-    let sql = "SELECT id, first_object, rows, first_arrival, last_arrival FROM segment
-               WHERE project = ?1 AND last_arrival >= ?2 ORDER BY last_arrival, first_object";
-    let (start, end) = (signed(window.start().micros()), signed(window.end().micros()));
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query((project.0, start))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (first, last): (i64, i64) = (row.get(3)?, row.get(4)?);
-        if first >= end {
-            break;
-        }
-        let cut = first < start || last >= end;
-        found.push(Segment { id: row.get(0)?, first_object: unsigned(row.get(1)?), rows: row.get(2)?, cut });
-    }
-    Ok(found)
-}
-
-fn known(db: &Connection, project: ProjectId, names: &[String]) -> Result<Vec<Option<Known>>, rusqlite::Error> {
-    let mut find = db.prepare_cached("SELECT id, next_code FROM attribute WHERE project = ?1 AND name = ?2")?;
-    let find = |name: &String| {
-        find.query_row((project.0, name), |row| Ok(Known { id: row.get(0)?, next_code: row.get(1)? })).optional()
-    };
-    names.iter().map(find).collect()
-}
-
-/// The rows of a segment that belong to the window, with the columns wanted: from memory, or from disk and then in memory.
-fn piece(
-    shared: &Shared,
-    db: &Connection,
-    segment: &Segment,
-    window: Window,
-    attributes: &[Option<Known>],
-) -> Result<Piece, ReadError> {
-    let ids: Vec<u32> = attributes.iter().flatten().map(|known| known.id).collect();
-    let mut found = shared.cache.get(segment.id, &ids);
-    let mut arrivals = if segment.cut { shared.cache.arrivals(segment.id) } else { None };
-    if found.iter().any(Option::is_none) || (segment.cut && arrivals.is_none()) {
-        let data = merge::segment_data(db, segment.id)?;
-        let data = data.ok_or_else(|| SourceError::Corrupt(format!("segment {} has no data", segment.id)))?;
-        let directory = Directory::read(&data)?;
-        if directory.rows() != segment.rows as usize {
-            return Err(SourceError::Corrupt(format!("segment {} has another number of events", segment.id)).into());
-        }
-        if segment.cut {
-            let decoded = Arc::new(directory.arrivals()?);
-            shared.cache.put_arrivals(segment.id, &decoded);
-            arrivals = Some(decoded);
-        }
-        let mut decoded = Vec::new();
-        for (column, &id) in found.iter_mut().zip(&ids).filter(|(column, _)| column.is_none()) {
-            let column = column.insert(directory.column(id)?.map(Arc::new));
-            decoded.push((id, column.clone()));
-        }
-        shared.cache.put(segment.id, decoded);
-    }
-    let rows = rows_inside(segment, arrivals.as_deref(), window);
-    let first_object = segment.first_object + rows.start as u64;
-    let mut found = found.into_iter().map(Option::flatten);
-    let columns: Vec<Option<Arc<Column>>> =
-        attributes.iter().map(|known| known.and_then(|_| found.next().flatten())).collect();
-    Ok(Piece { rows, first_object, columns })
-}
-
-fn rows_inside(segment: &Segment, arrivals: Option<&Arrivals>, window: Window) -> Range<usize> {
-    let inside = match arrivals {
-        Some(arrivals) => arrivals.between(window.start(), window.end()),
-        None => 0..segment.rows,
-    };
-    inside.start as usize..inside.end as usize
 }
 
 /// The segment that holds an event: its id, and the event's row in it.
