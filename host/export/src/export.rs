@@ -6,6 +6,7 @@ use crate::config::{ConfigError, Configs};
 use crate::deliver::{Converse, Healths, Shared, deliver};
 use crate::egress::{Egress, EgressError, EgressOptions, Transport};
 use crate::ledger::{Horizons, Ledger, LedgerError, LedgerOptions, Track};
+use crate::look_back::LookBack;
 use crate::observe::Observed;
 use crate::options::{ExportOptions, ExportSettings};
 use crate::preview::{ExportError, Preview, Previewer};
@@ -105,6 +106,7 @@ impl Export {
         let ledger = Arc::new(Ledger::new(options.catalog.db(), ledger_options));
         let chance = Arc::new(Chance::new(options.seed));
         let evaluation = EvaluationLimits { groups: settings.groups, ..EvaluationLimits::default() };
+        let look_back = LookBack::new(settings.look_back, Arc::clone(&options.registry));
         let schedule = Arc::new(Schedule {
             catalog: Arc::clone(&options.catalog),
             ledger: Arc::clone(&ledger),
@@ -112,7 +114,7 @@ impl Export {
             clock: Arc::clone(&options.clock),
             chance: Arc::clone(&chance),
             observed: Arc::clone(&observed),
-            look_back: settings.look_back,
+            look_back: look_back.clone(),
             limits: evaluation,
             sealed: Mutex::default(),
         });
@@ -128,7 +130,7 @@ impl Export {
             chance,
             observed: Arc::clone(&observed),
             converse,
-            look_back: settings.look_back,
+            look_back,
             parts: settings.parts,
             tick: settings.tick,
         });

@@ -13,6 +13,7 @@ mod deliver;
 mod egress;
 mod export;
 mod ledger;
+mod look_back;
 mod observe;
 mod options;
 mod preview;

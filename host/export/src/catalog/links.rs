@@ -21,6 +21,8 @@ pub(crate) struct Link {
     pub(crate) until: Option<u64>,
     /// Whether a scraper reads the store.
     pub(crate) pull: bool,
+    /// Name of the store's adapter.
+    pub(crate) adapter: String,
 }
 
 impl Link {
@@ -45,7 +47,7 @@ fn signed(seconds: u64) -> i64 {
 impl View<'_> {
     /// All links of all stores, those of paused ones too: their windows queue up.
     pub(crate) fn links(&self) -> rusqlite::Result<Vec<Link>> {
-        let sql = "SELECT l.store, l.metric_set, m.project, l.period, l.since, l.until, s.pull FROM links l \
+        let sql = "SELECT l.store, l.metric_set, m.project, l.period, l.since, l.until, s.pull, s.adapter FROM links l \
                    JOIN stores s ON s.id = l.store JOIN metric_sets m ON m.id = l.metric_set \
                    WHERE s.deleted IS NULL ORDER BY l.metric_set, l.period, l.store, l.since";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -58,6 +60,7 @@ impl View<'_> {
                 since: seconds(row, 4)?,
                 until: row.get::<_, Option<i64>>(5)?.map(|s| u64::try_from(s).unwrap_or(0)),
                 pull: row.get(6)?,
+                adapter: row.get(7)?,
             })
         };
         statement.query_map([], link)?.collect()

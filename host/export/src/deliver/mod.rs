@@ -16,6 +16,7 @@ use crate::catalog::Catalog;
 use crate::chance::Chance;
 use crate::config::Configs;
 use crate::ledger::Ledger;
+use crate::look_back::LookBack;
 use crate::observe::Observed;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) chance: Arc<Chance>,
     pub(crate) observed: Arc<Observed>,
     pub(crate) converse: Converse,
-    pub(crate) look_back: Duration,
+    pub(crate) look_back: LookBack,
     pub(crate) parts: u32,
     pub(crate) tick: Duration,
 }

@@ -6,6 +6,7 @@ use super::parts::{Next, Parts};
 use super::{Health, Healths, Obstacle, Shared};
 use crate::config::{Config, ConfigError};
 use crate::ledger::{Finished, Job, LedgerError};
+use crate::look_back::told;
 use crate::schedule::later;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,10 +79,12 @@ impl Worker {
     /// Expires what is too old and delivers the oldest window that is due.
     pub(super) async fn turn(&mut self) -> Turn {
         let now = self.shared.clock.now();
-        if let Err(error) = self.expire(now).await {
+        let config = self.config().await;
+        let adapter = config.as_ref().map(|c| c.store.adapter.as_str()).unwrap_or_default();
+        if let Err(error) = self.expire(now, adapter).await {
             return self.ledger_trouble(&error, now);
         }
-        let config = match self.config().await {
+        let config = match config {
             Ok(config) => config,
             Err(ConfigError::Gone) => return Turn::Gone,
             Err(ConfigError::Unfit(why)) => {
@@ -128,10 +131,10 @@ impl Worker {
         }
     }
 
-    async fn expire(&self, now: Instant) -> Result<(), LedgerError> {
-        let look_back = self.shared.look_back;
+    async fn expire(&self, now: Instant, adapter: &str) -> Result<(), LedgerError> {
+        let look_back = self.shared.look_back.of(adapter);
         let horizon = Instant::from_seconds(now.seconds().saturating_sub(look_back.as_secs()));
-        let reason = format!("not delivered within {} h", look_back.as_secs_f32() / 3600.0);
+        let reason = format!("not delivered within {}", told(look_back));
         let told = reason.clone();
         let expired = self.ledger(move |l, store| l.expire(store, horizon, &reason, now)).await?;
         if expired > 0 {

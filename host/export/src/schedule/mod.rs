@@ -15,6 +15,7 @@ pub(crate) use plan::TrackPlan;
 use crate::catalog::{Catalog, CatalogError, MetricsInForce};
 use crate::chance::Chance;
 use crate::ledger::{Evaluated, Failed, Ledger, LedgerError, Shown};
+use crate::look_back::{LookBack, told};
 use crate::observe::Observed;
 use plan::plan;
 use std::collections::{BTreeMap, HashMap};
@@ -62,7 +63,7 @@ pub(crate) struct Schedule {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Arc<Chance>,
     pub(crate) observed: Arc<Observed>,
-    pub(crate) look_back: Duration,
+    pub(crate) look_back: LookBack,
     pub(crate) limits: EvaluationLimits,
     /// Up to where each project is sealed in this process.
     pub(crate) sealed: Mutex<HashMap<ProjectId, Instant>>,
@@ -102,7 +103,7 @@ impl Schedule {
     /// What every track has to do now.
     pub(crate) fn survey(&self) -> Result<Vec<TrackPlan>, PassError> {
         let links = self.catalog.read(|v| Ok(v.links()?))?;
-        let mut plans = plan(&links, &self.ledger.cursors()?, self.clock.now(), self.look_back);
+        let mut plans = plan(&links, &self.ledger.cursors()?, self.clock.now(), &self.look_back);
         for plan in &mut plans {
             if let Some(window) = plan.live
                 && self.ledger.is_recorded(plan.track.0, window)?
@@ -143,8 +144,7 @@ impl Schedule {
         for plan in plans {
             if let Some(skip) = &plan.skip {
                 let missed: u64 = skip.gaps.iter().map(|(_, _, windows)| windows).sum();
-                let reason =
-                    format!("older than {} h when it could be evaluated", self.look_back.as_secs_f32() / 3600.0);
+                let reason = format!("older than {} when it could be evaluated", told(skip.longest));
                 self.ledger.skip(plan.track, skip.to, &skip.gaps, &reason, self.clock.now())?;
                 if missed > 0 {
                     self.observed.windows.with_label_values(&["expired"]).inc_by(missed);
@@ -174,11 +174,11 @@ impl Schedule {
         // Those that fail again are not due for a while, so this comes to an end.
         passed.more = due.len() >= RETRIED_AT_ONCE as usize;
         let links = self.catalog.read(|v| Ok(v.links()?))?;
-        let horizon = now.seconds().saturating_sub(self.look_back.as_secs());
+        let horizon = |adapter: &str| now.seconds().saturating_sub(self.look_back.of(adapter).as_secs());
         for (set, window, _) in due {
-            let wanted = links
-                .iter()
-                .any(|l| l.metric_set == set && l.wants(window) && (l.pull || window.end().seconds() > horizon));
+            let wanted = links.iter().any(|l| {
+                l.metric_set == set && l.wants(window) && (l.pull || window.end().seconds() > horizon(&l.adapter))
+            });
             if wanted {
                 self.window(project, window.start().seconds(), window.period(), &[set], passed)?;
             } else {

@@ -6,6 +6,7 @@
 
 use crate::catalog::Link;
 use crate::ledger::Track;
+use crate::look_back::LookBack;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tidegate_model::{Instant, MetricSetId, Period, ProjectId, StoreId, Window};
@@ -29,10 +30,17 @@ pub(crate) struct Skip {
     pub(crate) to: u64,
     /// Store, first start, windows.
     pub(crate) gaps: Vec<(StoreId, u64, u64)>,
+    /// The longest look-back of these stores: each of the windows is older.
+    pub(crate) longest: Duration,
 }
 
 /// The plan of every track that has a link and a cursor.
-pub(crate) fn plan(links: &[Link], cursors: &HashMap<Track, u64>, now: Instant, look_back: Duration) -> Vec<TrackPlan> {
+pub(crate) fn plan(
+    links: &[Link],
+    cursors: &HashMap<Track, u64>,
+    now: Instant,
+    look_back: &LookBack,
+) -> Vec<TrackPlan> {
     let mut tracks: BTreeMap<(MetricSetId, Period), Vec<&Link>> = BTreeMap::new();
     for link in links {
         tracks.entry((link.metric_set, link.period)).or_default().push(link);
@@ -44,7 +52,7 @@ pub(crate) fn plan(links: &[Link], cursors: &HashMap<Track, u64>, now: Instant, 
     planned.collect()
 }
 
-fn plan_track(track: Track, links: &[&Link], cursor: u64, now: Instant, look_back: Duration) -> TrackPlan {
+fn plan_track(track: Track, links: &[&Link], cursor: u64, now: Instant, look_back: &LookBack) -> TrackPlan {
     let period = u64::from(track.1.seconds());
     let in_progress = track.1.window_at(now).start().seconds();
     let project = links[0].project;
@@ -54,15 +62,19 @@ fn plan_track(track: Track, links: &[&Link], cursor: u64, now: Instant, look_bac
     let end = live.map_or(in_progress, |w| w.start().seconds());
     let kept = links.iter().filter_map(|l| first_kept(l, cursor, end, now, look_back, period)).min();
     let to = kept.unwrap_or(end).min(end);
-    let skip = (to > cursor).then(|| Skip { to, gaps: gaps(links, cursor, to, period) });
+    let skip = (to > cursor).then(|| {
+        let pushed = links.iter().filter(|l| !l.pull);
+        let longest = pushed.map(|l| look_back.of(&l.adapter)).max().unwrap_or_default();
+        Skip { to, gaps: gaps(links, cursor, to, period), longest }
+    });
     let missed = kept.filter(|start| *start < end).and_then(|start| Window::starting_at(start, track.1));
     TrackPlan { track, project, live, skip, missed }
 }
 
 /// The first start at or after `cursor` and before `end` of a window that a link wants and that is not too old for it.
-fn first_kept(link: &Link, cursor: u64, end: u64, now: Instant, look_back: Duration, period: u64) -> Option<u64> {
+fn first_kept(link: &Link, cursor: u64, end: u64, now: Instant, look_back: &LookBack, period: u64) -> Option<u64> {
     // A window ends after the horizon if it starts after the horizon less one period.
-    let horizon = if link.pull { 0 } else { now.seconds().saturating_sub(look_back.as_secs()) };
+    let horizon = if link.pull { 0 } else { now.seconds().saturating_sub(look_back.of(&link.adapter).as_secs()) };
     let oldest = (horizon + 1).saturating_sub(period).div_ceil(period) * period;
     let first = cursor.max(link.since).max(oldest);
     let last = link.until.map_or(end, |until| until.min(end));
@@ -88,12 +100,12 @@ mod tests {
 
     fn link(store: i64, since: u64, until: Option<u64>, pull: bool) -> Link {
         let (metric_set, project, period) = (MetricSetId(1), ProjectId(1), Period::default());
-        Link { store: StoreId(store), metric_set, project, period, since, until, pull }
+        Link { store: StoreId(store), metric_set, project, period, since, until, pull, adapter: String::new() }
     }
 
     fn planned(links: &[Link], cursor: u64, now: u64, look_back: Duration) -> TrackPlan {
         let cursors = HashMap::from([((MetricSetId(1), Period::default()), cursor)]);
-        plan(links, &cursors, Instant::from_seconds(now), look_back).remove(0)
+        plan(links, &cursors, Instant::from_seconds(now), &LookBack::fixed(look_back)).remove(0)
     }
 
     fn starts(plan: &TrackPlan) -> (Option<u64>, Option<u64>, Option<u64>) {

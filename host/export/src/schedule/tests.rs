@@ -97,7 +97,7 @@ fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, source: &Arc<CountingSo
         clock: clock.clone(),
         chance: Arc::new(Chance::new(Some(1))),
         observed: Arc::new(Observed::new(&prometheus::Registry::new()).unwrap()),
-        look_back: Duration::from_secs(look_back),
+        look_back: LookBack::fixed(Duration::from_secs(look_back)),
         limits: EvaluationLimits::default(),
         sealed: Mutex::default(),
     }
@@ -152,7 +152,7 @@ impl Fixture {
 
     fn restart(&mut self) {
         self.source.restart();
-        self.schedule = open(self.dir.path(), &self.clock, &self.source, self.schedule.look_back.as_secs());
+        self.schedule = open(self.dir.path(), &self.clock, &self.source, self.schedule.look_back.of("").as_secs());
         self.schedule.seal_all().unwrap().unwrap();
     }
 
