@@ -81,6 +81,12 @@ impl Request {
         self.sent.add(metric, row);
     }
 
+    /// Notes how many values were added to the body, for sinks that answer with a count of them.
+    #[inline]
+    pub fn adds(&mut self, values: u64) {
+        self.sent.values += values;
+    }
+
     /// The rows noted so far.
     #[must_use]
     pub fn sent(&self) -> &Sent {
@@ -125,6 +131,7 @@ impl Stream {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     parts: Vec<SentRows>,
+    values: u64,
 }
 
 /// Rows of one metric that a request carried.
@@ -180,6 +187,12 @@ impl Sent {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.parts.iter().map(SentRows::count).sum()
+    }
+
+    /// Number of values, as far as the adapter noted them.
+    #[must_use]
+    pub fn values(&self) -> u64 {
+        self.values
     }
 
     /// Whether no rows were noted.
