@@ -51,7 +51,7 @@ fn counted(sent: &Sent, answer: &Answer, told: String) -> Verdict {
     if stats < values {
         return Verdict::split(format!("the broker read {stats} of {values} values"));
     }
-    if answer.filtered >= COUNTED * values || (answer.filtered > 0 && values == 1) {
+    if answer.filtered > 0 && (answer.filtered >= COUNTED * values || values == 1) {
         return Verdict::reject(sent, "the check's metric filters take none of these");
     }
     Verdict::accepted()

@@ -19,7 +19,8 @@ pub use push::{METRICS_PER_REQUEST, REQUEST_BYTES};
 pub use settings::CirconusSettings;
 
 use tidegate_adapter::{
-    Batch, Outcome, Page, PullAdapter, PushAdapter, Requests, Scrape, Sent, Snapshot, Verdict, export_push_pull,
+    Batch, GuideEntry, Login, Outcome, Page, PullAdapter, PushAdapter, Requests, Scrape, Sent, Snapshot, Verdict,
+    export_push_pull,
 };
 
 /// The adapter.
@@ -36,10 +37,26 @@ impl PushAdapter for Circonus {
     fn judge(_: &CirconusSettings, sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
         judge::judge(sent, outcome)
     }
+
+    fn check(settings: &CirconusSettings, requests: &mut Requests) -> Result<(), Verdict> {
+        // A submission without metrics: the broker looks up the check and its secret, and has nothing to store.
+        let mut request = settings.request()?;
+        request.body().text("{}");
+        requests.send(request);
+        Ok(())
+    }
 }
 
 impl PullAdapter for Circonus {
     type Settings = CirconusSettings;
+    const LOGIN: Login = Login::Always;
+    const GUIDE: &'static [GuideEntry] = &[
+        GuideEntry::new("URL", "{url}"),
+        // The broker takes it from a field of its own, and not from the URL.
+        GuideEntry::new("Port", "{port}"),
+        GuideEntry::new("HTTP Auth User", "{user}"),
+        GuideEntry::new("HTTP Auth Password", "{password}"),
+    ];
 
     fn render(settings: &CirconusSettings, snapshot: &Snapshot<'_>, _: &Scrape<'_>) -> Result<Page, String> {
         let mut page = Page::new("application/json");

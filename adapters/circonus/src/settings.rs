@@ -1,6 +1,6 @@
 //! What the admin fills in, for both ways.
 
-use tidegate_adapter::{Endpoint, Request, Settings, Template, Verdict};
+use tidegate_adapter::{Certificates, Endpoint, Request, Settings, Template, Verdict};
 
 /// Settings of a Circonus store.
 #[derive(Settings, Debug)]
@@ -11,6 +11,12 @@ pub struct CirconusSettings {
         secret
     )]
     submission_url: Option<Endpoint>,
+    #[setting(
+        label = "Certificates",
+        help = "For stores that send to a broker whose certificate is signed by an authority of Circonus or of your own: that of the authority, in PEM"
+    )]
+    #[allow(dead_code, reason = "the host alone sees to it")]
+    authorities: Option<Certificates>,
     #[setting(
         label = "Names",
         help = "How metrics are called; what of project and metric set is not in it becomes a tag",

@@ -25,6 +25,17 @@ fn the_url_is_a_secret_as_a_whole_and_a_store_that_is_read_needs_none() {
 }
 
 #[test]
+fn a_broker_that_reads_has_to_log_in_and_the_admin_is_told_what_to_enter() {
+    let description = description();
+    assert!(description.pull.wants_login(&Settings::default()));
+    let guide: Vec<_> =
+        description.pull.guide.iter().map(|entry| (entry.label.as_str(), entry.text.as_str())).collect();
+    let expected =
+        [("URL", "{url}"), ("Port", "{port}"), ("HTTP Auth User", "{user}"), ("HTTP Auth Password", "{password}")];
+    assert_eq!(guide, expected);
+}
+
+#[test]
 fn a_template_must_tell_metrics_apart() {
     assert!(check(json!({"name": "{metric}.{aggregate}.{attribute}"})).is_ok());
     let told = check(json!({"name": "{project}`{metric}"})).unwrap_err();

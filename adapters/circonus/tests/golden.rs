@@ -4,7 +4,7 @@ mod common;
 
 use circonus::Circonus;
 use tidegate_adapter::Verdict;
-use tidegate_adapter::testing::{BatchBuilder, Delivered, MetricBuilder, PullStore, PushStore, TestBatch};
+use tidegate_adapter::testing::{self, BatchBuilder, MetricBuilder, PullStore, PushStore, TestBatch, assert_golden};
 
 fn batch() -> TestBatch {
     let errors = MetricBuilder::new("errors", ["app.version", "error type"])
@@ -26,32 +26,11 @@ fn lines(document: &str) -> String {
     document.replace("},\"", "},\n\"")
 }
 
-fn transcript(delivered: &Delivered) -> String {
-    let mut out = String::new();
-    for request in delivered.requests() {
-        out += &format!("{} {{{}}}{}", request.method, request.endpoint, request.path);
-        for (name, value) in &request.headers {
-            out += &format!("\n{name}: {value}");
-        }
-        out += &format!("\n(gzip: {})\n\n{}\n", request.gzip, lines(request.text()));
-    }
-    out
-}
-
-fn matches_golden(name: &str, found: &str) {
-    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("TIDEGATE_WRITE_GOLDEN").is_some() {
-        std::fs::write(&path, found).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(found, expected, "{path}");
-}
-
 #[test]
 fn a_window_is_submitted_as_the_golden_file_says() {
     let delivered = common::delivered(&common::push(), &batch());
     assert_eq!(delivered.verdict, Verdict::accepted());
-    matches_golden("push.txt", &transcript(&delivered));
+    assert_golden("tests/golden/push.txt", &(lines(&testing::transcript(&delivered)) + "\n"));
 }
 
 #[test]
@@ -60,7 +39,7 @@ fn a_broker_reads_what_the_golden_file_says() {
     let other = BatchBuilder::new("web shop", "by country").metric(other).window(1_700_000_100, 60).build();
     let page = common::pull().render(&[batch(), other.clone()], &[]).unwrap();
     assert_eq!(page.content_type, "application/json");
-    matches_golden("pull.txt", &lines(page.text()));
+    assert_golden("tests/golden/pull.txt", &(lines(page.text()) + "\n"));
     let turned = common::pull().render(&[other, batch()], &[("X-Reconnoiter-Period", "60000")]).unwrap();
     assert_eq!(page, turned, "neither the order of the sets nor who asks changes the document");
 }

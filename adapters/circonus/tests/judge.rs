@@ -102,3 +102,13 @@ fn an_answer_that_is_far_too_long_is_told_in_part() {
     let told = format!("{:?}", judged(&Answer::status(406).body("[".repeat(100_000))));
     assert!(told.contains("before the fault") && told.len() < 700, "{}", told.len());
 }
+
+#[test]
+fn a_check_submits_nothing_and_learns_whether_the_url_holds() {
+    let checked = common::push().check(|_| counts(0, 0));
+    assert_eq!((checked.verdict.clone(), checked.requests().next().unwrap().text()), (Verdict::accepted(), "{}"));
+    let refused = common::push().check(|_| error(403, "secret mismatch"));
+    assert_eq!(refused.verdict, Verdict::stop("HTTP 403: secret mismatch"));
+    let page = common::push().check(|_| Answer::status(200).body("<html>"));
+    assert!(format!("{:?}", page.verdict).contains("does the URL lead to one?"), "{:?}", page.verdict);
+}

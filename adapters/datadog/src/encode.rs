@@ -6,7 +6,8 @@
 
 use crate::names::{self, Tags};
 use crate::settings::{Api, DatadogSettings};
-use tidegate_adapter::{Batch, Columns, MAX_ACTIONS, Metric, Pieces, Request, Requests, Verdict};
+use std::borrow::Cow;
+use tidegate_adapter::{Batch, Columns, MAX_ACTIONS, MeasureInfo, Metric, Names, Pieces, Request, Requests, Verdict};
 
 /// A body has no more bytes than this, unless a single row has. The limits of v2 are 512,000 bytes compressed and 5,242,880
 /// unpacked (v1: 3,200,000 and 62,914,560); gzip adds less than 1,000 bytes to what it cannot make shorter.
@@ -20,7 +21,7 @@ const END: &str = "]}";
 /// Makes requests of all live rows that have a value.
 pub(crate) fn encode(settings: &DatadogSettings, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
     let metrics = batch.metrics();
-    let names = names(settings, &metrics);
+    let names = names(settings, batch, &metrics);
     let mut writer = Writer { settings, requests, request: None, series: 0, sent: 0 };
     for (metric, names) in metrics.iter().zip(&names) {
         if metric.live_rows() > 0 {
@@ -34,12 +35,21 @@ pub(crate) fn encode(settings: &DatadogSettings, batch: &Batch<'_>, requests: &m
 }
 
 /// The names of all measures, metric by metric.
-fn names(settings: &DatadogSettings, metrics: &[Metric]) -> Vec<Vec<String>> {
+fn names(settings: &DatadogSettings, batch: &Batch<'_>, metrics: &[Metric]) -> Vec<Vec<String>> {
+    let (project, metric_set) = (batch.project(), batch.metric_set());
     let wanted = |metric: &Metric| -> Vec<String> {
-        let name = |m: tidegate_adapter::MeasureInfo| {
-            format!("{}.{}.{}.{}", settings.namespace(), metric.name(), m.aggregate, m.attribute)
+        let name = |m: &MeasureInfo| {
+            let names = Names {
+                project: &project,
+                metric_set: &metric_set,
+                metric: metric.name(),
+                aggregate: &m.aggregate,
+                attribute: &m.attribute,
+            };
+            // Dots in a value make levels, as Datadog's users have them in names; the whole is made legal later.
+            format!("{}.{}", settings.namespace(), settings.name().fill(&names, Cow::Borrowed))
         };
-        metric.measures().into_iter().map(name).collect()
+        metric.measures().iter().map(name).collect()
     };
     let wanted: Vec<_> = metrics.iter().map(wanted).collect();
     let mut given = names::metrics(&wanted.concat()).into_iter();

@@ -15,15 +15,18 @@ struct Problem {
     errors: Vec<String>,
 }
 
-/// `is_datadog` tells whether the request went to a site of Datadog's own, which answers as documented.
-pub(crate) fn judge(is_datadog: bool, outcome: &Outcome<'_>) -> Verdict {
+/// `is_datadog` tells whether the request went to a site of Datadog's own, which answers as documented; `is_check` whether it only
+/// asked about the key.
+pub(crate) fn judge(is_datadog: bool, is_check: bool, outcome: &Outcome<'_>) -> Verdict {
     let Some(status) = outcome.status() else {
         return Verdict::retry(outcome.summary(), None);
     };
     let told = told(status, outcome);
     match status {
-        202 => Verdict::accepted(),
+        202 if !is_check => Verdict::accepted(),
+        200 if is_check => Verdict::accepted(),
         200..=299 if !is_datadog => Verdict::accepted(),
+        200..=299 if is_check => Verdict::stop(format!("{told} (Datadog answers 200; is something in between?)")),
         200..=299 => Verdict::stop(format!("{told} (Datadog answers 202; is something in between?)")),
         400 | 413 => Verdict::split(told),
         408 | 429 | 500.. => Verdict::retry(told, wait(outcome)),

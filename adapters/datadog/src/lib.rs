@@ -26,14 +26,20 @@ pub struct Datadog;
 
 impl PushAdapter for Datadog {
     type Settings = DatadogSettings;
+    /// Datadog drops what is older without a word, unless historical metrics are enabled for a metric.
+    const LOOK_BACK: Option<u32> = Some(3_600);
 
     fn encode(settings: &DatadogSettings, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
         encode::encode(settings, batch, requests)
     }
 
     fn judge(settings: &DatadogSettings, sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
-        let _ = sent;
-        judge::judge(settings.is_datadog(), outcome)
+        judge::judge(settings.is_datadog(), sent.is_empty(), outcome)
+    }
+
+    fn check(settings: &DatadogSettings, requests: &mut Requests) -> Result<(), Verdict> {
+        requests.send(settings.validate()?);
+        Ok(())
     }
 }
 

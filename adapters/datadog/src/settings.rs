@@ -1,6 +1,6 @@
 //! What the admin fills in, and what a request needs of it.
 
-use tidegate_adapter::{Choice, CredentialSlot, Endpoint, Request, Settings, Verdict};
+use tidegate_adapter::{Certificates, Choice, CredentialSlot, Endpoint, Request, Settings, Template, Verdict};
 
 /// Where an organization lives: the part of the address after `app.`, and `api.` goes before it.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +77,25 @@ pub struct DatadogSettings {
     #[setting(label = "Namespace", help = "Goes before the name of every metric, with a dot", default = "tidegate")]
     namespace: String,
     #[setting(
+        label = "Names",
+        help = "How metrics are called below the namespace; project and metric set are tags",
+        default = "{metric}.{aggregate}.{attribute}",
+        must = ["metric", "aggregate", "attribute"]
+    )]
+    name: Template,
+    #[setting(
         label = "API version",
         help = "Datadog takes both; some other receivers know only v1",
         default = Api::V2
     )]
     api: Api,
+    #[setting(
+        label = "Certificates",
+        help = "Of an authority of your own that signed the certificate at the URL, in PEM",
+        when(site = "custom")
+    )]
+    #[allow(dead_code, reason = "the host alone sees to it")]
+    authorities: Option<Certificates>,
 }
 
 impl DatadogSettings {
@@ -101,6 +115,10 @@ impl DatadogSettings {
         self.tags.as_deref().unwrap_or_default()
     }
 
+    pub(crate) fn name(&self) -> &Template {
+        &self.name
+    }
+
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
@@ -115,6 +133,13 @@ impl DatadogSettings {
         request.header("Content-Type", "application/json");
         request.credential(&self.api_key, "DD-API-KEY", "{}");
         request.gzip();
+        Ok(request)
+    }
+
+    /// A request that asks whether the key is known. Only version 1 has such a page.
+    pub(crate) fn validate(&self) -> Result<Request, Verdict> {
+        let mut request = Request::get(&self.endpoint()?);
+        request.path("/api/v1/validate").credential(&self.api_key, "DD-API-KEY", "{}");
         Ok(request)
     }
 

@@ -32,6 +32,13 @@ fn the_host_takes_the_description_and_a_key_is_all_that_is_needed() {
 }
 
 #[test]
+fn the_host_learns_how_old_a_window_may_be_and_keeps_templates_from_merging_metrics() {
+    assert_eq!(description().push.look_back, Some(3_600));
+    let told = check(json!({"api_key": "k", "name": "{metric}.{aggregate}"})).unwrap_err();
+    assert!(told.contains("{attribute}"), "{told}");
+}
+
+#[test]
 fn each_site_of_datadog_is_there_and_reached_under_api() {
     let sites = [
         "datadoghq.com",

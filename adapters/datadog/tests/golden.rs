@@ -4,7 +4,7 @@ mod common;
 
 use datadog::Datadog;
 use tidegate_adapter::Verdict;
-use tidegate_adapter::testing::{BatchBuilder, Delivered, MetricBuilder, PushStore, TestBatch};
+use tidegate_adapter::testing::{self, BatchBuilder, Delivered, MetricBuilder, PushStore, TestBatch, assert_golden};
 
 fn batch() -> TestBatch {
     let errors = MetricBuilder::new("errors", ["app.version", "error.type"])
@@ -20,30 +20,9 @@ fn batch() -> TestBatch {
     BatchBuilder::new("web shop", "crashes").metric(errors).metric(total).metric(silent).build()
 }
 
-/// A request as one would read it: one series a line.
+/// What was sent as one would read it: one series a line.
 fn transcript(delivered: &Delivered) -> String {
-    let mut out = String::new();
-    for request in delivered.requests() {
-        out += &format!("{} {{{}}}{}", request.method, request.endpoint, request.path);
-        for (name, value) in &request.headers {
-            out += &format!("\n{name}: {value}");
-        }
-        for (slot, header, template) in &request.credentials {
-            out += &format!("\n{header}: {}", template.replace("{}", &format!("<{slot}>")));
-        }
-        let body = request.text().replace(",{\"metric\"", ",\n{\"metric\"");
-        out += &format!("\n(gzip: {})\n\n{body}\n", request.gzip);
-    }
-    out
-}
-
-fn matches_golden(name: &str, found: &str) {
-    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("TIDEGATE_WRITE_GOLDEN").is_some() {
-        std::fs::write(&path, found).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(found, expected, "{path}");
+    testing::transcript(delivered).replace(",{\"metric\"", ",\n{\"metric\"") + "\n"
 }
 
 #[test]
@@ -54,7 +33,7 @@ fn a_window_goes_to_datadog_as_the_golden_file_says() {
     assert_eq!(delivered.verdict, Verdict::stop("HTTP 204 (Datadog answers 202; is something in between?)"));
     let delivered = PushStore::<Datadog>::new(settings).deliver(&batch(), |_| common::accepted());
     assert_eq!(delivered.verdict, Verdict::accepted());
-    matches_golden("v2.txt", &transcript(&delivered));
+    assert_golden("tests/golden/v2.txt", &transcript(&delivered));
 }
 
 #[test]
@@ -69,7 +48,15 @@ fn a_window_goes_to_a_receiver_of_the_older_version_as_the_golden_file_says() {
     ];
     let delivered = PushStore::<Datadog>::new(settings).deliver(&batch(), |_| common::accepted());
     assert_eq!(delivered.verdict, Verdict::accepted());
-    matches_golden("v1.txt", &transcript(&delivered));
+    assert_golden("tests/golden/v1.txt", &transcript(&delivered));
+}
+
+#[test]
+fn a_template_shapes_names_below_the_namespace() {
+    let settings =
+        [("api_key", "k"), ("name", "{project}.{metric_set}.{aggregate}_of_{attribute}.{metric}"), ("namespace", "x")];
+    let delivered = PushStore::<Datadog>::new(settings).deliver(&common::rows(1), |_| common::accepted());
+    assert_eq!(common::series(&delivered)[0].metric, "x.web.crashes.count_of_tx.errors");
 }
 
 #[test]

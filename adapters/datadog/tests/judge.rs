@@ -78,3 +78,18 @@ fn a_later_request_that_fails_decides_and_the_ones_after_it_are_not_sent() {
     assert_eq!((requests, delivered.sent.len()), (2, 2));
     assert_eq!(delivered.verdict, Verdict::retry("HTTP 503", None));
 }
+
+#[test]
+fn a_check_asks_about_the_key_and_sends_nothing() {
+    let checked = common::v2().check(|_| Answer::status(200).body("{\"valid\":true}"));
+    assert_eq!(checked.verdict, Verdict::accepted());
+    let request = checked.requests().next().unwrap();
+    assert_eq!((request.method.as_str(), request.path.as_str(), request.body.len()), ("GET", "/api/v1/validate", 0));
+    assert_eq!(request.credentials, [("api_key".to_owned(), "DD-API-KEY".to_owned(), "{}".to_owned())]);
+    let refused = common::v2().check(|_| error(403, "Forbidden"));
+    assert_eq!(refused.verdict, Verdict::stop("HTTP 403: Forbidden"));
+    let busy = common::v2().check(|_| Answer::status(503));
+    assert_eq!(busy.verdict, Verdict::retry("HTTP 503", None));
+    let odd = common::v2().check(|_| Answer::status(202));
+    assert_eq!(odd.verdict, Verdict::stop("HTTP 202 (Datadog answers 200; is something in between?)"));
+}

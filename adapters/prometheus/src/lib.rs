@@ -15,7 +15,7 @@ mod negotiate;
 mod page;
 
 use page::Style;
-use tidegate_adapter::{Page, PullAdapter, Scrape, Settings, Snapshot, export_pull};
+use tidegate_adapter::{GuideEntry, Login, Page, PullAdapter, Scrape, Settings, Snapshot, When, export_pull};
 
 pub use negotiate::Format;
 
@@ -34,7 +34,36 @@ pub struct PrometheusSettings {
         default = false
     )]
     openmetrics: bool,
+    #[setting(
+        label = "Login",
+        help = "Whether Prometheus has to give a user name and a password beside the secret URL",
+        default = false
+    )]
+    #[allow(dead_code, reason = "the host alone sees to it")]
+    login: bool,
 }
+
+/// A piece of the configuration of Prometheus, up to the login.
+const SNIPPET: &str = "\
+scrape_configs:
+  - job_name: tidegate-{store}
+    scheme: {scheme}
+    metrics_path: {path}
+    scrape_interval: {period}s
+    static_configs:
+      - targets: [\"{host}:{port}\"]
+";
+/// The same with a login.
+const SNIPPET_WITH_LOGIN: &str = "\
+scrape_configs:
+  - job_name: tidegate-{store}
+    scheme: {scheme}
+    metrics_path: {path}
+    scrape_interval: {period}s
+    basic_auth: {username: \"{user}\", password: \"{password}\"}
+    static_configs:
+      - targets: [\"{host}:{port}\"]
+";
 
 /// The adapter.
 #[derive(Debug)]
@@ -42,6 +71,11 @@ pub struct Prometheus;
 
 impl PullAdapter for Prometheus {
     type Settings = PrometheusSettings;
+    const LOGIN: Login = Login::When(When { setting: "login", is: &["true"] });
+    const GUIDE: &'static [GuideEntry] = &[
+        GuideEntry::new("prometheus.yml", SNIPPET).when("login", &["false"]),
+        GuideEntry::new("prometheus.yml", SNIPPET_WITH_LOGIN).when("login", &["true"]),
+    ];
 
     fn render(settings: &PrometheusSettings, snapshot: &Snapshot<'_>, scrape: &Scrape<'_>) -> Result<Page, String> {
         let format = match settings.openmetrics {
