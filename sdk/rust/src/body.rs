@@ -86,7 +86,11 @@ impl Body {
         let room = &mut self.buffer[self.filled..];
         // What lies behind the piece is copied along and overwritten by what comes next: a copy of fixed length is a few
         // instructions, one of any other length a call.
-        if len <= SLACK / 2
+        if len <= SLACK / 4
+            && let (Some(to), Some(from)) = (room.first_chunk_mut::<{ SLACK / 4 }>(), bytes.first_chunk())
+        {
+            *to = *from;
+        } else if len <= SLACK / 2
             && let (Some(to), Some(from)) = (room.first_chunk_mut::<{ SLACK / 2 }>(), bytes.first_chunk())
         {
             *to = *from;

@@ -4,7 +4,7 @@
 //! escapes and separators included, is worked out once for each entry; a row then only copies.
 
 /// Bytes that can be read from the start of every piece, so that a short one can be copied by a copy of fixed length.
-pub(crate) const SLACK: usize = 64;
+pub(crate) const SLACK: usize = 128;
 
 /// Output for each entry of a dictionary, ready to be copied by [`Body::piece`](crate::Body::piece).
 #[derive(Clone, Debug, Default)]
