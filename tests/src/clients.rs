@@ -63,6 +63,15 @@ pub fn python() -> PathBuf {
     present(client_cache().join("python/bin/python"), "the Python environment")
 }
 
+/// The program that sends with Circonus' own client for Go; it wants the Data Submission URL.
+///
+/// # Panics
+/// If it is not there; the text is the command that makes it.
+#[must_use]
+pub fn circonus_producer() -> PathBuf {
+    present(client_cache().join("circonus/producer"), "Circonus' own client")
+}
+
 fn present(path: PathBuf, what: &str) -> PathBuf {
     assert!(path.is_file(), "{what} is not installed ({} is missing). Run tests/setup.sh", path.display());
     path

@@ -3,8 +3,9 @@
 //! Each request has a connection of its own: servers are killed and restarted here, and a pooled connection to a dead one would
 //! look like a failure of the new one.
 
+use crate::tls::Authority;
 use serde_json::Value as Json;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// What came back.
@@ -171,17 +172,43 @@ fn runtime() -> &'static tokio::runtime::Runtime {
     })
 }
 
-fn client() -> &'static reqwest::Client {
-    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
-    CLIENT.get_or_init(|| {
+/// Trusts an authority of a test from now on, beside those of all other tests: whom a product trusts is for its own client to show.
+///
+/// # Panics
+/// If its certificate cannot be read.
+pub fn trust(authority: &Authority) {
+    let root = reqwest::Certificate::from_pem(authority.root_text().as_bytes());
+    let root = root.unwrap_or_else(|e| panic!("{}: {e}", authority.root.display()));
+    let mut known = known().lock().unwrap_or_else(PoisonError::into_inner);
+    known.roots.push(root);
+    known.client = None;
+}
+
+/// The client, made anew when there is a new authority.
+#[derive(Default)]
+struct Known {
+    roots: Vec<reqwest::Certificate>,
+    client: Option<reqwest::Client>,
+}
+
+fn known() -> &'static Mutex<Known> {
+    static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
+    KNOWN.get_or_init(Mutex::default)
+}
+
+fn client() -> reqwest::Client {
+    let mut known = known().lock().unwrap_or_else(PoisonError::into_inner);
+    let Known { roots, client } = &mut *known;
+    let made = client.get_or_insert_with(|| {
         // Whoever was first has installed the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .timeout(Duration::from_secs(60))
-            .build();
+            .timeout(Duration::from_secs(60));
+        let client = roots.iter().cloned().fold(builder, reqwest::ClientBuilder::add_root_certificate).build();
         client.unwrap_or_else(|e| panic!("no HTTP client: {}", explain(&e)))
-    })
+    });
+    made.clone()
 }

@@ -5,21 +5,26 @@
 //! arrival times that the host acknowledged, so a mistake of the host cannot hide in its own helper.
 //!
 //! The modules in the order in which a test uses them: [`scratch`] gives a directory and ports, [`servers`] and [`receiver`]
-//! are what Tidegate talks to, [`tidegate`] runs the host and [`api`] speaks with it, [`generator`] makes events, [`oracle`]
-//! says what must come out, [`points`] compares. [`wait`] and [`process`] make failures readable.
+//! are what Tidegate talks to (with [`intake`]s that are strict where no real product can be had), [`tidegate`] runs the host and [`api`] speaks with it, [`generator`] makes events, [`oracle`]
+//! says what must come out and [`spelling`] what a sink calls it, [`points`] compares. [`wait`] and [`process`] make failures readable.
 
 pub mod api;
 pub mod clients;
 pub mod generator;
+pub mod grammar;
 pub mod guests;
 pub mod http;
+pub mod intake;
+pub mod lines;
 pub mod oracle;
 pub mod points;
 pub mod process;
 pub mod receiver;
 pub mod scratch;
 pub mod servers;
+pub mod spelling;
 pub mod tidegate;
+pub mod tls;
 pub mod wait;
 
 /// Writes a line that shows with a failed test (and with `--nocapture`): seeds, paths, progress.

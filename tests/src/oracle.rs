@@ -44,6 +44,26 @@ pub struct Metric {
 /// The family by which the page says which window it shows.
 pub const WINDOW_END: &str = "tidegate_window_end_timestamp_seconds";
 
+/// A name and tags, as a sink has them.
+pub type Spelled = (String, BTreeMap<String, String>);
+
+/// One value: of a metric's aggregate, for one group, in one window.
+#[derive(Debug, Clone)]
+pub struct Cell<'t> {
+    /// The metric's name.
+    pub metric: &'t str,
+    /// The aggregate.
+    pub aggregate: &'t str,
+    /// The attribute that is aggregated.
+    pub attribute: &'t str,
+    /// The attributes of the group with their values, an empty one where the events have none.
+    pub dimensions: Vec<(&'t str, String)>,
+    /// When the window ends, in Unix seconds.
+    pub end: u64,
+    /// The value.
+    pub value: f64,
+}
+
 /// One group of a metric over some events: the values of its group, and one value per aggregate if it has one.
 type Row = (Vec<String>, Vec<Option<f64>>);
 
@@ -165,6 +185,41 @@ impl Expected<'_> {
                     }
                 }
             }
+        }
+        points
+    }
+
+    /// Every value of the windows that end at `ends`, before any sink has a name for it.
+    #[must_use]
+    pub fn cells(&self, ends: &BTreeSet<u64>) -> Vec<Cell<'_>> {
+        let mut cells = Vec::new();
+        for end in ends {
+            let events = self.window(*end);
+            for metric in self.metrics {
+                for (group, values) in metric.rows(&events) {
+                    let dimensions: Vec<_> = metric.group.iter().copied().zip(group).collect();
+                    for ((attribute, aggregate), value) in metric.fold.iter().copied().zip(values) {
+                        let Some(value) = value else { continue };
+                        let (metric, dimensions) = (metric.name, dimensions.clone());
+                        cells.push(Cell { metric, aggregate, attribute, dimensions, end: *end, value });
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    /// What a sink must hold for the windows that end at `ends`, if `spell` says what it calls a value: its name and its tags.
+    ///
+    /// # Panics
+    /// If two values fall onto one place, which the tests' metrics avoid.
+    #[must_use]
+    pub fn points(&self, ends: &BTreeSet<u64>, spell: impl Fn(&Self, &Cell<'_>) -> Spelled) -> Points {
+        let mut points = Points::default();
+        for cell in self.cells(ends) {
+            let (name, labels) = spell(self, &cell);
+            let told = points.insert(Point { name, labels, time: cell.end }, cell.value);
+            told.unwrap_or_else(|e| panic!("the oracle contradicts itself: {e}"));
         }
         points
     }

@@ -1,6 +1,8 @@
 //! An HTTP receiver that keeps what it is sent, byte by byte, and answers what the test wants: for what a real server does not
 //! show (exact bytes, headers, credentials) or cannot be made to do (failing on demand).
 
+use crate::tls::Authority;
+use flate2::read::MultiGzDecoder;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,10 +26,39 @@ impl Received {
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
     }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.line.split(' ').next().unwrap_or_default()
+    }
+
+    /// The path, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let target = self.line.split(' ').nth(1).unwrap_or_default();
+        target.split('?').next().unwrap_or_default()
+    }
+
+    /// The body as its `content-encoding` says: as it is, or inflated.
+    ///
+    /// # Errors
+    /// If the encoding is unknown or the body is not what it says.
+    pub fn inflated(&self) -> Result<Vec<u8>, String> {
+        match self.header("content-encoding") {
+            "" | "identity" => Ok(self.body.clone()),
+            "gzip" => {
+                let mut body = Vec::new();
+                MultiGzDecoder::new(&*self.body).read_to_end(&mut body).map_err(|e| format!("not gzip: {e}"))?;
+                Ok(body)
+            }
+            other => Err(format!("content-encoding {other}")),
+        }
+    }
 }
 
-/// What to answer: status, further header lines, body.
-type Reply = (u16, String, String);
+/// What to answer: status, further header lines (each ended by CRLF), body.
+pub type Reply = (u16, String, String);
 
 /// How answers are made.
 type Respond = dyn Fn(&Received) -> Reply + Send + Sync;
@@ -35,6 +66,7 @@ type Respond = dyn Fn(&Received) -> Reply + Send + Sync;
 /// A receiver on a loopback port. It stops when it is dropped.
 pub struct Receiver {
     port: u16,
+    scheme: &'static str,
     received: Arc<Mutex<Vec<Received>>>,
     stopped: Arc<AtomicBool>,
 }
@@ -59,30 +91,46 @@ impl Receiver {
         Self::answering(move |_| (307, location.clone(), String::new()))
     }
 
-    fn answering(respond: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+    /// Starts one that says headers, too.
+    #[must_use]
+    pub fn answering(respond: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::open(None, respond)
+    }
+
+    /// Starts one that speaks TLS with the certificate of `authority`.
+    #[must_use]
+    pub fn with_tls(authority: &Authority, respond: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::open(Some(authority.server()), respond)
+    }
+
+    fn open(
+        tls: Option<Arc<rustls::ServerConfig>>,
+        respond: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|e| panic!("no port for a receiver: {e}"));
         let port = listener.local_addr().unwrap_or_else(|e| panic!("no address: {e}")).port();
         let received = Arc::new(Mutex::new(Vec::new()));
         let stopped = Arc::new(AtomicBool::new(false));
         let respond: Arc<Respond> = Arc::new(respond);
         let (keep, stop) = (received.clone(), stopped.clone());
+        let scheme = if tls.is_some() { "https" } else { "http" };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let (keep, respond) = (keep.clone(), respond.clone());
+                let (keep, respond, tls) = (keep.clone(), respond.clone(), tls.clone());
                 // A connection that ends early is the sender's affair.
-                std::thread::spawn(move || serve(&stream, &keep, &*respond));
+                std::thread::spawn(move || accept(stream, tls, &keep, &*respond));
             }
         });
-        Self { port, received, stopped }
+        Self { port, scheme, received, stopped }
     }
 
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// Everything that came so far.
@@ -100,24 +148,39 @@ impl Drop for Receiver {
     }
 }
 
-fn serve(stream: &TcpStream, keep: &Mutex<Vec<Received>>, respond: &Respond) -> Option<()> {
+fn accept(
+    stream: TcpStream,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    keep: &Mutex<Vec<Received>>,
+    respond: &Respond,
+) -> Option<()> {
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-    let mut reader = BufReader::new(stream);
+    match tls {
+        None => serve(BufReader::new(stream), keep, respond),
+        Some(config) => {
+            let connection = rustls::ServerConnection::new(config).ok()?;
+            serve(BufReader::new(rustls::StreamOwned::new(connection, stream)), keep, respond)
+        }
+    }
+}
+
+fn serve<S: Read + Write>(mut stream: BufReader<S>, keep: &Mutex<Vec<Received>>, respond: &Respond) -> Option<()> {
     loop {
-        let request = read_request(&mut reader)?;
+        let request = read_request(&mut stream)?;
         let (status, more, body) = respond(&request);
         keep.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         let head = format!(
             "HTTP/1.1 {status} Told\r\ncontent-type: text/plain\r\n{more}content-length: {}\r\n\r\n",
             body.len()
         );
-        let mut writer = stream;
+        let writer = stream.get_mut();
         writer.write_all(head.as_bytes()).ok()?;
         writer.write_all(body.as_bytes()).ok()?;
+        writer.flush().ok()?;
     }
 }
 
-fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<Received> {
+fn read_request(reader: &mut impl BufRead) -> Option<Received> {
     let first = read_line(reader)?;
     let line = first.strip_suffix(" HTTP/1.1")?.to_owned();
     let mut headers = Vec::new();
@@ -145,13 +208,13 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<Received> {
     Some(request)
 }
 
-fn read_line(reader: &mut BufReader<&TcpStream>) -> Option<String> {
+fn read_line(reader: &mut impl BufRead) -> Option<String> {
     let mut line = String::new();
     let length = reader.read_line(&mut line).ok()?;
     (length > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn read_bytes(reader: &mut BufReader<&TcpStream>, length: usize, into: &mut Vec<u8>) -> Option<()> {
+fn read_bytes(reader: &mut impl BufRead, length: usize, into: &mut Vec<u8>) -> Option<()> {
     let start = into.len();
     into.resize(start + length, 0);
     reader.read_exact(&mut into[start..]).ok()

@@ -4,6 +4,7 @@ use crate::api::Api;
 use crate::http;
 use crate::process::{Process, run, run_well};
 use crate::scratch::{Scratch, build_folder, free_port};
+use crate::tls::Authority;
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -22,6 +23,7 @@ pub struct Tidegate {
     folder: PathBuf,
     log: PathBuf,
     port: u16,
+    scheme: &'static str,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     egress: Option<&'static str>,
@@ -42,6 +44,7 @@ impl Tidegate {
             folder: scratch.path(""),
             log: scratch.path("tidegate.log"),
             port: free_port(),
+            scheme: "http",
             arguments: Vec::new(),
             variables: Vec::new(),
             egress: Some("127.0.0.1/32"),
@@ -136,10 +139,19 @@ impl Tidegate {
         self.wait_until_ready();
     }
 
+    /// Serves TLS with the certificate of `authority` from its next start on.
+    pub fn serve_tls(&mut self, authority: &Authority) {
+        http::trust(authority);
+        self.scheme = "https";
+        for (option, file) in [("--tls-cert", &authority.certificate), ("--tls-key", &authority.key)] {
+            self.arguments.extend([option.to_owned(), file.display().to_string()]);
+        }
+    }
+
     /// Its URL with `path`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     /// Host and port.

@@ -2,9 +2,14 @@
 //! VictoriaMetrics by the write protocol of InfluxDB 2.x.
 
 use crate::world::{self, PATIENCE, PROJECT};
-use std::time::Duration;
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidegate_tests::generator::Generator;
+use tidegate_tests::intake::{InfluxTwo, Intake, reply};
 use tidegate_tests::oracle::Metric;
+use tidegate_tests::points::Points;
+use tidegate_tests::receiver::Received;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::{Influxd, VictoriaMetrics};
 use tidegate_tests::wait;
@@ -50,7 +55,7 @@ fn windows_of_two_stores_with_the_same_period_and_set_are_evaluated_once() {
     let stores = [
         world::influx_store("one", &influxd, 1),
         world::victoria_store("two", &victoria, 1),
-        world::store("three", "prometheus", 1, serde_json::json!({})),
+        world::store("three", "prometheus", 1, json!({})),
     ];
     tidegate.apply(&world::document(metrics, &stores));
     let events = tidegate.api().bulk_until_acknowledged(PROJECT, &Generator::new("once").events(300));
@@ -116,6 +121,110 @@ fn thousands_of_series_in_one_window_arrive_whole() {
     let expected = world::expected(&metrics, 2, &events);
     world::compare_with_influxdb(&influxd, &expected);
     assert!(influxd.points().expect("InfluxDB answers").len() > 8500);
+}
+
+#[test]
+fn a_real_influxdb_that_takes_only_some_rows_or_only_small_requests_gets_all_that_it_takes() {
+    let scratch = Scratch::new("partial");
+    let small = Influxd::with_largest_body(&scratch, 600);
+    let (other, metrics) = (Scratch::new("partial-conflict"), world::few_metrics());
+    let typed = Influxd::start(&other);
+    // A field's type is fixed by the first write of a week: as a whole number here, which floats can never join.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+    typed.write(&format!("by\\ type count__tx=1i {now}\n"));
+    let tidegate = world::tidegate(&scratch).start();
+    let mut plain = world::influx_store("small", &small, 2);
+    plain["settings"]["gzip"] = false.into();
+    tidegate.apply(&world::document(&metrics, &[plain, world::influx_store("typed", &typed, 2)]));
+    let events = tidegate.api().bulk_until_acknowledged(PROJECT, &Generator::new("partial").events(100));
+    let expected = world::expected(&metrics, 2, &events);
+    world::compare_with_influxdb(&small, &expected);
+
+    let errors = |points: &Points| {
+        let mut only = Points::default();
+        for (point, value) in points.iter().filter(|(p, _)| p.name.starts_with("errors.")) {
+            only.insert(point.clone(), value).expect("each place is there once");
+        }
+        only
+    };
+    let right = |ends: &_| errors(&expected.influx(ends, ".", &[]));
+    let read = || Ok(errors(&typed.points()?));
+    world::compare_points("InfluxDB", &expected, "errors.count__tx", read, right, Points::difference);
+    // One row for each type of error of the only window with events.
+    let rows = expected.cells(&expected.busy_windows()).iter().filter(|c| c.metric == "by type").count() / 2;
+    let status = world::status_when(&tidegate, "typed", "the rows are rejected", |s| {
+        s["deliveries"]["rejected_rows"].as_u64() >= Some(rows as u64)
+    });
+    assert_eq!(status["deliveries"]["rejected_rows"], rows, "{status}");
+    assert_eq!(status["deliveries"]["rejected"], 0, "{status}");
+    assert!(tidegate.log().contains("field type conflict"), "the log does not say why");
+}
+
+#[test]
+fn each_refusal_that_influxdb_2_documents_leads_where_it_must_and_delays_nobody_else() {
+    let scratch = Scratch::new("influxdb-refusals");
+    let rules = || InfluxTwo::new("canary-influx-token-31c9");
+    let error =
+        |status: u16, code: &str| reply(status, json!({"code": code, "message": format!("told: {code}")}).to_string());
+    let poisoned = |r: &Received| String::from_utf8_lossy(&r.inflated().unwrap_or_default()).contains(world::POISON);
+    let lines = |r: &Received| r.inflated().unwrap_or_default().iter().filter(|b| **b == b'\n').count();
+    let poison = Intake::scripted(rules(), move |_, r| poisoned(r).then(|| error(422, "unprocessable entity")));
+    let small = Intake::scripted(rules(), move |_, r| (lines(r) > 3).then(|| error(413, "request too large")));
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let note = came.clone();
+    let busy = Intake::scripted(rules(), move |number, _| {
+        note.lock().expect("no thread failed").push(Instant::now());
+        let wait = "retry-after: 3\r\n".to_owned();
+        [429, 503]
+            .get(number)
+            .map(|status| (*status, wait, r#"{"code":"too many requests","message":"later"}"#.to_owned()))
+    });
+    let guarded = Intake::start(rules());
+
+    let metrics = world::few_metrics();
+    let tidegate = world::tidegate(&scratch).start();
+    let store = |name: &str, intake: &Intake, token: &str| {
+        let settings = json!({"version": "2", "url": intake.url(), "org": "o", "bucket": "b", "token": token});
+        world::store(name, "influxdb", 2, settings)
+    };
+    let stores = |token: &str| {
+        let right = "canary-influx-token-31c9";
+        [
+            store("poison", &poison, right),
+            store("small", &small, right),
+            store("busy", &busy, right),
+            store("guarded", &guarded, token),
+        ]
+    };
+    tidegate.apply(&world::document(&metrics, &stores("not the token")));
+    let events = tidegate.api().bulk_until_acknowledged(PROJECT, &world::with_poison("influxdb-refusals", 60));
+    let expected = world::expected(&metrics, 2, &events);
+    let compare = |intake: &Intake, keep: &dyn Fn(&Points) -> Points| {
+        let right = |ends: &_| keep(&expected.influx(ends, ".", &[]));
+        world::compare_points(
+            "the receiver",
+            &expected,
+            "errors.count__tx",
+            || intake.points(),
+            right,
+            Points::difference,
+        );
+    };
+
+    let status = world::status_when(&tidegate, "guarded", "the token is refused", |s| s["state"] == "credentials");
+    assert!(status["problem"].as_str().is_some_and(|p| p.contains("401")), "{status}");
+    tidegate.apply(&world::document(&metrics, &stores("canary-influx-token-31c9")));
+    compare(&guarded, &Points::clone);
+    compare(&poison, &world::without_poison);
+    world::status_when(&tidegate, "poison", "one row is rejected", |s| s["deliveries"]["rejected_rows"] == 1);
+    compare(&small, &Points::clone);
+    assert!(small.received().iter().any(|r| lines(r) > 3), "nothing was ever too large");
+    compare(&busy, &Points::clone);
+    let came = came.lock().expect("no thread failed");
+    for pair in came[..3].windows(2) {
+        let waited = pair[1].duration_since(pair[0]);
+        assert!(waited >= Duration::from_secs(3), "the next request came after {waited:?}, and 3 s were asked for");
+    }
 }
 
 /// The host's own counter of passes over the events of a window.

@@ -3,16 +3,14 @@
 use crate::world::{self, PATIENCE, PROJECT};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Duration;
-use tidegate_tests::clients::python;
 use tidegate_tests::generator::Generator;
+use tidegate_tests::grammar::{PageForm, prometheus_client};
 use tidegate_tests::http::{self, Answer};
 use tidegate_tests::note;
 use tidegate_tests::oracle::{Expected, WINDOW_END};
-use tidegate_tests::process::run_well;
-use tidegate_tests::scratch::{Scratch, repository};
-use tidegate_tests::servers::{Prometheus, Sample, promtool_check};
+use tidegate_tests::scratch::Scratch;
+use tidegate_tests::servers::{Prometheus, Pushgateway, Sample, promtool_check};
 use tidegate_tests::tidegate::Tidegate;
 use tidegate_tests::wait;
 
@@ -74,10 +72,7 @@ fn the_page_is_clean_and_a_wrong_url_is_a_404_without_a_body() {
     assert_eq!(promtool_check(&scratch, &page.body), "", "promtool finds faults in:\n{}", page.text());
 
     // A parser that others wrote reads the same values, each once.
-    let file = scratch.file("page.prom", &page.body);
-    let script = repository().join("tests/clients/python/read_page.py");
-    let samples: Vec<(BTreeMap<String, String>, f64)> =
-        serde_json::from_str(&run_well(Command::new(python()).arg(script).arg(file))).expect("samples");
+    let samples = prometheus_client(&scratch, PageForm::Text, &page.body).expect("samples");
     let read: Page = samples.iter().cloned().collect();
     assert_eq!(read.len(), samples.len(), "a series is on the page twice");
     let end = window_end(&read).expect("the page tells its window");
@@ -102,6 +97,57 @@ fn the_page_is_clean_and_a_wrong_url_is_a_404_without_a_body() {
     assert_eq!((answer.status, answer.body.len()), (404, 0), "{answer}");
     let new = tidegate.url(rotated["pull_path"].as_str().expect("a path"));
     assert!(!http::get(&new).send_well().body.is_empty());
+}
+
+#[test]
+fn both_forms_of_the_page_say_the_same_to_every_parser_that_others_wrote() {
+    let scratch = Scratch::new("forms");
+    let metrics = world::metrics();
+    let tidegate = world::tidegate(&scratch).start();
+    let open = world::store("open", "prometheus", 1, json!({"openmetrics": true}));
+    tidegate.apply(&world::document(&metrics, &[world::store("scraped", "prometheus", 1, json!({})), open]));
+    let events = tidegate.api().bulk_until_acknowledged(PROJECT, &Generator::new("forms").events(300));
+    let expected = world::expected(&metrics, 1, &events);
+    let pushgateway = Pushgateway::start(&scratch);
+    // What Prometheus 2.42 asks for.
+    let accept = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                  text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    for (store, accept, form, content_type) in [
+        ("scraped", accept, PageForm::Text, "text/plain; version=0.0.4; charset=utf-8"),
+        ("open", "text/plain", PageForm::Text, "text/plain; version=0.0.4; charset=utf-8"),
+        ("open", accept, PageForm::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ] {
+        let status = tidegate.api().store(PROJECT, store).expect("the store is there");
+        let url = tidegate.url(status["status"]["pull_path"].as_str().expect("a path"));
+        let page = wait::until("the page shows the events", PATIENCE, || {
+            let page = http::get(&url).header("accept", accept).send()?.ok()?;
+            if page.text().contains(&format!("}} {}\n", events.len())) { Ok(page) } else { Err(page.to_string()) }
+        });
+        assert_eq!(page.header("content-type"), content_type);
+        let samples = prometheus_client(&scratch, form, &page.body).unwrap_or_else(|e| panic!("{e}:\n{}", page.text()));
+        let read: Page = samples.iter().cloned().collect();
+        assert_eq!(read.len(), samples.len(), "a series is on the page twice");
+        let end = window_end(&read).expect("the page tells its window");
+        let mut right = expected.prometheus(end);
+        if store == "open" {
+            right = right.into_iter().map(|(labels, value)| (beside_counter(labels), value)).collect();
+        }
+        assert!(read == right, "{store}, {form:?}: {}", told(&read, &right));
+        if form == PageForm::Text {
+            assert_eq!(promtool_check(&scratch, &page.body), "", "promtool finds faults in:\n{}", page.text());
+            pushgateway.put(&page.body).unwrap_or_else(|e| panic!("the Pushgateway refuses it: {e}"));
+        }
+    }
+}
+
+/// A store that may give OpenMetrics calls a gauge `_window` that has a counter beside it.
+fn beside_counter(mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let name = labels["__name__"].clone();
+    let additive = name.contains("_count_") || name.contains("_sum_");
+    if additive && !name.ends_with("_total") {
+        labels.insert("__name__".to_owned(), format!("{name}_window"));
+    }
+    labels
 }
 
 fn pull_path(tidegate: &Tidegate) -> String {

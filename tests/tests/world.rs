@@ -1,7 +1,9 @@
 //! What most tests share: one project with metrics of every kind, and documents for `tidegate apply`.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
+use tidegate_tests::generator::Generator;
 use tidegate_tests::oracle::{Acknowledged, Expected, Metric};
 use tidegate_tests::points::Points;
 use tidegate_tests::scratch::Scratch;
@@ -101,20 +103,81 @@ fn compare(
     read: impl Fn() -> Result<Points, String>,
     difference: impl Fn(&Points, &Points) -> Option<String>,
 ) -> usize {
+    let name = format!("{}{join}count__tx", expected.metrics[0].name);
+    compare_points(sink, expected, &name, read, |ends| expected.influx(ends, join, &[]), difference)
+}
+
+/// Waits until a sink holds every window from the first to at least the last one with events, each as `right` says. Gives the
+/// number of windows. `name` is what the sink calls the first metric, which has no group and so a value in every window.
+#[track_caller]
+pub(crate) fn compare_points(
+    sink: &str,
+    expected: &Expected<'_>,
+    name: &str,
+    read: impl Fn() -> Result<Points, String>,
+    right: impl Fn(&BTreeSet<u64>) -> Points,
+    difference: impl Fn(&Points, &Points) -> Option<String>,
+) -> usize {
     let busy = expected.busy_windows();
     let (first, last) = (*busy.first().expect("events"), *busy.last().expect("events"));
-    // The metric without a group has a value in every window, so it shows which windows are there.
-    let name = format!("{}{join}count__tx", expected.metrics[0].name);
     wait::until(&format!("{sink} holds what the oracle says"), PATIENCE, || {
         let held = read()?;
-        let times = held.times(&name);
+        let times = held.times(name);
         if times.first().is_none_or(|t| *t > first) || times.last().is_none_or(|t| *t < last) {
             return Err(format!("the windows with events end at {first} to {last}; it holds {times:?}"));
         }
         let windows = expected.without_gap(&times);
         // A window may arrive in several requests, so a difference can be one that goes away.
-        difference(&held, &expected.influx(&windows, join, &[])).map_or(Ok(windows.len()), Err)
+        difference(&held, &right(&windows)).map_or(Ok(windows.len()), Err)
     })
+}
+
+/// Waits until the status of a store fits, and gives it.
+#[track_caller]
+pub(crate) fn status_when(tidegate: &Tidegate, store: &str, what: &str, fits: impl Fn(&Json) -> bool) -> Json {
+    wait::until(&format!("store {store}: {what}"), PATIENCE, || {
+        let status = tidegate.api().store(PROJECT, store)?["status"].clone();
+        if fits(&status) { Ok(status) } else { Err(status.to_string()) }
+    })
+}
+
+/// Metrics for sinks of which each refusal is to be traced: one that counts all events, and one with a row for each type of error.
+pub(crate) fn few_metrics() -> Vec<Metric> {
+    vec![
+        Metric::new("errors", &[], &[("_tx", "count")]),
+        Metric::new("by type", &["error.type"], &[("_tx", "count"), ("memory.used", "max")]),
+    ]
+}
+
+/// The type of error of one event, which some receivers refuse: see [`with_poison`].
+pub(crate) const POISON: &str = "poison";
+
+/// Events of which one is of the type [`POISON`].
+pub(crate) fn with_poison(test: &str, count: usize) -> Vec<Map<String, Json>> {
+    let mut events = Generator::new(test).events(count);
+    events[count / 2].insert("error.type".to_owned(), POISON.into());
+    events
+}
+
+/// What a sink must hold that takes everything but rows with [`POISON`].
+pub(crate) fn without_poison(points: &Points) -> Points {
+    let mut clean = Points::default();
+    for (point, value) in points.iter().filter(|(p, _)| !p.labels.values().any(|v| v == POISON)) {
+        clean.insert(point.clone(), value).expect("each place is there once");
+    }
+    clean
+}
+
+/// Sends events in several rounds, with a pause in which windows without any event pass.
+pub(crate) fn send_in_rounds(tidegate: &Tidegate, test: &str, rounds: usize, pause: Duration) -> Vec<Acknowledged> {
+    let mut generator = Generator::new(test);
+    let mut events = Vec::new();
+    for round in 0..rounds {
+        let count = usize::try_from(generator.below(60)).unwrap_or(0) + 1;
+        events.extend(tidegate.api().bulk_until_acknowledged(PROJECT, &generator.events(count)));
+        std::thread::sleep(if round == rounds / 2 { pause } else { Duration::from_millis(200) });
+    }
+    events
 }
 
 /// Fails if the host has logged that data was lost or that a human is needed.

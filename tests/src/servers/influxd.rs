@@ -35,6 +35,15 @@ impl Influxd {
     /// If it is not installed or does not come up.
     #[must_use]
     pub fn start(scratch: &Scratch) -> Self {
+        Self::with_largest_body(scratch, 25_000_000)
+    }
+
+    /// Starts one that takes bodies up to `bytes` as sent, which is 25,000,000 unless configured.
+    ///
+    /// # Panics
+    /// If it is not installed or does not come up.
+    #[must_use]
+    pub fn with_largest_body(scratch: &Scratch, bytes: u64) -> Self {
         let folder = scratch.folder("influxd");
         let (port, rpc) = (free_port(), free_port());
         let at = folder.display();
@@ -45,6 +54,7 @@ impl Influxd {
                  [meta]\n  dir = \"{at}/meta\"\n\
                  [data]\n  dir = \"{at}/data\"\n  wal-dir = \"{at}/wal\"\n  query-log-enabled = false\n\
                  [http]\n  bind-address = \"127.0.0.1:{port}\"\n  auth-enabled = true\n  log-enabled = false\n\
+                 \x20 max-body-size = {bytes}\n\
                  [monitor]\n  store-enabled = false\n"
             ),
         );
@@ -132,6 +142,15 @@ impl Influxd {
             }
         }
         Ok(points)
+    }
+
+    /// Writes lines as the writer, not through Tidegate.
+    ///
+    /// # Panics
+    /// If they are refused.
+    pub fn write(&self, lines: &str) {
+        let url = format!("{}/write?db={}&precision=s", self.url(), Self::DATABASE);
+        http::post(&url).basic(Self::USER, Self::PASSWORD).body(lines).send_well();
     }
 
     fn set_up(&self, statement: &str) {

@@ -1,11 +1,17 @@
 //! The real servers that Tidegate shares metrics with, from Debian's packages, on loopback and with data of their own.
 
+mod collectd;
+mod graphite;
 mod influxd;
 mod prometheus;
+mod pushgateway;
 mod victoria;
 
+pub use collectd::{Collectd, Polled};
+pub use graphite::{Graphite, Relay, send_lines};
 pub use influxd::Influxd;
-pub use prometheus::{Prometheus, Sample, promtool_check};
+pub use prometheus::{Prometheus, Sample, Target, promtool_check};
+pub use pushgateway::Pushgateway;
 pub use victoria::VictoriaMetrics;
 
 use std::path::PathBuf;
@@ -19,7 +25,7 @@ const START: Duration = Duration::from_secs(60);
 ///
 /// # Panics
 /// If it is not installed; the text is the command that installs it.
-fn installed(program: &str, package: &str) -> Command {
+pub(crate) fn installed(program: &str, package: &str) -> Command {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     // Servers lie in sbin folders too, which not every user has in the path.
     let more = [PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")];

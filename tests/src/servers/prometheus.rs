@@ -6,6 +6,7 @@ use crate::process::{Process, run};
 use crate::scratch::{Scratch, free_port};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 /// A running Prometheus server with one target.
@@ -13,6 +14,19 @@ use std::process::Command;
 pub struct Prometheus {
     _process: Process,
     port: u16,
+}
+
+/// What it scrapes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Host and port.
+    pub address: &'a str,
+    /// The page.
+    pub path: &'a str,
+    /// User and password.
+    pub login: Option<(&'a str, &'a str)>,
+    /// The only authority that it trusts; with one it speaks TLS.
+    pub root: Option<&'a Path>,
 }
 
 /// One sample of one series: the labels with `__name__`, the milliseconds of the scrape, the value.
@@ -27,24 +41,53 @@ pub struct Sample {
 }
 
 impl Prometheus {
-    /// Starts it with the page at `address` (host and port) and `path` as its only target.
+    /// Starts it with the page at `address` (host and port) and `path` as its only target, over HTTP and without a login.
     ///
     /// # Panics
     /// If it is not installed or does not come up.
     #[must_use]
     pub fn start(scratch: &Scratch, address: &str, path: &str) -> Self {
-        let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-             scrape_configs:\n  - job_name: tidegate\n    metrics_path: {path}\n    static_configs: [{{targets: [\"{address}\"]}}]\n"
-        );
-        let config = scratch.file("prometheus.yml", config);
+        Self::scraping(scratch, &Target { address, path, login: None, root: None })
+    }
+
+    /// Starts it with one target.
+    ///
+    /// # Panics
+    /// If it is not installed or does not come up.
+    #[must_use]
+    pub fn scraping(scratch: &Scratch, target: &Target<'_>) -> Self {
+        let Target { address, path, login, root } = target;
+        let mut job = serde_json::json!({
+            "job_name": "tidegate", "metrics_path": path, "static_configs": [{"targets": [address]}],
+        });
+        if let Some((username, password)) = login {
+            job["basic_auth"] = serde_json::json!({"username": username, "password": password});
+        }
+        if let Some(root) = root {
+            job["scheme"] = "https".into();
+            job["tls_config"] = serde_json::json!({"ca_file": root});
+        }
+        Self::configured(scratch, &serde_json::json!([job]))
+    }
+
+    /// Starts it with these `scrape_configs`, a list of jobs.
+    ///
+    /// # Panics
+    /// If it is not installed or does not come up.
+    #[must_use]
+    pub fn configured(scratch: &Scratch, jobs: &Json) -> Self {
+        // JSON is YAML, too.
+        let config = serde_json::json!({
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs,
+        });
         let port = free_port();
+        let config = scratch.file(&format!("prometheus-{port}.yml"), config.to_string());
         let mut command = installed("prometheus", "prometheus");
         command
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", scratch.folder("prometheus").display()))
+            .arg(format!("--storage.tsdb.path={}", scratch.folder(&format!("prometheus-{port}")).display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"));
-        let mut process = Process::start("prometheus", &mut command, &scratch.path("prometheus.log"));
+        let mut process = Process::start("prometheus", &mut command, &scratch.path(&format!("prometheus-{port}.log")));
         let ready = format!("http://127.0.0.1:{port}/-/ready");
         process.until("Prometheus answers", START, || http::get(&ready).send()?.ok());
         Self { _process: process, port }

@@ -1,4 +1,4 @@
-//! VictoriaMetrics, which takes the write protocol of InfluxDB 2.x.
+//! VictoriaMetrics, which takes the write protocols of InfluxDB 2.x, Graphite and Datadog (version 1).
 //!
 //! It is lenient: a 2xx proves little. Lines that it could not read show only in its own counter, see
 //! [`VictoriaMetrics::invalid_rows`].
@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 pub struct VictoriaMetrics {
     _process: Process,
     port: u16,
+    graphite_port: u16,
 }
 
 impl VictoriaMetrics {
@@ -28,22 +29,29 @@ impl VictoriaMetrics {
     /// If it is not installed or does not come up.
     #[must_use]
     pub fn start(scratch: &Scratch) -> Self {
-        let port = free_port();
+        let (port, graphite_port) = (free_port(), free_port());
         let mut command = installed("victoria-metrics", "victoria-metrics");
         command
             .arg(format!("-storageDataPath={}", scratch.folder("victoria-metrics").display()))
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+            .arg(format!("-graphiteListenAddr=127.0.0.1:{graphite_port}"))
             .args(["-retentionPeriod=100y", "-search.latencyOffset=0s", "-search.disableCache"]);
         let mut process = Process::start("victoria-metrics", &mut command, &scratch.path("victoria-metrics.log"));
         let health = format!("http://127.0.0.1:{port}/health");
         process.until("VictoriaMetrics answers", START, || http::get(&health).send()?.ok());
-        Self { _process: process, port }
+        Self { _process: process, port, graphite_port }
     }
 
     /// The URL for a store's settings.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port for Graphite's lines.
+    #[must_use]
+    pub fn graphite_port(&self) -> u16 {
+        self.graphite_port
     }
 
     /// All raw samples. Names are `measurement_field`, as the server joins them.
