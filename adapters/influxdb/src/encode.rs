@@ -1,10 +1,11 @@
 //! A batch becomes write requests.
 //!
-//! Per row only bytes are copied: everything that repeats was escaped once, in the metric's [`Template`].
+//! Per row only bytes are copied: everything that repeats was escaped once, in the metric's [`Lines`].
 
-use crate::line::{SERIES_KEY_BYTES, Template, field_code, measurements};
+use crate::line::{Lines, SERIES_KEY_BYTES, field_code, measurements};
 use crate::settings::InfluxSettings;
-use tidegate_adapter::{Batch, Columns, MAX_ACTIONS, MAX_OUTPUT_BYTES, Metric, Request, Requests, Verdict};
+use std::borrow::Cow;
+use tidegate_adapter::{Batch, Columns, MAX_ACTIONS, MAX_OUTPUT_BYTES, Metric, Names, Request, Requests, Verdict};
 
 /// Most points in one request, as InfluxData advises for best throughput.
 pub const POINTS_PER_REQUEST: u64 = 5_000;
@@ -16,14 +17,19 @@ pub const REQUEST_BYTES: u64 = 10_000_000;
 pub(crate) fn encode(settings: &InfluxSettings, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
     let metrics = batch.metrics();
     too_many(metrics.iter().map(|metric| u64::from(metric.live_rows())).sum())?;
-    let measurements = measurements(metrics.iter().map(Metric::name));
     let (project, metric_set, stamp) = (batch.project(), batch.metric_set(), batch.window_end());
+    let named = |metric: &Metric| {
+        let names = Names { project: &project, metric_set: &metric_set, metric: metric.name(), ..Names::default() };
+        settings.naming.fill(&names, Cow::Borrowed)
+    };
+    let names: Vec<String> = metrics.iter().map(named).collect();
+    let measurements = measurements(names.iter().map(String::as_str));
     let mut writer = Writer { settings, requests, request: None, points: 0, bytes: 0 };
     for (metric, measurement) in metrics.iter().zip(&measurements) {
         if metric.live_rows() > 0 {
             let columns = metric.columns();
-            let template = Template::new(measurement, &project, &metric_set, &columns, stamp);
-            writer.metric(metric, &columns, &template)?;
+            let lines = Lines::new(measurement, &project, &metric_set, &columns, stamp);
+            writer.metric(metric, &columns, &lines)?;
         }
     }
     writer.send();
@@ -49,10 +55,10 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn metric(&mut self, metric: &Metric, columns: &Columns, template: &Template) -> Result<(), Verdict> {
-        let check_length = template.may_be_too_long();
-        let mut codes: Vec<_> = Vec::with_capacity(template.tags.len());
-        for (index, pieces) in &template.tags {
+    fn metric(&mut self, metric: &Metric, columns: &Columns, lines: &Lines) -> Result<(), Verdict> {
+        let check_length = lines.may_be_too_long();
+        let mut codes: Vec<_> = Vec::with_capacity(lines.tags.len());
+        for (index, pieces) in &lines.tags {
             codes.push((columns.dimensions[*index].codes.as_slice(), pieces));
         }
         for row in 0..columns.live_rows {
@@ -60,7 +66,7 @@ impl Writer<'_> {
             if columns.measures.iter().all(|measure| measure.value(at).is_none()) {
                 continue;
             }
-            if check_length && template.row_is_too_long(columns, at) {
+            if check_length && lines.row_is_too_long(columns, at) {
                 let reason = format!("series key longer than the {SERIES_KEY_BYTES} bytes that InfluxDB takes");
                 self.requests.reject(metric, row, &reason);
                 continue;
@@ -70,19 +76,19 @@ impl Writer<'_> {
             }
             let Some(request) = &mut self.request else { continue };
             let body = request.body();
-            body.piece(&template.head, 0);
+            body.piece(&lines.head, 0);
             for (codes, pieces) in &codes {
                 body.piece(pieces, codes.get(at).copied().unwrap_or(u32::MAX));
             }
             let mut first = true;
             for (number, measure) in columns.measures.iter().enumerate() {
                 if let Some(value) = measure.value(at) {
-                    body.piece(&template.fields, field_code(number, first));
+                    body.piece(&lines.fields, field_code(number, first));
                     body.number(value);
                     first = false;
                 }
             }
-            body.piece(&template.tail, 0);
+            body.piece(&lines.tail, 0);
             request.carries(metric, row);
             self.points += 1;
         }

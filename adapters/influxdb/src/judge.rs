@@ -2,7 +2,8 @@
 //!
 //! The hard one is the partial write: the server stored some points, says how many it did not, and names at most one. If that is
 //! all of them the rows are named; else the batch is halved until it is, which takes few steps where a whole metric is refused.
-//! Sending stored points again changes nothing, since a point with the same series and time is overwritten.
+//! Sending stored points again changes nothing, since a point with the same series and time is overwritten. Lines that 1.x could
+//! not even parse are no points to it: it quotes them, and says `dropped=0`.
 
 use serde::Deserialize;
 use tidegate_adapter::{Outcome, Sent, Verdict};
@@ -26,10 +27,12 @@ pub(crate) fn judge(sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
     match status {
         204 => Verdict::accepted(),
         200..=299 => Verdict::stop(format!("{told} (a write is answered 204; does the URL lead to InfluxDB?)")),
+        400 | 422 | 500 if message.contains("retention policy not found") => Verdict::stop(told),
         400 | 422 | 500 => match dropped(&message) {
-            Some(dropped) => partial(sent, dropped, told),
+            Some(dropped) => partial(sent, dropped, &message, told),
+            // All points of a batch have one time, so the server keeps none of them.
+            None if status != 500 && message.contains("retention policy") => Verdict::reject(sent, told),
             None if status != 500 => Verdict::split(told),
-            None if message.contains("retention policy not found") => Verdict::stop(told),
             None => Verdict::retry(told, outcome.retry_after()),
         },
         413 => Verdict::split(told),
@@ -55,12 +58,10 @@ fn dropped(message: &str) -> Option<u64> {
     count.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-fn partial(sent: &Sent, dropped: u64, told: String) -> Verdict {
-    if dropped == 0 {
-        Verdict::accepted()
-    } else if dropped >= sent.count() {
-        Verdict::reject(sent, told)
-    } else {
-        Verdict::split(told)
+fn partial(sent: &Sent, dropped: u64, message: &str, told: String) -> Verdict {
+    if dropped >= sent.count() {
+        return Verdict::reject(sent, told);
     }
+    // Counting the lines that are quoted would trust the text of labels, so halves tell which they are.
+    if dropped > 0 || message.contains("unable to parse") { Verdict::split(told) } else { Verdict::accepted() }
 }

@@ -19,7 +19,7 @@ const RESERVED_TAGS: [&str; 3] = ["time", "_field", "_measurement"];
 
 /// Everything of a metric's lines that does not change from row to row.
 #[derive(Debug)]
-pub(crate) struct Template {
+pub(crate) struct Lines {
     /// The measurement, and the constant tags that sort before the first dimension.
     pub(crate) head: Pieces,
     /// For each dimension in order of its tag key: its index, and for each entry of the dictionary `,KEY=VALUE` with the
@@ -32,12 +32,12 @@ pub(crate) struct Template {
     longest_field: usize,
 }
 
-/// The pieces of a field in [`Template::fields`].
+/// The pieces of a field in [`Lines::fields`].
 pub(crate) fn field_code(measure: usize, first: bool) -> u32 {
     u32::try_from(2 * measure).unwrap_or(u32::MAX - 1) + u32::from(!first)
 }
 
-impl Template {
+impl Lines {
     pub(crate) fn new(measurement: &str, project: &str, metric_set: &str, columns: &Columns, stamp: u64) -> Self {
         let mut keys = Distinct::reserving(&RESERVED_TAGS);
         let mut tags: Vec<(String, Tag<'_>)> =
@@ -188,7 +188,7 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if cleaned == text { Cow::Borrowed(text) } else { Cow::Owned(cleaned) }
 }
 
-/// A measurement for each metric name of a set. `#` at the start would make the line a comment and `_` is the server's own, so `m`
+/// A measurement for each name that the admin's template makes of a metric of the set. `#` at the start would make the line a comment and `_` is the server's own, so `m`
 /// goes before them.
 pub(crate) fn measurements<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Cow<'a, str>> {
     distinct(names, |name| {

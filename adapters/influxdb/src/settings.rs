@@ -1,6 +1,6 @@
 //! What the admin fills in, and what a request needs of it.
 
-use tidegate_adapter::{Choice, CredentialSlot, Endpoint, Request, Settings, Verdict};
+use tidegate_adapter::{Choice, CredentialSlot, Endpoint, Request, Settings, Template, Verdict};
 
 /// Which write API the server has.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,12 @@ pub struct InfluxSettings {
     )]
     database: Option<String>,
     #[setting(
+        label = "Retention policy",
+        help = "Where points go; SHOW RETENTION POLICIES lists them; leave it out for the database's default",
+        when(version = "1")
+    )]
+    retention_policy: Option<String>,
+    #[setting(
         label = "User",
         help = "A user with the WRITE privilege on the database; leave it out if the server asks for none",
         when(version = "1")
@@ -56,6 +62,14 @@ pub struct InfluxSettings {
         default = true
     )]
     gzip: bool,
+    #[setting(
+        label = "Measurement",
+        help = "Project and metric set are tags of every point, so they need not be in it",
+        default = "{metric}",
+        placeholders = ["project", "metric_set", "metric"],
+        must = ["metric"]
+    )]
+    pub(crate) naming: Template,
 }
 
 impl InfluxSettings {
@@ -77,6 +91,9 @@ impl InfluxSettings {
     fn to_database(&self, request: &mut Request) -> Result<(), Verdict> {
         let database = self.database.as_ref().ok_or_else(|| unset("database"))?;
         request.path("/write").query("db", database);
+        if let Some(retention_policy) = &self.retention_policy {
+            request.query("rp", retention_policy);
+        }
         match (&self.user, &self.password) {
             (Some(user), Some(password)) => request.basic_auth(user, password),
             (None, None) => request,

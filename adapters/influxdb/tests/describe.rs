@@ -20,7 +20,9 @@ fn the_host_takes_the_description_and_knows_the_adapter_by_its_package() {
     assert_eq!(description.name, "influxdb");
     assert_eq!(description.version, env!("CARGO_PKG_VERSION"));
     let keys: Vec<_> = description.settings.iter().map(|s| s.key.as_str()).collect();
-    assert_eq!(keys, ["version", "url", "database", "user", "password", "org", "bucket", "token", "gzip"]);
+    let of_one = ["database", "retention_policy", "user", "password"];
+    let expected = [&["version", "url"][..], &of_one, &["org", "bucket", "token", "gzip", "naming"]].concat();
+    assert_eq!(keys, expected);
 }
 
 #[test]
@@ -43,4 +45,12 @@ fn a_store_reaches_its_url_and_nothing_else_and_its_secrets_are_secret() {
     assert!(matches!(target, Some(Target::Http { url: SettingValue::Text(url) }) if url == "http://h:8086/prefix"));
     assert!(settings.secret("token").is_some() && settings.text("token").is_none());
     assert_eq!(settings.boolean("gzip"), Some(true));
+}
+
+#[test]
+fn a_measurement_must_hold_the_metric_and_may_hold_what_is_the_same_for_all_its_fields() {
+    let with = |naming: &str| check(json!({"version": "1", "url": "http://h", "database": "m", "naming": naming}));
+    assert!(with("{project}.{metric_set}.{metric}").is_ok());
+    assert!(with("{project}").unwrap_err().contains("must have {metric} in it"));
+    assert!(with("{metric}.{aggregate}").unwrap_err().contains("there is no placeholder {aggregate}"));
 }

@@ -61,3 +61,20 @@ fn a_batch_without_any_value_sends_nothing() {
     assert!(delivered.sent.is_empty());
     assert_eq!(delivered.verdict, Verdict::accepted());
 }
+
+#[test]
+fn a_retention_policy_goes_into_the_query_of_1x_and_the_measurement_is_named_as_the_admin_wants() {
+    let settings = [("version", "1"), ("url", "http://h"), ("database", "m"), ("retention_policy", "one week")];
+    let naming = ("naming", "{project} {metric_set}/{metric}");
+    let delivered = PushStore::<influxdb::Influxdb>::new(settings.into_iter().chain([naming])).encode(&common::rows(1));
+    let request = delivered.requests().next().unwrap();
+    let query: Vec<_> = request.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(query, [("db", "m"), ("rp", "one week"), ("precision", "s")]);
+    assert!(request.text().starts_with("web\\ crashes/errors,metric_set=crashes,n=r0,"), "{}", request.text());
+}
+
+#[test]
+fn the_same_window_is_the_same_bytes() {
+    let batch = tidegate_adapter::testing::large_batch(12_000);
+    assert_eq!(common::two().encode(&batch).sent, common::two().encode(&batch).sent);
+}

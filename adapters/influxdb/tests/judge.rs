@@ -3,7 +3,7 @@
 mod common;
 
 use tidegate_adapter::testing::Answer;
-use tidegate_adapter::{RejectedRows, Verdict};
+use tidegate_adapter::{Disposition, RejectedRows, Verdict};
 
 fn judged(rows: usize, answer: &Answer) -> Verdict {
     common::one().deliver(&common::rows(rows), |_| answer.clone()).verdict
@@ -77,6 +77,38 @@ fn a_partial_write_that_left_out_some_points_is_halved_to_find_them() {
     let told = "partial write: max-values-per-tag limit exceeded (100000/100000) dropped=1";
     assert_eq!(judged(3, &problem(500, "internal error", told)), Verdict::split(format!("HTTP 500: {told}")));
     assert_eq!(judged(3, &error(400, "partial write: nothing was wrong dropped=0")), Verdict::accepted());
+}
+
+#[test]
+fn lines_that_1x_could_not_parse_are_found_by_halves_although_it_says_that_none_was_dropped() {
+    let told = "partial write: unable to parse 'm,a= v=1 1': missing tag value dropped=0";
+    assert_eq!(judged(3, &error(400, told)), Verdict::split(format!("HTTP 400: {told}")));
+    let two = "partial write: unable to parse 'a': missing fields\\nunable to parse 'b': missing fields dropped=0";
+    let in_one_line = two.replace("\\n", " ");
+    assert_eq!(judged(3, &error(400, two)), Verdict::split(format!("HTTP 400: {in_one_line}")));
+    // Everything that was sent, one row, could not be parsed: the host rejects it by name.
+    assert_eq!(judged(1, &error(400, told)), Verdict::split(format!("HTTP 400: {told}")));
+}
+
+#[test]
+fn points_outside_of_the_retention_are_rejected_and_never_sent_again() {
+    let one = "partial write: points beyond retention policy dropped=2";
+    let two = "failure writing points to database: partial write: points beyond retention policy dropped=2";
+    let uncounted = "dropped points outside retention policy of duration 168h0m0s";
+    for answer in [
+        error(400, one),
+        problem(422, "unprocessable entity", two),
+        problem(422, "unprocessable entity", uncounted),
+        problem(500, "internal error", two),
+    ] {
+        let verdict = judged(2, &answer);
+        assert_eq!(verdict.rejected().len(), 1, "{verdict:?}");
+        assert_eq!((&verdict.rejected()[0].rows, verdict.disposition()), (&vec![0, 1], &Disposition::Accepted));
+    }
+    for status in [400, 500] {
+        let told = format!("HTTP {status}: retention policy not found: week");
+        assert_eq!(judged(2, &error(status, "retention policy not found: week")), Verdict::stop(told));
+    }
 }
 
 #[test]

@@ -103,3 +103,18 @@ fn circonus_sends_a_member_for_each_value_and_makes_a_document() {
         ("application/json", &"1".into())
     );
 }
+
+#[test]
+fn grafana_sends_an_array_of_points_of_the_last_hour_and_takes_the_answer() {
+    let adapter = adapter("grafana");
+    assert_eq!((adapter.direction(), adapter.description().push.look_back), (Direction::Push, Some(3_600)));
+    let raw = serde_json::json!({"url": "https://sink.example/metrics", "instance_id": "4711", "key": "k"});
+    let settings = settings_of(&adapter, raw);
+    let view = BatchView { rows: vec![0..5, 0..0, 0..2], batch: batch() };
+    let called = adapter.begin(&settings, view, &Limits::default());
+    let Step::Act(conversation, Action::Send(request)) = called.result.unwrap() else { panic!("no request") };
+    let points: Vec<serde_json::Value> = serde_json::from_slice(&request.body.concat()).unwrap();
+    assert!(points.len() >= 6 && points.iter().all(|point| point["time"] == 1_700_000_100), "{points:?}");
+    let answer = Outcome { status: Some(200), body: "{\"published\":6}".into(), ..Outcome::default() };
+    assert!(matches!(conversation.step(answer).result, Ok(Step::Done(verdict)) if verdict.rejected.is_empty()));
+}
