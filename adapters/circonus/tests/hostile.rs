@@ -5,7 +5,7 @@ mod common;
 use common::Kept;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use tidegate_adapter::testing::{BatchBuilder, MetricBuilder};
+use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, hostile_texts};
 
 fn one(metric: &str, dimension: &str, value: &str) -> Kept {
     let metric = MetricBuilder::new(metric, [dimension]).measure("count", "_tx").row([value], [1.0]);
@@ -94,6 +94,30 @@ fn numbers_arrive_as_they_are() {
     let found = common::all(&common::delivered(&common::push(), &BatchBuilder::new("p", "s").metric(metric).build()));
     assert_eq!(found.iter().map(|kept| kept.value).collect::<Vec<_>>(), values);
     assert!(found.iter().all(|kept| kept.stamp == Some(1_700_000_040_000)));
+}
+
+#[test]
+fn hostile_texts_in_every_place_stay_apart_and_within_the_rules() {
+    let texts = hostile_texts();
+    let named: Vec<&String> = texts.iter().filter(|text| !text.is_empty()).collect();
+    let mut batch = BatchBuilder::new("p", "s");
+    for name in &named {
+        let metric = MetricBuilder::new(name, [name.as_str()]).measure("max", name);
+        batch = batch.metric(texts.iter().fold(metric, |metric, text| metric.row([text], [1.0])));
+    }
+    let expected = named.len() * texts.len();
+    let batch = batch.build();
+    let delivered = common::delivered(&common::push(), &batch);
+    let refused: usize = delivered.verdict.rejected().iter().map(|r| r.rows.len()).sum();
+    let found = common::all(&delivered);
+    assert_eq!(found.len(), expected - refused);
+    // A name of 10 kB is longer than a whole name may be, so its metric is refused; nothing else is.
+    assert_eq!(refused, 2 * texts.len());
+    let different: BTreeSet<_> = found.iter().map(|kept| (&kept.name, &kept.tags)).collect();
+    assert_eq!(different.len(), found.len(), "two series became one");
+    let page = common::pull().render(&[batch], &[]).unwrap();
+    let left_out = common::read(page.text()).into_iter().find(|kept| kept.name == "tidegate`left_out").unwrap();
+    assert_eq!(left_out.value, refused as f64);
 }
 
 /// Texts that lean towards what hurts.

@@ -4,7 +4,7 @@ mod common;
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use tidegate_adapter::testing::{BatchBuilder, MetricBuilder};
+use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, hostile_texts};
 
 #[test]
 fn values_that_datadog_would_make_one_stay_apart_and_the_legal_one_keeps_its_text() {
@@ -67,6 +67,22 @@ fn numbers_arrive_as_they_are() {
     let delivered = common::v2().deliver(&BatchBuilder::new("p", "s").metric(metric).build(), |_| common::accepted());
     let found: Vec<f64> = common::series(&delivered).iter().map(|series| series.value).collect();
     assert_eq!(found, values);
+}
+
+#[test]
+fn hostile_texts_in_every_place_stay_apart_and_within_the_rules() {
+    let texts = hostile_texts();
+    let named: Vec<&String> = texts.iter().filter(|text| !text.is_empty()).collect();
+    let mut batch = BatchBuilder::new("p", "s");
+    for name in &named {
+        let metric = MetricBuilder::new(name, [name.as_str()]).measure("max", name);
+        batch = batch.metric(texts.iter().fold(metric, |metric, text| metric.row([text], [1.0])));
+    }
+    let expected = named.len() * texts.len();
+    let delivered = common::v2().deliver(&batch.build(), |_| common::accepted());
+    let series = common::series(&delivered);
+    assert_eq!((series.len(), common::stored(&delivered).len()), (expected, expected));
+    assert!(series.iter().all(|s| is_legal_name(&s.metric) && s.tags.iter().all(|tag| is_legal_tag(tag))));
 }
 
 /// Texts that lean towards what hurts.

@@ -6,7 +6,7 @@ use common::{Sample, read, read_openmetrics};
 use prometheus::Prometheus;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, PullStore, TestBatch};
+use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, PullStore, TestBatch, hostile_texts, large_batch};
 
 fn samples(batches: &[TestBatch]) -> Vec<Sample> {
     let page = PullStore::<Prometheus>::new([]).render(batches, &[]).unwrap();
@@ -137,6 +137,27 @@ fn series_of_earlier_windows_are_counters_only() {
     let samples = samples(&[BatchBuilder::new("p", "s").metric(metric).build()]);
     let found: Vec<_> = samples.iter().map(|s| (s.name.as_str(), s.labels["d"].as_str(), s.value)).collect();
     assert_eq!(found, [("m_count_x", "now", 1.0), ("m_count_x_total", "now", 4.0), ("m_count_x_total", "then", 9.0)]);
+}
+
+#[test]
+fn hostile_texts_in_every_place_stay_apart_and_within_the_rules() {
+    let texts = hostile_texts();
+    let named: Vec<&String> = texts.iter().filter(|text| !text.is_empty()).collect();
+    let mut batch = BatchBuilder::new("p", "s");
+    for name in &named {
+        let metric = MetricBuilder::new(name, [name.as_str()]).measure("max", name);
+        batch = batch.metric(texts.iter().fold(metric, |metric, text| metric.row([text], [1.0])));
+    }
+    let expected = named.len() * texts.len();
+    let batch = [batch.build()];
+    // Both readers refuse a series that is there twice.
+    assert_eq!((samples(&batch).len(), open_samples(&batch).len()), (expected, expected));
+}
+
+#[test]
+fn a_hundred_thousand_series_are_one_page_in_either_format() {
+    let batch = [large_batch(100_000)];
+    assert_eq!((samples(&batch).len(), open_samples(&batch).len()), (100_000, 100_000));
 }
 
 fn hostile() -> impl Strategy<Value = String> {
