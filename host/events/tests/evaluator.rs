@@ -6,8 +6,10 @@ use common::oracle::{self, Row};
 use common::{PROJECT, clock, event, metric, open, rows, submit, text, window};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
-use tidegate_events::{EvaluationLimits, MetricSpec, Source};
-use tidegate_model::{Aggregate, Instant, MetricBatch, MetricQuery, Value};
+use tidegate_events::{EvaluationLimits, EventStore, EventStoreOptions, MetricSpec, Source, SourceError};
+use tidegate_model::{Aggregate, Instant, ManualClock, MetricBatch, MetricQuery, Value, Window};
+
+type Attributes = Vec<(&'static str, Value)>;
 
 const TEXTS: [&str; 18] = [
     "",
@@ -42,16 +44,21 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 /// One attribute keeps to one type in many projects, so half of the cases have it so.
-fn event_attributes() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
+fn event_attributes() -> impl Strategy<Value = Attributes> {
     let of = |name: &'static str, values: BoxedStrategy<Value>| prop::option::of(values).prop_map(move |v| (name, v));
     (
         of("a", prop::sample::select(&TEXTS[..]).prop_map(text).boxed()),
         of("b", value().boxed()),
         of("c", prop::sample::select(&INTS[..]).prop_map(Value::Int).boxed()),
+        of("d", prop::sample::select(&FLOATS[..]).prop_map(Value::Float).boxed()),
         prop::option::weighted(0.3, of("timestamp", (1i64..9).prop_map(Value::Int).boxed())),
     )
-        .prop_map(|(a, b, c, timestamp)| {
-            [Some(a), Some(b), Some(c), timestamp].into_iter().flatten().filter_map(|(n, v)| Some((n, v?))).collect()
+        .prop_map(|(a, b, c, d, timestamp)| {
+            [Some(a), Some(b), Some(c), Some(d), timestamp]
+                .into_iter()
+                .flatten()
+                .filter_map(|(n, v)| Some((n, v?)))
+                .collect()
         })
 }
 
@@ -81,7 +88,7 @@ fn condition() -> impl Strategy<Value = Json> {
 }
 
 fn query() -> impl Strategy<Value = Json> {
-    let names = || prop::sample::select(&["a", "b", "c", "_tx", "missing"][..]);
+    let names = || prop::sample::select(&["a", "b", "c", "d", "_tx", "missing"][..]);
     let item = prop::collection::vec((names(), condition()), 1..3).prop_map(|conditions| {
         let mut item = json!({});
         for (name, condition) in conditions {
@@ -90,11 +97,11 @@ fn query() -> impl Strategy<Value = Json> {
         item
     });
     let group_names =
-        prop::sample::subsequence(vec!["a", "b", "c", "timestamp", "_tx", "missing"], 0..3).prop_shuffle();
+        prop::sample::subsequence(vec!["a", "b", "c", "d", "timestamp", "_tx", "missing"], 0..3).prop_shuffle();
     let aggregates = Aggregate::ALL.map(Aggregate::as_str);
     let fold = prop::collection::vec(
         (
-            prop::sample::select(vec!["a", "b", "c", "_tx", "timestamp", "missing"]),
+            prop::sample::select(vec!["a", "b", "c", "d", "_tx", "timestamp", "missing"]),
             prop::sample::select(aggregates.to_vec()),
         ),
         1..5,
@@ -134,6 +141,42 @@ fn agree(query: &MetricQuery, found: &[(Vec<String>, Vec<f64>)], expected: &[(Ve
     found.len() == expected.len() && found.iter().zip(expected).all(|(f, e)| f.0 == e.0 && same_row(&f.1, &e.1))
 }
 
+/// So little that the events of a window are evaluated in pieces, and enough for every query here.
+const SMALL: usize = 24 << 10;
+
+/// Stores events in groups, each some seconds after the one before.
+fn store_groups(store: &EventStore, clock: &ManualClock, groups: &[(Vec<Attributes>, u64)]) -> Vec<Row> {
+    let mut all = Vec::new();
+    for (events, seconds) in groups {
+        let given: Vec<_> = events.iter().map(|attributes| event(attributes)).collect();
+        for (receipt, event) in submit(store, given.clone()).into_iter().zip(given) {
+            all.push(Row { object: receipt.object.0, arrival: receipt.arrival, attributes: event.attributes });
+        }
+        clock.advance(*seconds);
+    }
+    all
+}
+
+/// Each batch must be what the plain evaluator gives.
+fn check(
+    all: &[Row],
+    window: Window,
+    metrics: &[MetricSpec],
+    batches: &[MetricBatch],
+    cap: u32,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(batches.len(), metrics.len());
+    for (batch, metric) in batches.iter().zip(metrics) {
+        check_form(batch);
+        let (expected, folded) = oracle::evaluate(all, window, &metric.query, cap as usize);
+        let found = rows(batch);
+        let json = metric.query.to_json();
+        prop_assert!(agree(&metric.query, &found, &expected), "{json}\n found {found:?}\n expected {expected:?}");
+        prop_assert_eq!(batch.folded_groups, folded);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
@@ -146,32 +189,114 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let clock = clock(60);
         let store = open(dir.path(), &clock);
-        let mut all = Vec::new();
-        for (events, seconds) in groups {
-            let given: Vec<_> = events.iter().map(|attributes| event(attributes)).collect();
-            for (receipt, event) in submit(&store, given.clone()).into_iter().zip(given) {
-                all.push(Row { object: receipt.object.0, arrival: receipt.arrival, attributes: event.attributes });
-            }
-            clock.advance(seconds);
-        }
+        let all = store_groups(&store, &clock, &groups);
         let metrics: Vec<MetricSpec> = queries.iter().map(metric).collect();
         let limits = EvaluationLimits { groups: cap, ..EvaluationLimits::default() };
+        let small = EvaluationLimits { memory: SMALL, ..limits };
         for start in [60, 120, 600] {
             let window = window(start, 60);
-            // Twice: the second time from memory.
-            for _ in 0..2 {
-                let batches = store.evaluate(PROJECT, window, &metrics, &limits).unwrap();
-                prop_assert_eq!(batches.len(), metrics.len());
-                for (batch, metric) in batches.iter().zip(&metrics) {
-                    check_form(batch);
-                    let (expected, folded) = oracle::evaluate(&all, window, &metric.query, cap as usize);
-                    let found = rows(batch);
-                    prop_assert!(agree(&metric.query, &found, &expected), "{}\n found {found:?}\n expected {expected:?}", metric.query.to_json());
-                    prop_assert_eq!(batch.folded_groups, folded);
-                }
+            let evaluate = |metrics: &[MetricSpec], limits| store.evaluate(PROJECT, window, metrics, limits).unwrap();
+            // From disk; from memory; alone, each with the columns that those before have left in memory; in pieces.
+            check(&all, window, &metrics, &evaluate(&metrics, &limits), cap)?;
+            check(&all, window, &metrics, &evaluate(&metrics, &limits), cap)?;
+            for metric in metrics.chunks(1) {
+                check(&all, window, metric, &evaluate(metric, &limits), cap)?;
             }
+            check(&all, window, &metrics, &evaluate(&metrics, &small), cap)?;
         }
     }
+
+    #[test]
+    fn distinct_values_are_the_same_whether_few_filters_want_them_or_many(
+        groups in prop::collection::vec((prop::collection::vec(event_attributes(), 1..12), Just(0u64)), 1..8),
+        by in prop::sample::subsequence(vec!["a", "b", "c", "_tx"], 1..3).prop_shuffle(),
+        of in prop::sample::select(vec!["a", "b", "c", "d"]),
+        cap in prop_oneof![Just(10_000u32), 2u32..6],
+        memory in prop_oneof![Just(1 << 30), Just(SMALL)],
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = clock(60);
+        let store = open(dir.path(), &clock);
+        let all = store_groups(&store, &clock, &groups);
+        let filters = ["", "abc", "1", "other", "é"].map(|text| json!([{"a": [["not-equal", text]]}]));
+        let filters = filters.into_iter().chain([json!([])]);
+        let query = |filter| metric(&json!({"filter": filter, "group": by, "fold": {"_tx": [["count"]], of: [["unique"]]}}));
+        let metrics: Vec<MetricSpec> = filters.map(query).collect();
+        let limits = EvaluationLimits { groups: cap, memory };
+        for some in [&metrics[..1], &metrics[..2], &metrics[..]] {
+            let batches = store.evaluate(PROJECT, window(60, 60), some, &limits).unwrap();
+            check(&all, window(60, 60), some, &batches, cap)?;
+        }
+    }
+}
+
+#[test]
+fn a_window_in_memory_follows_events_that_arrive_later_new_texts_and_new_attributes() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock(60);
+    let options = EventStoreOptions { merge: true, ..common::options() };
+    let store = EventStore::open(&dir.path().join("events.db"), options, clock.clone()).unwrap();
+    let window = window(60, 60);
+    let mut all = Vec::new();
+    // Merges go on meanwhile.
+    for i in 0..200i64 {
+        let mut attributes = vec![("a", text(&format!("text {}", i % 60))), ("b", Value::Int(i % 7))];
+        if i > 100 {
+            attributes.push(("late", if i % 2 == 0 { text("5") } else { Value::Int(5) }));
+        }
+        all.extend(store_groups(&store, &clock, &[(vec![attributes], 0)]));
+        let filter = json!([{"a": [["equal", format!("text {}", (i + 3) % 60)]]}, {"b": [["less-than", 5]]}]);
+        let queries = [
+            json!({"fold": {"_tx": [["count"]], "a": [["unique"]], "late": [["unique"], ["count"]]}}),
+            json!({"filter": filter, "group": ["a"], "fold": {"b": [["unique"], ["sum"]]}}),
+            json!({"group": ["late", "b"], "fold": {"a": [["unique"]]}}),
+        ];
+        let metrics = queries.map(|query| metric(&query));
+        for metric in metrics.chunks(1) {
+            let batches = store.evaluate(PROJECT, window, metric, &EvaluationLimits::default()).unwrap();
+            check(&all, window, metric, &batches, 10_000).unwrap();
+        }
+    }
+    assert!(store.stats().merges > 0);
+}
+
+#[test]
+fn an_evaluation_that_takes_more_memory_than_allowed_fails_with_both_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock(60));
+    let events = |i: u32| event(&[("id", text(&format!("{i:05}"))), ("n", Value::Int(i.into()))]);
+    submit(&store, (0..30_000).map(events).collect());
+    let metrics =
+        [json!({"fold": {"_tx": [["count"]]}}), json!({"group": ["id", "n"], "fold": {"n": [["sum"], ["first"]]}})];
+    let metrics = metrics.map(|query| metric(&query));
+    let limits = EvaluationLimits { memory: 2 << 20, ..EvaluationLimits::default() };
+    let evaluate = |metrics: &[MetricSpec]| store.evaluate(PROJECT, window(60, 60), metrics, &limits);
+    let error = evaluate(&metrics).unwrap_err();
+    let SourceError::Memory { budget, needed, .. } = error else { panic!("{error}") };
+    assert_eq!(budget, 2 << 20);
+    assert!(needed > budget && needed < 20 << 20, "{needed}");
+    let told = format!("metric \"m\": evaluating it takes {needed} bytes of memory or more, and 2097152 are allowed");
+    assert!(error.to_string().starts_with(&told), "{error}");
+    assert_eq!(evaluate(&metrics[..1]).unwrap()[0].measures[0].values, [30_000.0]);
+}
+
+#[test]
+fn metrics_that_take_too_much_memory_together_are_evaluated_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock(60));
+    let events = |i: u32| event(&[("id", text(&format!("{i:05}"))), ("n", Value::Int((i % 9).into()))]);
+    submit(&store, (0..20_000).map(events).collect());
+    let query = |n: i64| {
+        metric(&json!({"filter": [{"n": [["not-equal", n]]}], "group": ["id"], "fold": {"n": [["sum"], ["last"]]}}))
+    };
+    let metrics: Vec<MetricSpec> = (0..9).map(query).collect();
+    let evaluate = |memory: usize| {
+        let limits = EvaluationLimits { memory, ..EvaluationLimits::default() };
+        store.evaluate(PROJECT, window(60, 60), &metrics, &limits)
+    };
+    // One takes 2 MB for its groups.
+    assert!(matches!(evaluate(1 << 20), Err(SourceError::Memory { .. })));
+    assert_eq!(evaluate(6 << 20).unwrap(), evaluate(1 << 30).unwrap());
 }
 
 #[test]
