@@ -94,7 +94,7 @@ pub(super) struct Coder {
     class_of_local: Vec<u32>,
     scalars: HashMap<Scalar, u32, RandomState>,
     values: Vec<Class>,
-    /// The code of the empty text, if the attribute ever had it.
+    /// The code of the empty text, if the attribute ever had it and something is grouped by it.
     empty: Option<u32>,
 }
 
@@ -115,13 +115,22 @@ impl Default for Coder {
 
 impl Coder {
     /// Makes ready for the texts of the attribute in slot `index`, of which `rows` rows come first.
-    pub(super) fn start(&mut self, index: usize, rows: usize, texts: &dyn Texts) -> Result<(), SourceError> {
+    pub(super) fn start(
+        &mut self,
+        index: usize,
+        rows: usize,
+        groups: bool,
+        texts: &dyn Texts,
+    ) -> Result<(), SourceError> {
         if self.remap.is_none() {
             self.bound = texts.codes(index);
             let size = self.bound as usize;
             let direct = size <= DIRECT || size / 64 <= rows;
             self.remap = Some(if direct { Remap::Direct(vec![0; size]) } else { Remap::Hashed(HashMap::default()) });
-            self.empty = texts.code(index, "")?;
+            // It is in hardly any dictionary, so memory does not tell: the database has to be asked.
+            if groups {
+                self.empty = texts.code(index, "")?;
+            }
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ pub(super) struct PairList {
 #[derive(Default)]
 pub(super) struct Sets {
     /// Where the values of each group end.
-    ends: Vec<usize>,
+    ends: Vec<u32>,
     values: Vec<u32>,
 }
 
@@ -30,35 +30,29 @@ impl PairList {
 
     /// Adds rows. A value of 0 is no value.
     pub(super) fn push(&mut self, rows: &Rows, groups: &[u32], values: &[u32]) {
+        let start = self.values.len();
         match rows {
             Rows::All(range) => {
-                let (groups, values) = (&groups[range.clone()], &values[range.clone()]);
-                if values.contains(&0) {
-                    groups.iter().zip(values).filter(|(_, value)| **value != 0).for_each(|(&g, &v)| self.add(g, v));
-                } else {
-                    self.groups.extend_from_slice(groups);
-                    self.values.extend_from_slice(values);
-                }
+                self.groups.extend_from_slice(&groups[range.clone()]);
+                self.values.extend_from_slice(&values[range.clone()]);
             }
             Rows::Some(rows) => {
-                self.groups.reserve(rows.len());
-                self.values.reserve(rows.len());
-                for &row in *rows {
-                    let value = values[row as usize];
-                    if value != 0 {
-                        self.add(groups[row as usize], value);
-                    }
-                }
+                self.groups.extend(rows.iter().map(|&row| groups[row as usize]));
+                self.values.extend(rows.iter().map(|&row| values[row as usize]));
             }
+        }
+        if self.values[start..].contains(&0) {
+            let mut kept = start;
+            for place in start..self.values.len() {
+                (self.groups[kept], self.values[kept]) = (self.groups[place], self.values[place]);
+                kept += usize::from(self.values[kept] != 0);
+            }
+            self.groups.truncate(kept);
+            self.values.truncate(kept);
         }
         if self.values.len() >= self.tidy_at {
             self.tidy();
         }
-    }
-
-    fn add(&mut self, group: u32, value: u32) {
-        self.groups.push(group);
-        self.values.push(value);
     }
 
     fn tidy(&mut self) {
@@ -68,7 +62,7 @@ impl PairList {
         self.groups.clear();
         let mut start = 0;
         for (group, &end) in (0..).zip(&sets.ends) {
-            self.groups.extend(std::iter::repeat_n(group, end - start));
+            self.groups.extend(std::iter::repeat_n(group, (end - start) as usize));
             start = end;
         }
         // If few are repetitions, the next time is put off: so throwing out costs a constant per pair.
@@ -77,7 +71,8 @@ impl PairList {
 
     /// The sets; groups are below `width`, values below `classes`.
     pub(super) fn sets(&self, width: usize, classes: usize) -> Sets {
-        let mut ends = vec![0usize; width];
+        // Places of 32 bits: those of some thousand groups then fit the processor's first cache. The list is far shorter.
+        let mut ends = vec![0u32; width];
         self.groups.iter().for_each(|&group| ends[group as usize] += 1);
         let mut sum = 0;
         for end in &mut ends {
@@ -86,20 +81,20 @@ impl PairList {
         let mut sorted = vec![0u32; self.values.len()];
         for (&group, &value) in self.groups.iter().zip(&self.values) {
             let place = &mut ends[group as usize];
-            sorted[*place] = value;
+            sorted[*place as usize] = value;
             *place += 1;
         }
         let mut stamps = vec![u32::MAX; classes];
         let (mut start, mut kept) = (0, 0);
         for (group, end) in (0..).zip(&mut ends) {
-            for place in start..*end {
+            for place in start..*end as usize {
                 let value = sorted[place];
                 let stamp = &mut stamps[value as usize];
                 sorted[kept] = value;
                 kept += usize::from(*stamp != group);
                 *stamp = group;
             }
-            start = std::mem::replace(end, kept);
+            start = std::mem::replace(end, u32::try_from(kept).unwrap_or(u32::MAX)) as usize;
         }
         sorted.truncate(kept);
         Sets { ends, values: sorted }
@@ -114,7 +109,7 @@ impl PairList {
 impl Sets {
     fn of(&self, group: usize) -> &[u32] {
         let start = if group == 0 { 0 } else { self.ends.get(group - 1).copied().unwrap_or_default() };
-        self.ends.get(group).map_or(&[], |&end| &self.values[start..end])
+        self.ends.get(group).map_or(&[], |&end| &self.values[start as usize..end as usize])
     }
 
     /// Distinct values of a group.
@@ -132,7 +127,7 @@ impl Sets {
 
     /// Memory that they take.
     pub(super) fn bytes(&self) -> usize {
-        self.ends.capacity() * 8 + self.values.capacity() * 4
+        self.ends.capacity() * 4 + self.values.capacity() * 4
     }
 }
 

@@ -1,8 +1,8 @@
 //! One attribute over the rows of a chunk, as the aggregates read it: what each row holds, and a dense code for it.
 //!
 //! The columns of small windows are kept and shared between evaluations, so nothing here may depend on the query that happened
-//! to load it. The one thing that costs and that many queries do without, classes of values that are not text, is there or not
-//! ([`Coded::has_classes`]); who needs it and finds it missing loads the column again.
+//! to load it. What costs and what many queries do without (classes of values that are not text, and groups) is there or not
+//! ([`Coded::suffices`]); who needs it and finds it missing loads the column again.
 
 use super::coder::{Coder, Ranks, Scalar};
 use super::plan::Slot;
@@ -34,6 +34,7 @@ pub(crate) struct Coded {
     classes: Vec<u32>,
     groups: Vec<u32>,
     has_classes: bool,
+    has_groups: bool,
     ranks: OnceLock<Ranks>,
 }
 
@@ -58,13 +59,14 @@ impl Coded {
             self.kinds.fill(INT);
             self.occurring = 1 << INT;
         } else {
-            self.coder.start(index, chunk.rows, texts)?;
+            self.coder.start(index, chunk.rows, slot.groups, texts)?;
             self.gather(index, chunk)?;
         }
         if !self.bits.is_empty() {
             self.coder.mix();
         }
         self.has_classes = slot.classes || !self.coder.is_mixed();
+        self.has_groups = slot.groups;
         if self.has_classes {
             self.fill_classes(index, texts)?;
             self.fill_groups();
@@ -77,9 +79,9 @@ impl Coded {
         self.coder.close();
     }
 
-    /// Whether [`class_codes`](Self::class_codes) and [`group_codes`](Self::group_codes) are there.
-    pub(super) fn has_classes(&self) -> bool {
-        self.has_classes
+    /// Whether it has all that is wanted of the slot.
+    pub(super) fn suffices(&self, slot: &Slot) -> bool {
+        (self.has_classes || !slot.classes) && (self.has_groups || !slot.groups)
     }
 
     /// Number of rows.

@@ -153,7 +153,7 @@ impl Evaluation {
     /// Takes a column that another evaluation has loaded from the very rows that are to be pushed, all at once; tells whether
     /// it has what this one needs.
     pub(crate) fn adopt(&mut self, slot: usize, column: &Arc<Coded>) -> bool {
-        let enough = column.has_classes() || !self.plan.slots[slot].classes;
+        let enough = column.suffices(&self.plan.slots[slot]);
         if enough && self.wants(slot) {
             self.columns[slot] = Held::Shared(Arc::clone(column));
         }
