@@ -1,69 +1,65 @@
-"""The peer of the evaluator's bench: the same rows and the same 200 window queries in DuckDB.
+"""DuckDB as the peer of the evaluator's bench: the same rows in a table in memory, texts as its own VARCHAR, two threads.
 
-Prints one JSON object: CPU seconds of the 200 queries, and for each query the number of groups and the sum of each column
-over them, which the other side compares with its own. Rows come from the same arithmetic on both sides, so no file is shared.
+Prints one JSON object: CPU seconds of all threads, and a summary of each answer. Results are fetched as columns.
 """
 
 import json
-import sys
-import time
 
 import duckdb
-import numpy as np
 
-ROWS, PER_SECOND, WINDOW_SECONDS, QUERIES = (int(a) for a in sys.argv[1:5])
-COLUMNS = {"project": 10, "fingerprint": 5000, "guid": 500_000, "error_type": 20, "app_version": 50}
-
-
-def mix(n):
-    """SplitMix64's finaliser over an array of counters."""
-    n = n + np.uint64(0x9E3779B97F4A7C15)
-    n = (n ^ (n >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    n = (n ^ (n >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return n ^ (n >> np.uint64(31))
-
-
-def column(index, distinct):
-    rows = np.arange(ROWS, dtype=np.uint64)
-    return (mix(rows * np.uint64(8) + np.uint64(index)) % np.uint64(distinct)).astype(np.uint32)
-
+from rows import BLOCK, COLUMNS, QUERIES, START, TINY_COLUMNS, TINY_PROJECTS, codes, condition, kind, summary, timed, tiny_codes
 
 connection = duckdb.connect()
 connection.execute("SET threads = 2")
-seconds = (np.arange(ROWS, dtype=np.uint64) // np.uint64(PER_SECOND)).astype(np.uint32)
-arrays = {name: column(i, distinct) for i, (name, distinct) in enumerate(COLUMNS.items())}
-age = (mix(np.arange(ROWS, dtype=np.uint64) * np.uint64(8) + np.uint64(7)) % np.uint64(100_000)).astype(np.float64) / 4.0
-codes = {"second": seconds, "age": age, **arrays}
 texts = ", ".join(f"printf('{name}-%06d', {name}) AS {name}" for name in COLUMNS)
-connection.register("codes", codes)
+connection.register("codes", codes())
 connection.execute(f"CREATE TABLE ev AS SELECT second, age, {texts} FROM codes ORDER BY second")
-
-start = ROWS // PER_SECOND - WINDOW_SECONDS
+texts = ", ".join(f"printf('{name}-%06d', {name}) AS {name}" for name in TINY_COLUMNS)
+connection.register("tiny_codes", tiny_codes())
+connection.execute(f"CREATE TABLE tiny AS SELECT project, {texts} FROM tiny_codes ORDER BY project")
 
 
 def query(i):
-    kept = f"project = 'project-{i // 2 % 10:06d}'" if i % 2 else f"error_type <> 'error_type-{i // 2 % 20:06d}'"
-    where = f"FROM ev WHERE second >= {start} AND {kept} AND app_version <> 'app_version-{i % 50:06d}'"
+    (name, equal, value), version, age = condition(i)
+    where = f"FROM ev WHERE second >= {START} AND {name} {'=' if equal else '<>'} '{value}' AND app_version <> '{version}'"
+    where += f" AND age >= {age}" if age else ""
     return (
         f"SELECT count(*) {where}",
         f"SELECT count(DISTINCT guid) {where}",
         f"SELECT fingerprint, count(DISTINCT guid) {where} GROUP BY 1",
         f"SELECT app_version, count(*), count(DISTINCT guid), max(age) {where} GROUP BY 1",
-    )[i // 2 % 4]
+    )[kind(i)]
 
 
-answers = []
-connection.execute(query(0)).fetchall()
-before = time.process_time()
-for i in range(QUERIES):
-    rows = connection.execute(query(i)).fetchall()
-    answers.append(rows)
-cpu = time.process_time() - before
+def tiny(project):
+    where = f"FROM tiny WHERE project = {project}"
+    return (
+        f"SELECT count(*) {where}",
+        f"SELECT count(DISTINCT guid) {where}",
+        f"SELECT fingerprint, count(*), count(DISTINCT guid) {where} GROUP BY 1",
+    )
 
 
-def summary(rows):
-    numbers = [[v for v in row if not isinstance(v, str)] for row in rows]
-    return [len(rows), *(sum(column) for column in zip(*numbers))]
+def run(sql):
+    return list(connection.execute(sql).fetchnumpy().values())
 
 
-print(json.dumps({"cpu": cpu, "answers": [summary(rows) for rows in answers], "version": duckdb.__version__}))
+run(query(0))
+first, block_cpu = timed(lambda: [run(query(i)) for i in range(BLOCK)])
+rest, rest_cpu = timed(lambda: [run(query(i)) for i in range(BLOCK, QUERIES)])
+unique, unique_cpu = timed(lambda: run("SELECT fingerprint, count(DISTINCT guid) FROM ev GROUP BY 1"))
+small, tiny_cpu = timed(lambda: [run(sql) for project in range(TINY_PROJECTS) for sql in tiny(project)])
+
+print(
+    json.dumps(
+        {
+            "block": block_cpu,
+            "all": block_cpu + rest_cpu,
+            "unique": unique_cpu,
+            "tiny": tiny_cpu,
+            "answers": [summary(answer, kind(i) > 1) for i, answer in enumerate(first + rest)],
+            "unique_answer": summary(unique, True),
+            "tiny_answers": [summary(answer, i % 3 == 2) for i, answer in enumerate(small)],
+        }
+    )
+)
