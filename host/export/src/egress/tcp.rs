@@ -1,12 +1,14 @@
 //! Bytes to a TCP endpoint: connect, write everything, close our half, read to the end.
 //!
 //! The first write after the other side has closed often "succeeds", so only reading to the end tells whether the bytes had
-//! a chance. What comes back is handed to the adapter; Graphite, for one, says nothing at all.
+//! a chance. And an end that comes before ours, or with a reset behind it, is no reader's: a proxy with nobody behind it takes the
+//! connection and closes it. What comes back is handed to the adapter; Graphite, for one, says nothing at all.
 
 use super::resolve::{Unresolved, lookup};
 use super::{Egress, Exchange, Unsendable};
 use bytes::BytesMut;
 use std::io;
+use std::time::Duration;
 use tidegate_sandbox::{Outcome, StreamBytes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,17 +43,26 @@ impl Egress {
     }
 }
 
+/// How long the other side has, after the last byte, to show that it closed before it could read it.
+const EARLY_END: Duration = Duration::from_millis(2);
+
 async fn converse(mut socket: TcpStream, stream: &StreamBytes, limit: usize) -> io::Result<BytesMut> {
     for piece in &stream.body {
         socket.write_all(piece).await?;
     }
-    socket.shutdown().await?;
     let mut answer = BytesMut::new();
     let mut piece = [0; 4096];
+    if timeout(EARLY_END, socket.peek(&mut piece)).await.unwrap_or(Ok(1))? == 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the other side closed it before it had read everything",
+        ));
+    }
+    socket.shutdown().await?;
     loop {
         let read = socket.read(&mut piece).await?;
         if read == 0 {
-            return Ok(answer);
+            return socket.take_error()?.map_or(Ok(answer), Err);
         }
         let fits = read.min(limit - answer.len());
         answer.extend_from_slice(&piece[..fits]);

@@ -244,6 +244,31 @@ fn a_refused_connection_and_a_reset_are_told_without_the_url() {
     assert!(failure.starts_with("the exchange broke off: "), "{failure}");
 }
 
+fn send_lines(address: SocketAddr) -> Exchange {
+    let body = vec![Bytes::from_static(b"a 1 2\n"), Bytes::from_static(b"b 3 4\n")];
+    let action = Action::SendStream(StreamBytes { endpoint: "line".to_owned(), body });
+    let numeric = Settings::trusted([
+        ("host".to_owned(), SettingValue::Text("127.0.0.1".to_owned())),
+        ("port".to_owned(), SettingValue::Integer(i64::from(address.port()))),
+    ]);
+    perform(loopback(), EgressOptions::default(), action, &numeric).unwrap()
+}
+
+#[test]
+fn a_stream_that_the_other_side_closes_before_it_has_read_everything_has_failed() {
+    for bytes in [0, 3] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let reader = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.read_exact(&mut vec![0; bytes]).unwrap();
+        });
+        let failure = send_lines(address).outcome.failure.unwrap_or_default();
+        assert!(failure.starts_with("the connection broke: "), "after {bytes} bytes: {failure:?}");
+        reader.join().unwrap();
+    }
+}
+
 #[test]
 fn a_stream_is_written_whole_and_its_answer_read_to_the_end() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -255,13 +280,7 @@ fn a_stream_is_written_whole_and_its_answer_read_to_the_end() {
         socket.write_all(b"bye").unwrap();
         seen
     });
-    let body = vec![Bytes::from_static(b"a 1 2\n"), Bytes::from_static(b"b 3 4\n")];
-    let action = Action::SendStream(StreamBytes { endpoint: "line".to_owned(), body });
-    let numeric = Settings::trusted([
-        ("host".to_owned(), SettingValue::Text("127.0.0.1".to_owned())),
-        ("port".to_owned(), SettingValue::Integer(i64::from(address.port()))),
-    ]);
-    let exchange = perform(loopback(), EgressOptions::default(), action, &numeric).unwrap();
+    let exchange = send_lines(address);
     assert_eq!((exchange.outcome.failure, exchange.outcome.body), (None, Bytes::from_static(b"bye")));
     assert_eq!(reader.join().unwrap(), "a 1 2\nb 3 4\n");
 }
