@@ -2,7 +2,7 @@
 
 use crate::points::{Point, Points};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -148,7 +148,6 @@ fn serve(mut stream: TcpStream, conduct: Conduct) -> Connection {
             }
         }
     }
-    let _ = stream.shutdown(Shutdown::Both);
     connection
 }
 

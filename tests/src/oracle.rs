@@ -192,21 +192,30 @@ impl Expected<'_> {
     /// Every value of the windows that end at `ends`, before any sink has a name for it.
     #[must_use]
     pub fn cells(&self, ends: &BTreeSet<u64>) -> Vec<Cell<'_>> {
+        ends.iter().flat_map(|end| self.cells_of(&self.window(*end), *end)).collect()
+    }
+
+    fn cells_of(&self, events: &[&Acknowledged], end: u64) -> Vec<Cell<'_>> {
         let mut cells = Vec::new();
-        for end in ends {
-            let events = self.window(*end);
-            for metric in self.metrics {
-                for (group, values) in metric.rows(&events) {
-                    let dimensions: Vec<_> = metric.group.iter().copied().zip(group).collect();
-                    for ((attribute, aggregate), value) in metric.fold.iter().copied().zip(values) {
-                        let Some(value) = value else { continue };
-                        let (metric, dimensions) = (metric.name, dimensions.clone());
-                        cells.push(Cell { metric, aggregate, attribute, dimensions, end: *end, value });
-                    }
+        for metric in self.metrics {
+            for (group, values) in metric.rows(events) {
+                let dimensions: Vec<_> = metric.group.iter().copied().zip(group).collect();
+                for ((attribute, aggregate), value) in metric.fold.iter().copied().zip(values) {
+                    let Some(value) = value else { continue };
+                    let (metric, dimensions) = (metric.name, dimensions.clone());
+                    cells.push(Cell { metric, aggregate, attribute, dimensions, end, value });
                 }
             }
         }
         cells
+    }
+
+    /// The counts and sums over all windows up to the one that ends at `end`.
+    #[must_use]
+    pub fn totals(&self, end: u64) -> Vec<Cell<'_>> {
+        let events: Vec<_> = self.events.iter().filter(|e| self.window_end(e.arrival) <= end).collect();
+        let additive = |cell: &Cell<'_>| matches!(cell.aggregate, "count" | "sum");
+        self.cells_of(&events, end).into_iter().filter(additive).collect()
     }
 
     /// What a sink must hold for the windows that end at `ends`, if `spell` says what it calls a value: its name and its tags.

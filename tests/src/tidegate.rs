@@ -74,6 +74,17 @@ impl Tidegate {
         self
     }
 
+    /// Serving TLS with the certificate of `authority`.
+    #[must_use]
+    pub fn with_tls(mut self, authority: &Authority) -> Self {
+        http::trust(authority);
+        self.scheme = "https";
+        for (option, file) in [("--tls-cert", &authority.certificate), ("--tls-key", &authority.key)] {
+            self = self.argument(option).argument(file.display().to_string());
+        }
+        self.variable("TIDEGATE_CA", &authority.root.display().to_string())
+    }
+
     /// Starts it for the first time, waits until it is ready and takes the API token that it prints.
     ///
     /// # Panics
@@ -137,15 +148,6 @@ impl Tidegate {
     pub fn restart(&mut self) {
         self.launch();
         self.wait_until_ready();
-    }
-
-    /// Serves TLS with the certificate of `authority` from its next start on.
-    pub fn serve_tls(&mut self, authority: &Authority) {
-        http::trust(authority);
-        self.scheme = "https";
-        for (option, file) in [("--tls-cert", &authority.certificate), ("--tls-key", &authority.key)] {
-            self.arguments.extend([option.to_owned(), file.display().to_string()]);
-        }
     }
 
     /// Its URL with `path`.

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidegate_tests::generator::Generator;
+use tidegate_tests::grammar::line_protocol;
 use tidegate_tests::intake::{InfluxTwo, Intake, reply};
 use tidegate_tests::oracle::Metric;
 use tidegate_tests::points::Points;
@@ -215,6 +216,8 @@ fn each_refusal_that_influxdb_2_documents_leads_where_it_must_and_delays_nobody_
     assert!(status["problem"].as_str().is_some_and(|p| p.contains("401")), "{status}");
     tidegate.apply(&world::document(&metrics, &stores("canary-influx-token-31c9")));
     compare(&guarded, &Points::clone);
+    let bodies: Vec<_> = guarded.received().iter().flat_map(|r| r.inflated().expect("an inflated body")).collect();
+    assert_eq!(line_protocol(&scratch, &bodies), Vec::<String>::new());
     compare(&poison, &world::without_poison);
     world::status_when(&tidegate, "poison", "one row is rejected", |s| s["deliveries"]["rejected_rows"] == 1);
     compare(&small, &Points::clone);

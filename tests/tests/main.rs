@@ -1,10 +1,13 @@
 //! The end to end tests, one file for each behaviour. `tests/README.md` says how to run one of them.
 
+mod circonus;
 mod clients;
 mod datadog;
 mod demo;
 mod dependencies;
 mod egress;
+mod grafana;
+mod graphite;
 mod hostile;
 mod influxdb;
 mod kill;

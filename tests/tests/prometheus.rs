@@ -1,6 +1,6 @@
 //! A real Prometheus scrapes the secret URL, over a crash of the host, and holds nothing but what the oracle says.
 
-use crate::world::{self, PATIENCE, PROJECT};
+use crate::world::{self, PATIENCE, PROJECT, window_end};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tidegate_tests::generator::Generator;
 use tidegate_tests::grammar::{PageForm, prometheus_client};
 use tidegate_tests::http::{self, Answer};
 use tidegate_tests::note;
-use tidegate_tests::oracle::{Expected, WINDOW_END};
+use tidegate_tests::oracle::Expected;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::{Prometheus, Pushgateway, Sample, promtool_check};
 use tidegate_tests::tidegate::Tidegate;
@@ -189,10 +189,6 @@ fn compare(expected: &Expected<'_>, scrapes: &BTreeMap<u64, Page>) -> usize {
         }
     }
     seen.len()
-}
-
-fn window_end(page: &Page) -> Option<u64> {
-    page.iter().find(|(labels, _)| labels["__name__"] == WINDOW_END).map(|(_, end)| *end as u64)
 }
 
 fn told(page: &Page, right: &Page) -> String {

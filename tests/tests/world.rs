@@ -1,10 +1,10 @@
 //! What most tests share: one project with metrics of every kind, and documents for `tidegate apply`.
 
 use serde_json::{Map, Value as Json, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tidegate_tests::generator::Generator;
-use tidegate_tests::oracle::{Acknowledged, Expected, Metric};
+use tidegate_tests::oracle::{Acknowledged, Expected, Metric, WINDOW_END};
 use tidegate_tests::points::Points;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::{Influxd, VictoriaMetrics};
@@ -178,6 +178,11 @@ pub(crate) fn send_in_rounds(tidegate: &Tidegate, test: &str, rounds: usize, pau
         std::thread::sleep(if round == rounds / 2 { pause } else { Duration::from_millis(200) });
     }
     events
+}
+
+/// The end of the window that a page for Prometheus shows.
+pub(crate) fn window_end(page: &BTreeMap<BTreeMap<String, String>, f64>) -> Option<u64> {
+    page.iter().find(|(labels, _)| labels["__name__"] == WINDOW_END).map(|(_, end)| *end as u64)
 }
 
 /// Fails if the host has logged that data was lost or that a human is needed.

@@ -121,7 +121,7 @@ fn metric(name: &str, value: &Json, book: &mut Book) -> Result<u64, String> {
     }
     book.kinds.insert(name.to_owned(), kind.to_owned());
     let Some(value) = number(kind, &fields["_value"]).map_err(|why| format!("{name}: {why}"))? else { return Ok(1) };
-    match spelled(name) {
+    match read_name(name) {
         Ok((base, labels)) => book.keep(Point { name: base, labels, time: millis / 1000 }, value),
         Err(why) => book.fault(why),
     }
@@ -147,7 +147,10 @@ fn number(kind: &str, value: &Json) -> Result<Option<f64>, String> {
 }
 
 /// A name as the broker reads it: what stands before the tags, and the tags.
-fn spelled(name: &str) -> Result<(String, BTreeMap<String, String>), String> {
+///
+/// # Errors
+/// What the broker would clean, cut or leave in the name.
+pub fn read_name(name: &str) -> Result<(String, BTreeMap<String, String>), String> {
     let told: String = name.chars().take(200).collect();
     if name.len() > NAME {
         return Err(format!("a name of {} bytes would be cut: {told}…", name.len()));

@@ -10,7 +10,7 @@ mod datadog;
 mod grafana;
 mod influxdb;
 
-pub use circonus::HttpTrap;
+pub use circonus::{HttpTrap, read_name};
 pub use datadog::Datadog;
 pub use grafana::{Generation, Grafana};
 pub use influxdb::InfluxTwo;

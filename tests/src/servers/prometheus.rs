@@ -67,21 +67,19 @@ impl Prometheus {
             job["scheme"] = "https".into();
             job["tls_config"] = serde_json::json!({"ca_file": root});
         }
-        Self::configured(scratch, &serde_json::json!([job]))
+        // JSON is YAML, too.
+        Self::configured(scratch, &format!("scrape_configs: [{job}]\n"))
     }
 
-    /// Starts it with these `scrape_configs`, a list of jobs.
+    /// Starts it with a piece of configuration that has the `scrape_configs`, in which all jobs begin with `tidegate`.
     ///
     /// # Panics
     /// If it is not installed or does not come up.
     #[must_use]
-    pub fn configured(scratch: &Scratch, jobs: &Json) -> Self {
-        // JSON is YAML, too.
-        let config = serde_json::json!({
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs,
-        });
+    pub fn configured(scratch: &Scratch, jobs: &str) -> Self {
+        let config = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n{jobs}");
         let port = free_port();
-        let config = scratch.file(&format!("prometheus-{port}.yml"), config.to_string());
+        let config = scratch.file(&format!("prometheus-{port}.yml"), config);
         let mut command = installed("prometheus", "prometheus");
         command
             .arg(format!("--config.file={}", config.display()))
@@ -110,7 +108,7 @@ impl Prometheus {
     /// Why they could not be read.
     pub fn samples(&self) -> Result<Vec<Sample>, String> {
         // What Prometheus adds about the scrape itself has no `project` label.
-        let query = http::encode("{job=\"tidegate\",project!=\"\"}[1h]");
+        let query = http::encode("{job=~\"tidegate.*\",project!=\"\"}[1h]");
         let url = format!("http://127.0.0.1:{}/api/v1/query?query={query}", self.port);
         let answer = http::get(&url).send()?.ok()?.json();
         let result = answer["data"]["result"].as_array().ok_or_else(|| format!("no result in {answer}"))?;
