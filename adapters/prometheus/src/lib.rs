@@ -46,7 +46,7 @@ pub struct PrometheusSettings {
 /// A piece of the configuration of Prometheus, up to the login.
 const SNIPPET: &str = "\
 scrape_configs:
-  - job_name: tidegate-{store}
+  - job_name: \"tidegate-{store}\"
     scheme: {scheme}
     metrics_path: {path}
     scrape_interval: {period}s
@@ -56,7 +56,7 @@ scrape_configs:
 /// The same with a login.
 const SNIPPET_WITH_LOGIN: &str = "\
 scrape_configs:
-  - job_name: tidegate-{store}
+  - job_name: \"tidegate-{store}\"
     scheme: {scheme}
     metrics_path: {path}
     scrape_interval: {period}s
