@@ -1,5 +1,6 @@
 //! A store with everything that it takes to work for it: settings with secrets, adapter, claims on windows.
 
+use crate::access::Access;
 use crate::catalog::{Catalog, CatalogError, Link, Store};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,8 @@ pub(crate) struct Config {
     pub(crate) links: Vec<Link>,
     pub(crate) adapter: Arc<Adapter>,
     pub(crate) settings: Arc<Settings>,
+    /// Who may read its page, if it has one.
+    pub(crate) access: Access,
 }
 
 /// Why a store cannot be worked for.
@@ -58,7 +61,13 @@ impl Configs {
         let settings = self.catalog.read(|v| v.store_settings(id, adapter.description()));
         let settings = Arc::new(settings.map_err(|error| ConfigError::Unfit(error.to_string()))?);
         let links = links.into_iter().filter(|l| l.store == id).collect();
-        let config = Arc::new(Config { store, links, adapter, settings });
+        let access = if adapter.description().pull.wants_login(&settings) {
+            let login = self.catalog.read(|v| v.pull_login(id));
+            Access::Login(login.map_err(|error| ConfigError::Unreadable(error.to_string()))?)
+        } else {
+            Access::Open
+        };
+        let config = Arc::new(Config { store, links, adapter, settings, access });
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.retain(|_, (at, _)| *at == edits);
         read.insert(id, (edits, Arc::clone(&config)));

@@ -2,6 +2,7 @@
 
 use crate::catalog::{Catalog, View};
 use crate::chance::Chance;
+use crate::check::{StoreCheck, check};
 use crate::config::{ConfigError, Configs};
 use crate::deliver::{Converse, Healths, Shared, deliver};
 use crate::egress::{Egress, EgressError, EgressOptions, Transport};
@@ -66,6 +67,7 @@ pub struct Export {
     board: Arc<Board>,
     pull: Pull,
     previewer: Arc<Previewer>,
+    converse: Converse,
     problem: Arc<Mutex<Option<String>>>,
     nudge: watch::Sender<u64>,
     stop_schedule: watch::Sender<bool>,
@@ -122,6 +124,7 @@ impl Export {
         prepare(&schedule, &board).await?;
         let configs = Arc::new(Configs::new(Arc::clone(&options.catalog), Arc::clone(&options.registry)));
         let converse = Converse { transport, limits: options.limits.clone(), observed: Arc::clone(&observed) };
+        let checks = converse.clone();
         let shared = Arc::new(Shared {
             catalog: Arc::clone(&options.catalog),
             ledger: Arc::clone(&ledger),
@@ -177,6 +180,7 @@ impl Export {
             previewer,
             problem,
             nudge,
+            converse: checks,
             stop_schedule,
             stop_delivery,
             tasks: Mutex::new(tasks),
@@ -241,10 +245,19 @@ impl Export {
         blocking(move || previewer.metric(project, query, period, windows)).await
     }
 
-    /// The page behind the secret part of a pull URL.
-    pub async fn pull(&self, token: &str, headers: Vec<(String, String)>) -> PullAnswer {
+    /// Asks a push store's sink whether it takes the settings. Nothing is written to it.
+    ///
+    /// # Errors
+    /// [`ExportError`]; [`ExportError::Misconfigured`] for a pull store.
+    pub async fn check_store(&self, id: StoreId) -> Result<StoreCheck, ExportError> {
+        check(&self.catalog, &self.configs, &self.converse, &self.clock, id).await
+    }
+
+    /// The page behind the secret part of a pull URL, for a request with these headers; `authorization` is the one of that
+    /// name.
+    pub async fn pull(&self, token: &str, headers: Vec<(String, String)>, authorization: Option<&str>) -> PullAnswer {
         match self.catalog.store_of_pull_token(token) {
-            Some(store) => self.pull.page(store, headers).await,
+            Some(store) => self.pull.page(store, headers, authorization).await,
             None => PullAnswer::NotFound,
         }
     }

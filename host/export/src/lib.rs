@@ -5,8 +5,10 @@
 //! and records it in the ledger with one delivery for each store that wants it; the deliverers drain those queues through
 //! adapters and the egress; pull pages are made of the same windows. Everything that must survive is in one SQLite file.
 
+mod access;
 pub mod catalog;
 mod chance;
+mod check;
 mod config;
 mod db;
 mod deliver;
@@ -24,6 +26,7 @@ mod status;
 mod tests;
 
 pub use catalog::{Catalog, CatalogError};
+pub use check::StoreCheck;
 pub use egress::EgressError;
 pub use egress::policy::{Denied, EgressPolicy};
 pub use export::{Export, StartError};

@@ -41,6 +41,8 @@ pub enum PullAnswer {
     },
     /// No such URL. The answer must tell nothing more: status 404, empty body.
     NotFound,
+    /// The URL is right, the login is missing or wrong: status 401, empty body, and the header that asks for Basic.
+    Unauthorized,
     /// There is nothing to show yet, for this reason: status 503.
     NotReady(String),
     /// What there is, is too old to be shown: status 503.
@@ -145,11 +147,17 @@ impl Pull {
     }
 
     /// The page of a store.
-    pub(crate) async fn page(&self, store: StoreId, headers: Vec<(String, String)>) -> PullAnswer {
-        let answer = self.answer(store, headers).await;
+    pub(crate) async fn page(
+        &self,
+        store: StoreId,
+        headers: Vec<(String, String)>,
+        authorization: Option<&str>,
+    ) -> PullAnswer {
+        let answer = self.answer(store, headers, authorization).await;
         let outcome = match &answer {
             PullAnswer::Page { .. } => "page",
             PullAnswer::NotFound => "not_found",
+            PullAnswer::Unauthorized => "unauthorized",
             PullAnswer::NotReady(_) => "not_ready",
             PullAnswer::Stale(_) => "stale",
             PullAnswer::Failed(_) => "failed",
@@ -158,7 +166,7 @@ impl Pull {
         answer
     }
 
-    async fn answer(&self, store: StoreId, headers: Vec<(String, String)>) -> PullAnswer {
+    async fn answer(&self, store: StoreId, headers: Vec<(String, String)>, authorization: Option<&str>) -> PullAnswer {
         let configs = Arc::clone(&self.configs);
         let config = match tokio::task::spawn_blocking(move || configs.get(store)).await {
             Ok(Ok(config)) => config,
@@ -166,6 +174,9 @@ impl Pull {
             Ok(Err(ConfigError::Unfit(why) | ConfigError::Unreadable(why))) => return PullAnswer::Failed(why),
             Err(error) => return PullAnswer::Failed(error.to_string()),
         };
+        if !config.access.allows(authorization) {
+            return PullAnswer::Unauthorized;
+        }
         if config.store.paused {
             return PullAnswer::NotReady("the store is paused".to_owned());
         }

@@ -7,6 +7,7 @@
 mod error;
 mod index;
 mod links;
+mod logins;
 mod sets;
 mod stores;
 mod tenants;
@@ -15,6 +16,7 @@ mod tests;
 mod tokens;
 
 pub use error::{CatalogError, Kind};
+pub use logins::PullLogin;
 pub use sets::{Metric, MetricSet, PutMetric};
 pub use stores::{Store, StoreSpec};
 pub use tenants::{DEFAULT_TENANT, Project, Tenant};

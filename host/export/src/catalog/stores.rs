@@ -6,9 +6,10 @@
 use super::error::{corrupt, name_of};
 use super::tenants::name_in;
 use super::{CatalogError, Change, Edit, Kind, View};
+use crate::egress::roots;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Map, Value as Json};
-use tidegate_model::{Description, Direction, MetricSetId, Name, Period, ProjectId, Secret, Settings, StoreId};
+use tidegate_model::{Description, Direction, MetricSetId, Name, Period, ProjectId, Settings, StoreId};
 
 /// What a listing shows in place of a secret; given back in an edit, it means "as it is".
 const MASK: &str = "…";
@@ -211,14 +212,19 @@ impl Edit<'_> {
         let split = self.split(known.as_ref(), spec)?;
         let mut all = split.plain.clone();
         all.extend(split.secrets.iter().map(|(key, value)| (key.clone(), Json::from(value.as_str()))));
-        Settings::check(spec.adapter, &all)
+        let settings = Settings::check(spec.adapter, &all)
+            .and_then(|settings| roots::check(spec.adapter, &settings).map(|()| settings))
             .map_err(|error| CatalogError::Settings { name: name.to_string(), error })?;
         // Nulls stand for what is not set.
         let split = Split { plain: split.plain.into_iter().filter(|(_, v)| !v.is_null()).collect(), ..split };
-        match known {
-            None => self.insert_store(of, &name, spec, &split),
-            Some(known) => self.update_store(&known, spec, &split),
+        let (store, change) = match known {
+            None => self.insert_store(of, &name, spec, &split)?,
+            Some(known) => self.update_store(&known, spec, &split)?,
+        };
+        if store.pull {
+            self.keep_login(store.id, spec.adapter, &settings)?;
         }
+        Ok((store, change))
     }
 
     fn insert_store(
@@ -368,20 +374,6 @@ impl Edit<'_> {
         Ok(())
     }
 
-    /// Gives a pull store a new pull URL; the old one is unknown from now on.
-    ///
-    /// # Errors
-    /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] if it is no pull store.
-    pub fn rotate_pull_token(&self, id: StoreId) -> Result<Secret, CatalogError> {
-        let store = self.store(id)?;
-        if !store.pull {
-            return Err(CatalogError::conflict(Kind::Store, store.name, "it has no pull URL: the host sends to it"));
-        }
-        let token = super::tokens::random_pull_token()?;
-        self.connection.execute("UPDATE stores SET pull_token = ?2 WHERE id = ?1", params![id.0, token])?;
-        Ok(Secret::new(token))
-    }
-
     /// Removes a store: its secrets are wiped, its pull URL is unknown from now on, and what is queued for it is recorded as
     /// expired.
     ///
@@ -392,6 +384,7 @@ impl Edit<'_> {
         let now = self.now_micros();
         self.connection.execute("DELETE FROM store_secrets WHERE store = ?1", [id.0])?;
         self.connection.execute("DELETE FROM links WHERE store = ?1", [id.0])?;
+        self.forget_login(id)?;
         let sql = "UPDATE deliveries SET state = 'expired', problem = 'the store was deleted', updated = ?2 \
                    WHERE store = ?1 AND state = 'queued'";
         self.connection.execute(sql, params![id.0, now])?;

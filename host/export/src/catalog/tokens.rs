@@ -74,6 +74,20 @@ pub(super) fn random_pull_token() -> Result<String, CatalogError> {
     random()
 }
 
+/// A user name for a store's page. Not a secret; it tells stores apart in the product that reads them.
+pub(super) fn random_user() -> Result<String, CatalogError> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(CatalogError::Random)?;
+    Ok(format!("tidegate-{}", hex::encode(bytes)))
+}
+
+/// A password for a store's page: 128 random bits, safe in a URL and in every configuration file.
+pub(super) fn random_password() -> Result<String, CatalogError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(CatalogError::Random)?;
+    Ok(hex::encode(bytes))
+}
+
 fn hint(token: &str) -> String {
     token.trim_start_matches(API_TOKEN_PREFIX).chars().take(HINT_CHARS).collect()
 }

@@ -6,7 +6,7 @@ use crate::egress::{Exchange, Transport, Unsendable};
 use crate::ledger::{FirstAction, Ledger, LedgerError};
 use crate::observe::Observed;
 use std::sync::Arc;
-use tidegate_model::BatchView;
+use tidegate_model::{BatchView, Name, Window};
 use tidegate_sandbox::{Action, Called, Disposition, Fault, Limits, Outcome, Step, Verdict};
 
 /// HTTP's word for "too large".
@@ -76,18 +76,42 @@ impl Converse {
         note: Option<Note>,
     ) -> Result<Verdict, Trouble> {
         let (held, limits, rows) = (Arc::clone(config), self.limits.clone(), view.len());
-        let mut step = self.run(move || held.adapter.begin(&held.settings, view, &limits)).await?;
-        let (mut note, mut status) = (note, None);
+        let step = self.run(move || held.adapter.begin(&held.settings, view, &limits)).await?;
+        Ok(self.go_on(config, step, note.map(|note| (note, rows))).await?.0)
+    }
+
+    /// Has the adapter ask the sink whether the settings hold. Tells the verdict, and how many actions it took to get there.
+    pub(crate) async fn check(
+        &self,
+        config: &Arc<Config>,
+        project: Name,
+        window: Window,
+    ) -> Result<(Verdict, u32), Trouble> {
+        let (held, limits) = (Arc::clone(config), self.limits.clone());
+        let set = project.clone();
+        let step = self.run(move || held.adapter.check(&held.settings, project, set, window, &limits)).await?;
+        self.go_on(config, step, None).await
+    }
+
+    /// From the first step to the verdict, with the number of actions.
+    async fn go_on(
+        &self,
+        config: &Arc<Config>,
+        mut step: Step,
+        mut note: Option<(Note, u64)>,
+    ) -> Result<(Verdict, u32), Trouble> {
+        let (mut status, mut actions) = (None, 0);
         loop {
             let (conversation, action) = match step {
-                Step::Done(verdict) => return Ok(judged(verdict, status)),
+                Step::Done(verdict) => return Ok((judged(verdict, status), actions)),
                 Step::Act(conversation, action) => (conversation, action),
             };
-            if let Some(note) = note.take() {
+            if let Some((note, rows)) = note.take() {
                 note.take(config, rows, action.digest()).await?;
             }
             let outcome = self.perform(config, &action).await?;
             status = outcome.status;
+            actions += 1;
             step = self.run(move || conversation.step(outcome)).await?;
         }
     }

@@ -10,7 +10,7 @@ mod parts;
 mod worker;
 
 pub(crate) use breaker::FAILING;
-pub(crate) use converse::Converse;
+pub(crate) use converse::{Converse, Trouble};
 
 use crate::catalog::Catalog;
 use crate::chance::Chance;

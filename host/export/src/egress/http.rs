@@ -9,7 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
-use reqwest::{Body, Client, Response};
+use reqwest::{Body, Certificate, Client, Response};
+use rustls::CertificateError;
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
@@ -21,8 +22,13 @@ use url::Url;
 /// Idle connections are dropped before the servers behind the endpoints drop them (common limits start at 60 s).
 const IDLE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// A client that follows nothing and asks no proxy; each connection goes to an address that the policy let through.
-pub(super) fn client(policy: &Arc<EgressPolicy>, options: &EgressOptions) -> Result<Client, reqwest::Error> {
+/// A client that follows nothing and asks no proxy; each connection goes to an address that the policy let through. It trusts
+/// `authorities` beside those of the system.
+pub(super) fn client(
+    policy: &Arc<EgressPolicy>,
+    options: &EgressOptions,
+    authorities: &[Certificate],
+) -> Result<Client, reqwest::Error> {
     // The provider is the process's; whoever installed one first has decided.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
@@ -35,19 +41,23 @@ pub(super) fn client(policy: &Arc<EgressPolicy>, options: &EgressOptions) -> Res
             .pool_idle_timeout(IDLE)
             .dns_resolver(Guarded(policy.clone()))
     };
-    // A machine without certificate authorities can still reach http endpoints; https ones fail, each with its reason.
-    builder().build().or_else(|error| {
-        tracing::warn!("https endpoints will be refused, since no certificate authorities can be loaded: {error}");
-        builder().tls_certs_only([]).build()
+    // A machine without certificate authorities can still reach http endpoints, and https ones whose authority was typed in.
+    builder().tls_certs_merge(authorities.iter().cloned()).build().or_else(|error| {
+        tracing::warn!(
+            "no certificate authorities of the system can be loaded, so only those of a store count: {error}"
+        );
+        builder().tls_certs_only(authorities.iter().cloned()).build()
     })
 }
 
 impl Egress {
     pub(super) async fn send(
         &self,
+        client: &Client,
         request: &HttpRequest,
         url: &SettingValue,
         settings: &Settings,
+        authorities: Option<&str>,
     ) -> Result<Exchange, Unsendable> {
         let endpoint = request.endpoint.as_str();
         let url = address(request, url)?;
@@ -63,12 +73,12 @@ impl Egress {
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
         };
-        let sent = self.client.request(method, url).headers(headers).body(body).send().await;
+        let sent = client.request(method, url).headers(headers).body(body).send().await;
         let outcome = match sent {
             Ok(response) => answer(response, self.options.answer_bytes).await,
             Err(error) => match denial(&error) {
                 Some(denied) => return Err(Unsendable::Denied { endpoint: endpoint.to_owned(), denied }),
-                None => Outcome { failure: Some(reason(&error)), ..Outcome::default() },
+                None => Outcome { failure: Some(reason(&error, authorities)), ..Outcome::default() },
             },
         };
         Ok(Exchange { outcome, bytes })
@@ -162,8 +172,9 @@ fn denial(error: &reqwest::Error) -> Option<Denied> {
     None
 }
 
-/// Why no answer came, in words, without the URL: it may be a credential.
-fn reason(error: &reqwest::Error) -> String {
+/// Why no answer came, in words, without the URL: it may be a credential. `authorities` is the label of the setting for
+/// certificates, if the adapter has one.
+fn reason(error: &reqwest::Error, authorities: Option<&str>) -> String {
     if error.is_timeout() {
         return if error.is_connect() {
             "timed out while connecting"
@@ -172,10 +183,55 @@ fn reason(error: &reqwest::Error) -> String {
         }
         .to_owned();
     }
+    if let Some(refused) = certificate_problem(error) {
+        return format!("the other side's certificate is not accepted: {}", explained(&refused, authorities));
+    }
     let mut deepest: &dyn Error = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }
     let kind = if error.is_connect() { "cannot connect" } else { "the exchange broke off" };
     format!("{kind}: {deepest}")
+}
+
+/// What TLS has against the certificate, if that is what an error is about. An `io::Error` hides what it was made of from
+/// `source`, so it is asked by itself.
+fn certificate_problem(error: &reqwest::Error) -> Option<CertificateError> {
+    fn of(error: &(dyn Error + 'static)) -> Option<CertificateError> {
+        if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
+            return Some(problem.clone());
+        }
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        inner.and_then(|inner| of(inner)).or_else(|| of(error.source()?))
+    }
+    of(error)
+}
+
+/// The same for whoever has to do something about it.
+fn explained(problem: &CertificateError, authorities: Option<&str>) -> String {
+    match problem {
+        CertificateError::UnknownIssuer => {
+            let told = "no authority that is trusted here has signed it; if it is one of your own, ";
+            match authorities {
+                Some(label) => {
+                    format!("{told}put the authority's certificate (PEM) into the store's setting \"{label}\"")
+                }
+                None => format!("{told}add the authority's certificate to those of the system on which Tidegate runs"),
+            }
+        }
+        CertificateError::NotValidForName => "it is for another host name; check the host in the URL".to_owned(),
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "it names no host at all; it needs a subject alternative name".to_owned()
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            format!("it is not for the host in the URL but for {}; use a name that it has", presented.join(", "))
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired; the other side has to renew it (or this machine's clock is wrong)".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; check the clock of this machine".to_owned()
+        }
+        other => other.to_string(),
+    }
 }

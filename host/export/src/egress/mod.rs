@@ -11,6 +11,7 @@ pub(crate) mod masked;
 pub(crate) mod policy;
 mod redact;
 mod resolve;
+pub(crate) mod roots;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -87,14 +88,15 @@ pub(crate) struct Egress {
     policy: Arc<EgressPolicy>,
     options: EgressOptions,
     client: reqwest::Client,
+    clients: roots::Clients,
 }
 
 impl Egress {
     /// Needs no network.
     pub(crate) fn new(policy: EgressPolicy, options: EgressOptions) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
-        let client = http::client(&policy, &options).map_err(EgressError)?;
-        Ok(Self { policy, options, client })
+        let client = http::client(&policy, &options, &[]).map_err(EgressError)?;
+        Ok(Self { policy, options, client, clients: roots::Clients::default() })
     }
 
     /// Performs `action` with the settings of one store. What goes wrong on the way is told in the outcome, for the adapter to
@@ -113,7 +115,12 @@ impl Egress {
         let target = description.target(endpoint, settings).ok_or_else(unset)?;
         let redactor = Redactor::of(settings);
         let mut exchange = match (action, target) {
-            (Action::Send(request), Target::Http { url }) => self.send(request, &url, settings).await?,
+            (Action::Send(request), Target::Http { url }) => {
+                let unfit = |reason| Unsendable::Invalid { endpoint: endpoint.to_owned(), reason };
+                let own = self.clients.of(description, settings, &self.policy, &self.options).map_err(unfit)?;
+                let client = own.as_ref().unwrap_or(&self.client);
+                self.send(client, request, &url, settings, roots::label(description)).await?
+            }
             (Action::SendStream(stream), Target::Tcp { host, port }) => self.stream(stream, &host, port).await?,
             _ => return Err(unset()),
         };

@@ -1,5 +1,6 @@
 //! Against servers of our own on loopback, each permission with its denied twin.
 
+use super::roots::tests::Authority;
 use super::*;
 use bytes::Bytes;
 use std::io::{Read, Write};
@@ -283,4 +284,78 @@ fn a_stream_is_written_whole_and_its_answer_read_to_the_end() {
     let exchange = send_lines(address);
     assert_eq!((exchange.outcome.failure, exchange.outcome.body), (None, Bytes::from_static(b"bye")));
     assert_eq!(reader.join().unwrap(), "a 1 2\nb 3 4\n");
+}
+
+/// A TLS server whose certificate is for `name`; answers 204 to whoever gets through the handshake.
+fn tls_server(authority: &Authority, name: &str) -> SocketAddr {
+    let (certificate, key) = authority.sign(name);
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+            let mut piece = [0; 4096];
+            if stream.read(&mut piece).is_ok_and(|read| read > 0) {
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+            }
+        }
+    });
+    address
+}
+
+fn described_with_authorities() -> Description {
+    let mut description = description();
+    let setting = serde_json::json!({"key": "ca", "label": "Extra CA", "kind": "certificates"});
+    description.settings.push(serde_json::from_value(setting).unwrap());
+    description
+}
+
+/// The outcome of a request to `https://host:port` under a store that trusts `pem` beside the system.
+async fn over_tls(egress: &Egress, host: &str, port: u16, pem: Option<&str>) -> Outcome {
+    let mut values: Vec<_> = at(&format!("https://{host}:{port}/"), port)
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .collect();
+    values.extend(pem.map(|pem| ("ca".to_owned(), SettingValue::Text(pem.to_owned()))));
+    let action = Action::Send(request());
+    egress.perform(&action, &described_with_authorities(), &Settings::trusted(values)).await.unwrap().outcome
+}
+
+fn patient() -> Egress {
+    Egress::new(loopback(), EgressOptions::default()).unwrap()
+}
+
+#[tokio::test]
+async fn a_server_of_a_private_authority_is_reached_by_the_store_that_trusts_it_and_by_no_other() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let port = tls_server(&authority, "localhost").port();
+    let egress = patient();
+    let trusted = over_tls(&egress, "localhost", port, Some(&authority.pem())).await;
+    assert_eq!((trusted.status, trusted.failure), (Some(204), None));
+    // The same host, at the same moment, for a store without the certificate, and for one with another.
+    for pem in [None, Some(stranger.pem())] {
+        let refused = over_tls(&egress, "localhost", port, pem.as_deref()).await;
+        let told = refused.failure.expect("no answer");
+        assert!(told.contains("put the authority's certificate (PEM) into the store's setting \"Extra CA\""), "{told}");
+    }
+    assert_eq!(egress.clients.len(), 2);
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused_although_its_authority_is_trusted() {
+    let authority = Authority::new();
+    let port = tls_server(&authority, "metrics.example").port();
+    let refused = over_tls(&patient(), "localhost", port, Some(&authority.pem())).await;
+    let told = refused.failure.expect("no answer");
+    assert!(told.contains("not for the host in the URL but for"), "{told}");
+    assert!(told.contains("metrics.example"), "{told}");
 }

@@ -94,7 +94,7 @@ async fn a_page_over_its_limit_is_an_error_for_the_scraper_and_said_in_the_statu
     world.start().await;
     world.until_state(store, StoreState::Ok).await;
     let token = world.catalog.read(|v| v.store(store)).unwrap().pull_token.unwrap();
-    let answer = world.export().pull(&token, vec![]).await;
+    let answer = world.export().pull(&token, vec![], None).await;
     let crate::PullAnswer::Failed(why) = answer else { panic!("{answer:?}") };
     assert!(why.contains("the limit is 100 bytes"), "{why}");
     assert_eq!(world.status(store).await.state, StoreState::AdapterFault);

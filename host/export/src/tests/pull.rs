@@ -19,7 +19,7 @@ async fn page(rows: u32) -> Page {
 
 impl Page {
     async fn pull(&self) -> PullAnswer {
-        self.world.export().pull(&self.token, vec![("Accept".to_owned(), "text/plain".to_owned())]).await
+        self.world.export().pull(&self.token, vec![("Accept".to_owned(), "text/plain".to_owned())], None).await
     }
 
     async fn text(&self) -> String {
@@ -64,8 +64,8 @@ async fn a_page_shows_the_last_window_and_the_sum_of_all() {
 async fn a_wrong_or_rotated_token_finds_nothing() {
     let p = page(1).await;
     p.after(0).await;
-    assert_eq!(p.world.export().pull("wrong", vec![]).await, PullAnswer::NotFound);
-    assert_eq!(p.world.export().pull("", vec![]).await, PullAnswer::NotFound);
+    assert_eq!(p.world.export().pull("wrong", vec![], None).await, PullAnswer::NotFound);
+    assert_eq!(p.world.export().pull("", vec![], None).await, PullAnswer::NotFound);
     p.world.catalog.edit(|e| e.rotate_pull_token(p.store)).unwrap();
     assert_eq!(p.pull().await, PullAnswer::NotFound);
 }
