@@ -210,7 +210,8 @@ fn certificate_problem(error: &reqwest::Error) -> Option<CertificateError> {
 /// The same for whoever has to do something about it.
 fn explained(problem: &CertificateError, authorities: Option<&str>) -> String {
     match problem {
-        CertificateError::UnknownIssuer => {
+        // A bad signature is what an authority looks like that has the name of a trusted one and another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             let told = "no authority that is trusted here has signed it; if it is one of your own, ";
             match authorities {
                 Some(label) => {

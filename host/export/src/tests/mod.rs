@@ -1,6 +1,7 @@
 //! The whole crate at once: a source of known values, the real adapters, receivers of our own on loopback, a clock that stands
 //! still until it is told otherwise.
 
+mod access;
 mod embedded;
 mod faults;
 mod pull;
