@@ -5,8 +5,9 @@
 //! new events, then the deliveries.
 
 use crate::data_dir::{DataDir, DataDirError};
-use crate::http::{App, Host, HttpLimits, listener, router};
-use std::net::SocketAddr;
+use crate::http::tls::Tls;
+use crate::http::{App, Host, HttpLimits, TlsError, TlsFiles, listener, router};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tidegate_sandbox::{BuiltinError, EngineError, Limits, Registry, Sandbox, San
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// What a server is told.
 #[derive(Clone, Debug)]
@@ -26,6 +28,10 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Certificate and key; without them it is plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Where others reach the server, if that is not where it listens.
+    pub public_url: Option<Url>,
     /// A folder with more adapters.
     pub adapter_dir: Option<PathBuf>,
     /// What stores may reach beyond public addresses.
@@ -49,6 +55,8 @@ impl Options {
         Self {
             data_dir,
             listen: SocketAddr::from(([127, 0, 0, 1], 8460)),
+            tls: None,
+            public_url: None,
             adapter_dir: None,
             egress: EgressPolicy::default(),
             http: HttpLimits::default(),
@@ -74,6 +82,9 @@ pub enum ServeError {
         /// What the system says.
         cause: std::io::Error,
     },
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The event store.
     #[error(transparent)]
     Events(#[from] EventStoreError),
@@ -103,6 +114,7 @@ pub enum ServeError {
 /// A server that runs. Stop it by [`stop`](Self::stop); dropping it stops nothing.
 pub struct Running {
     address: SocketAddr,
+    public_url: Url,
     first_token: Option<Secret>,
     app: App,
     catalog: Arc<Catalog>,
@@ -122,6 +134,7 @@ impl Running {
     pub async fn start(options: Options, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
         // The first provider wins; a second call would only say that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let tls = options.tls.clone().map(Tls::load).transpose()?;
         let data = DataDir::open(&options.data_dir)?;
         let listening = |cause| ServeError::Listen { address: options.listen, cause };
         let listener = TcpListener::bind(options.listen).await.map_err(listening)?;
@@ -129,8 +142,15 @@ impl Running {
         let counters = prometheus::Registry::new();
         let app = App::new(options.http.clone(), counters.clone())?;
         let stop = CancellationToken::new();
+        let public_url = match &options.public_url {
+            Some(url) => url.clone(),
+            None => seen_at(address, tls.is_some())?,
+        };
+        if let Some(tls) = &tls {
+            tokio::spawn(Arc::clone(tls).watch(stop.clone()));
+        }
         let (http, routes, end, grace) = (options.http.clone(), router(app.clone()), stop.clone(), options.grace);
-        let served = tokio::spawn(async move { listener::serve(listener, routes, &http, end, grace).await });
+        let served = tokio::spawn(async move { listener::serve(listener, routes, tls, &http, end, grace).await });
         let parts = Parts::open(&data, &options, clock, counters).await;
         let Parts { catalog, events, export, registry, first_token } = match parts {
             Ok(parts) => parts,
@@ -139,18 +159,29 @@ impl Running {
                 return Err(error);
             }
         };
-        let host =
-            Host { catalog: Arc::clone(&catalog), events: events.clone(), export: Arc::clone(&export), registry };
+        let host = Host {
+            catalog: Arc::clone(&catalog),
+            events: events.clone(),
+            export: Arc::clone(&export),
+            registry,
+            public_url: public_url.clone(),
+        };
         app.ready(host);
         data.write_address(address)?;
         let grace = options.grace;
-        Ok(Self { address, first_token, app, catalog, events, export, stop, served, data, grace })
+        Ok(Self { address, public_url, first_token, app, catalog, events, export, stop, served, data, grace })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where others reach it: what was said, or else where it listens.
+    #[must_use]
+    pub fn public_url(&self) -> &Url {
+        &self.public_url
     }
 
     /// The API token that was made because there was none. Nobody can read it again.
@@ -228,6 +259,18 @@ impl Parts {
         let export = Export::start(wanted).await?;
         Ok(Self { catalog, events, export, registry, first_token })
     }
+}
+
+/// Where a server that listens at `address` is seen from this machine.
+fn seen_at(address: SocketAddr, tls: bool) -> Result<Url, ServeError> {
+    let ip = address.ip();
+    let host = match ip {
+        _ if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+        IpAddr::V4(v4) => v4.to_string(),
+    };
+    let text = format!("{}://{host}:{}/", if tls { "https" } else { "http" }, address.port());
+    Url::parse(&text).map_err(|error| ServeError::Broke(format!("{text}: {error}")))
 }
 
 /// A catalog that nobody could get into gets a token.

@@ -2,9 +2,9 @@
 
 use super::CliError;
 use clap::Args;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value as Json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
@@ -17,6 +17,9 @@ pub struct ServerArgs {
     /// The API token; `serve` prints one at its first start.
     #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true, value_name = "TOKEN", conflicts_with = "token_file")]
     pub token: Option<String>,
+    /// A file with the authority (PEM) that signed the server's certificate, if it is one of your own.
+    #[arg(long, env = "TIDEGATE_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// A file that holds the API token.
     #[arg(long, env = "TIDEGATE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
@@ -48,7 +51,11 @@ impl ApiClient {
             }
             (None, None) => None,
         };
-        let http = Client::builder()
+        let mut builder = Client::builder();
+        if let Some(file) = &args.ca {
+            builder = builder.tls_certs_merge(authorities(file)?);
+        }
+        let http = builder
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(Duration::from_secs(120))
             // A token must go to the server that was named and nowhere else.
@@ -79,7 +86,11 @@ impl ApiClient {
     }
 
     pub(crate) async fn get(&self, segments: &[&str]) -> Result<Json, CliError> {
-        let response = self.request(Method::GET, segments, &[])?.send().await;
+        self.get_with(segments, &[]).await
+    }
+
+    pub(crate) async fn get_with(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Json, CliError> {
+        let response = self.request(Method::GET, segments, query)?.send().await;
         self.answer(response.map_err(|e| self.unreachable(&e))?).await
     }
 
@@ -149,13 +160,24 @@ impl ApiClient {
     }
 }
 
+/// The authorities in a file.
+fn authorities(file: &Path) -> Result<Vec<Certificate>, CliError> {
+    let pem = std::fs::read(file).map_err(|e| CliError::file(file, e))?;
+    let unusable = || CliError::Failed(format!("{}: expected certificates in PEM", file.display()));
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(unusable()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn client(server: &str) -> ApiClient {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        ApiClient::new(&ServerArgs { server: Url::parse(server).unwrap(), token: None, token_file: None }).unwrap()
+        ApiClient::new(&ServerArgs { server: Url::parse(server).unwrap(), token: None, ca: None, token_file: None })
+            .unwrap()
     }
 
     #[test]

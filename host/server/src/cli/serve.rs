@@ -2,7 +2,7 @@
 
 use super::signals::Signals;
 use super::{CliError, program};
-use crate::http::HttpLimits;
+use crate::http::{HttpLimits, TlsFiles};
 use crate::logging::{self, LogForm};
 use crate::serve::{Options, Running};
 use clap::Args;
@@ -16,15 +16,17 @@ use tidegate_events::EventStoreOptions;
 use tidegate_export::{EgressPolicy, ExportSettings};
 use tidegate_model::{EventLimits, SystemClock};
 use tidegate_sandbox::Limits;
+use url::Url;
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tidegate serve --data-dir /var/lib/tidegate
   tidegate serve --data-dir ./data --allow-egress 10.1.0.0/16 --log json
+  tidegate serve --listen 0.0.0.0:8460 --tls-cert cert.pem --tls-key key.pem --public-url https://tidegate.example:8460
 
 The first start prints an API token, once. Put it into TIDEGATE_TOKEN and go on with `tidegate apply`.
-There is no TLS here: keep it on loopback, or behind a proxy that has it.")]
+Without --tls-cert and --tls-key it speaks plain HTTP: keep it on loopback then, or behind a proxy that has TLS.")]
 pub struct ServeArgs {
     /// Where everything is kept; made if it is not there.
     #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "tidegate-data")]
@@ -32,6 +34,16 @@ pub struct ServeArgs {
     /// Where to listen; port 0 picks a free one, which is written to DIR/address.
     #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8460")]
     pub listen: SocketAddr,
+    /// The server's certificate (PEM, with those between it and its authority): everything is HTTPS then. Read again when the
+    /// file changes, and on SIGHUP.
+    #[arg(long, env = "TIDEGATE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate (PEM).
+    #[arg(long, env = "TIDEGATE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Where scrapers and people reach this server, for the URLs that it tells them; without it, where it listens.
+    #[arg(long, env = "TIDEGATE_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<Url>,
     /// A folder with more adapters (*.wasm).
     #[arg(long, env = "TIDEGATE_ADAPTER_DIR", value_name = "DIR")]
     pub adapter_dir: Option<PathBuf>,
@@ -115,6 +127,12 @@ impl ServeArgs {
         };
         Options {
             listen: self.listen,
+            tls: self
+                .tls_cert
+                .clone()
+                .zip(self.tls_key.clone())
+                .map(|(certificate, key)| TlsFiles { certificate, key }),
+            public_url: self.public_url.clone(),
             adapter_dir: self.adapter_dir.clone(),
             egress: EgressPolicy::allowing(self.allow_egress.clone()),
             http: HttpLimits {
@@ -158,12 +176,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     let address = running.address();
-    tracing::info!(%address, data = %args.data_dir.display(), millis = started.elapsed().as_millis(), "ready: http://{address}");
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "listening beyond this machine without TLS: tokens can be read on the way; put a proxy with TLS in front");
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    tracing::info!(%address, data = %args.data_dir.display(), millis = started.elapsed().as_millis(), "ready: {scheme}://{address}");
+    if !address.ip().is_loopback() && args.tls_cert.is_none() {
+        tracing::warn!(%address, "listening beyond this machine without TLS: tokens can be read on the way; use --tls-cert and --tls-key, or put a proxy with TLS in front");
     }
     if let Some(token) = running.first_token() {
-        welcome(token.expose(), address);
+        welcome(token.expose(), &format!("{scheme}://{address}"));
     }
     signals.next().await;
     tracing::info!("stopping; once more stops at once");
@@ -181,12 +200,24 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
 
 /// The first token goes to the terminal and not to the log, which others may read.
 #[allow(clippy::print_stderr)] // the one thing that must be seen and must not be logged
-fn welcome(token: &str, address: SocketAddr) {
+fn welcome(token: &str, server: &str) {
     eprintln!(
         "\nThis is the API token. It is shown this once:\n\n    {token}\n\nNext:\n\n    export TIDEGATE_TOKEN={token}\n    \
-         {} apply -f tidegate.yaml --server http://{address}\n",
+         {} apply -f tidegate.yaml --server {server}\n",
         program()
     );
+}
+
+/// A URL that `/pull/...` can be appended to.
+fn public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|e| format!("{e}; write for example https://tidegate.example"))?;
+    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !plain {
+        return Err(
+            "expected http:// or https://, a host, and a path at most; for example https://tidegate.example".into()
+        );
+    }
+    Ok(url)
 }
 
 /// A network, or a single address.
@@ -232,6 +263,22 @@ mod tests {
     fn flags_that_are_not_given_leave_the_defaults() {
         let (ours, defaults) = (options(&[]), Options::new("tidegate-data".into()));
         assert_eq!(format!("{ours:?}"), format!("{defaults:?}"));
+    }
+
+    #[test]
+    fn a_public_url_has_a_host_and_nothing_that_a_path_could_not_follow() {
+        assert_eq!(public_url("https://h:1/under/").unwrap().as_str(), "https://h:1/under/");
+        for wrong in ["h", "ftp://h", "https://h/?a=b", "https://h/#a", "https://u@h/"] {
+            assert!(public_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn certificate_and_key_come_together() {
+        let parsed = |line: &[&str]| Cli::try_parse_from(["tidegate", "serve"].iter().chain(line)).is_ok();
+        assert!(!parsed(&["--tls-cert", "c.pem"]) && !parsed(&["--tls-key", "k.pem"]));
+        let tls = options(&["--tls-cert", "c.pem", "--tls-key", "k.pem"]).tls.unwrap();
+        assert_eq!((tls.certificate, tls.key), ("c.pem".into(), "k.pem".into()));
     }
 
     #[test]

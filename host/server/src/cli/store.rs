@@ -14,10 +14,14 @@ use std::process::ExitCode;
 pub enum StoreCommand {
     /// All stores and how they are doing.
     List(ListArgs),
-    /// One store: settings, state, what was delivered, the pull URL.
-    Show(OneArgs),
+    /// One store: settings, state, what was delivered; for a pull store what to enter in the product that reads it.
+    Show(ShowArgs),
     /// The exact bytes that a store would send or show next; credentials are masked.
     Preview(OneArgs),
+    /// Ask the sink of a push store whether it takes the settings; nothing is written to it.
+    Check(OneArgs),
+    /// Give a pull store a new URL, and a new login if it has one; what held before is refused at once.
+    Rotate(OneArgs),
 }
 
 /// Arguments of `store list`.
@@ -52,6 +56,17 @@ pub struct OneArgs {
     pub server: ServerArgs,
 }
 
+/// Arguments of `store show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Show the password of a pull store's page.
+    #[arg(long)]
+    pub reveal: bool,
+    /// Which store, and how.
+    #[command(flatten)]
+    pub one: OneArgs,
+}
+
 impl OneArgs {
     fn path(&self) -> Result<[&str; 4], CliError> {
         let (project, store) = match &self.project {
@@ -71,13 +86,36 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
             if args.json { out.json(&answer)? } else { list(out, &answer)? }
         }
         StoreCommand::Show(args) => {
-            let answer = ApiClient::new(&args.server)?.get(&args.path()?).await?;
-            if args.json { out.json(&answer)? } else { show(out, &answer, args.server.server.as_str())? }
+            let ShowArgs { reveal, one: args } = args;
+            let query: &[(&str, &str)] = if reveal { &[("reveal", "true")] } else { &[] };
+            let answer = ApiClient::new(&args.server)?.get_with(&args.path()?, query).await?;
+            if args.json { out.json(&answer)? } else { show(out, &answer, reveal)? }
         }
         StoreCommand::Preview(args) => {
             let [a, b, c, d] = args.path()?;
             let answer = ApiClient::new(&args.server)?.get(&[a, b, c, d, "preview"]).await?;
             if args.json { out.json(&answer)? } else { preview(out, &answer)? }
+        }
+        StoreCommand::Check(args) => {
+            let [a, b, c, d] = args.path()?;
+            let answer = ApiClient::new(&args.server)?.post(&[a, b, c, d, "check"], &[], &Json::Null).await?;
+            if args.json {
+                out.json(&answer)?
+            } else {
+                checked(out, &answer)?
+            }
+            let good = matches!(answer["outcome"].as_str(), Some("holds" | "not-offered"));
+            return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        StoreCommand::Rotate(args) => {
+            let [a, b, c, d] = args.path()?;
+            let answer = ApiClient::new(&args.server)?.post(&[a, b, c, d, "pull-token"], &[], &Json::Null).await?;
+            if args.json {
+                out.json(&answer)?;
+            } else {
+                out.note("The old URL and login are refused from now on. Enter the new ones in the product:");
+                reading(out, &answer["pull"], true)?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -118,7 +156,42 @@ fn list(out: &mut Output, answer: &Json) -> Result<(), CliError> {
     out.table(&head, stores.iter().map(row).collect(), "There are no stores; `tidegate apply` makes them.")
 }
 
-fn show(out: &mut Output, store: &Json, server: &str) -> Result<(), CliError> {
+fn checked(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    let reason = answer["reason"].as_str().unwrap_or_default();
+    match answer["outcome"].as_str() {
+        Some("holds") => out.line("The sink takes these settings."),
+        Some("fails") => out.line(format_args!("The sink does not take these settings: {reason}")),
+        Some("not-offered") => {
+            out.line("Not checked: this sink offers no such check. `tidegate store show` tells how deliveries go.")
+        }
+        _ => out.line(format_args!("No answer that says either: {reason}")),
+    }
+}
+
+/// What to enter in the product: each field by itself, so that it can be copied as it stands.
+fn reading(out: &mut Output, pull: &Json, revealed: bool) -> Result<(), CliError> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for entry in pull["guide"].as_array().into_iter().flatten() {
+        fields.push((text(&entry["label"]), text(&entry["text"])));
+    }
+    if fields.is_empty() {
+        for (label, member) in [("URL", "url"), ("User name", "user"), ("Password", "password")] {
+            if let Some(value) = pull[member].as_str() {
+                fields.push((label.to_owned(), value.to_owned()));
+            }
+        }
+    }
+    for (label, value) in fields {
+        out.line(format_args!("\n{label}:"))?;
+        out.line(value.trim_end())?;
+    }
+    if !revealed && pull["password"].is_string() {
+        out.note("\nThe password is hidden; --reveal shows it.");
+    }
+    Ok(())
+}
+
+fn show(out: &mut Output, store: &Json, revealed: bool) -> Result<(), CliError> {
     let status = &store["status"];
     let mut line = |name: &str, value: String| out.line(format_args!("{name:<16}{value}"));
     line("store", format!("{}/{}", text(&store["project"]), text(&store["name"])))?;
@@ -134,9 +207,10 @@ fn show(out: &mut Output, store: &Json, server: &str) -> Result<(), CliError> {
     }
     line("last shared", moment(&status["last_shared"]))?;
     line("next window", format!("ends {}", moment(&status["next_window_end"])))?;
-    if let Some(path) = status["pull_path"].as_str() {
+    if let Some(url) = store["pull"]["url"].as_str() {
         line("pages read", text(&status["pages"]))?;
-        line("pull URL", format!("{}{path}", server.trim_end_matches('/')))?;
+        line("pull URL", url.to_owned())?;
+        reading(out, &store["pull"], revealed)?;
     } else {
         let count = |name: &str| text(&status["deliveries"][name]);
         line(
@@ -204,12 +278,43 @@ mod tests {
     fn a_store_is_shown_with_its_state_and_times_for_people() {
         let captured = Captured::default();
         let mut out = captured.output();
-        show(&mut out, &store(), "http://h:1/").unwrap();
+        show(&mut out, &store(), false).unwrap();
         list(&mut out, &json!({"metric_stores": [store()]})).unwrap();
         let text = captured.text();
         assert!(text.contains("last shared     2027-01-15T08:00:00Z"), "{text}");
         assert!(text.contains("windows         5 delivered, 0 queued"), "{text}");
         assert!(text.contains("web/central  influxdb  push"), "{text}");
+    }
+
+    #[test]
+    fn a_pull_store_is_shown_with_each_field_on_lines_of_its_own() {
+        let mut store = store();
+        store["status"]["pages"] = json!(3);
+        store["pull"] = json!({"url": "https://h/pull/abc", "user": "u", "password": "…",
+            "guide": [{"label": "URL", "text": "https://h/pull/abc"}, {"label": "Configuration", "text": "a: b\n  c: d\n"}]});
+        let captured = Captured::default();
+        show(&mut captured.output(), &store, false).unwrap();
+        let text = captured.text();
+        assert!(text.contains("pull URL        https://h/pull/abc\n"), "{text}");
+        assert!(text.contains("\nURL:\nhttps://h/pull/abc\n"), "{text}");
+        assert!(text.contains("\nConfiguration:\na: b\n  c: d\n"), "{text}");
+        let captured = Captured::default();
+        reading(&mut captured.output(), &json!({"url": "https://h/pull/abc"}), true).unwrap();
+        assert_eq!(captured.text(), "\nURL:\nhttps://h/pull/abc\n");
+    }
+
+    #[test]
+    fn each_outcome_of_a_check_is_told_in_words() {
+        for (outcome, part) in [
+            ("holds", "takes these"),
+            ("fails", "does not take these settings: why"),
+            ("not-offered", "Not checked"),
+            ("unclear", "either: why"),
+        ] {
+            let captured = Captured::default();
+            checked(&mut captured.output(), &json!({"outcome": outcome, "reason": "why"})).unwrap();
+            assert!(captured.text().contains(part), "{}", captured.text());
+        }
     }
 
     #[test]

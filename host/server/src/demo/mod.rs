@@ -117,7 +117,7 @@ fn token(running: &Running) -> Result<String, CliError> {
 
 fn client(server: &str, token: &str) -> Result<ApiClient, CliError> {
     let server = server.parse().map_err(|e| CliError::failed("cannot address the server", e))?;
-    ApiClient::new(&ServerArgs { server, token: Some(token.to_owned()), token_file: None })
+    ApiClient::new(&ServerArgs { server, token: Some(token.to_owned()), ca: None, token_file: None })
 }
 
 /// The example with the demo's period and the stand-in in the place of InfluxDB.

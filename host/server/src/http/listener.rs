@@ -3,13 +3,15 @@
 //! The trap is a client that opens connections and says nothing: without a deadline each of them is held for ever.
 
 use super::state::HttpLimits;
+use super::tls::Tls;
 use axum::Router;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<Arc<Tls>>,
     limits: &HttpLimits,
     stop: CancellationToken,
     grace: Duration,
@@ -42,30 +45,44 @@ pub(crate) async fn serve(
                 }
             },
         };
-        connection(stream, router.clone(), limits.patience, &graceful, seat.ok());
+        let connection = Connection { router: router.clone(), patience: limits.patience, watcher: graceful.watcher() };
+        tokio::spawn(connection.serve(stream, tls.clone(), seat.ok()));
     }
     drop(listener);
     tokio::time::timeout(grace, graceful.shutdown()).await.is_ok()
 }
 
-fn connection<S: Send + 'static>(
-    stream: TcpStream,
+/// What a connection takes along.
+struct Connection {
     router: Router,
-    headers_within: Duration,
-    graceful: &GracefulShutdown,
-    seat: S,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot turn off Nagle's algorithm");
-    }
-    let mut builder = Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(headers_within);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended early");
+    /// How long the client may take for the TLS handshake, and for the headers of each request.
+    patience: Duration,
+    watcher: Watcher,
+}
+
+impl Connection {
+    /// Serves one connection; `seat` is free again when it ends.
+    async fn serve<S: Send + 'static>(self, stream: TcpStream, tls: Option<Arc<Tls>>, seat: S) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot turn off Nagle's algorithm");
+        }
+        match tls {
+            None => self.speak(stream).await,
+            Some(tls) => match tokio::time::timeout(self.patience, tls.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => self.speak(stream).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            },
         }
         drop(seat);
-    });
+    }
+
+    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let mut builder = Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(self.patience);
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
+        if let Err(error) = self.watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
 }

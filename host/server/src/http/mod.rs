@@ -8,6 +8,7 @@ mod api;
 mod auth;
 pub(crate) mod body;
 mod bulk;
+mod guide;
 mod gzip;
 mod inflate;
 mod lines;
@@ -22,8 +23,10 @@ mod state;
 mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod tls;
 
 pub use state::{App, Host, HttpLimits};
+pub use tls::{TlsError, TlsFiles};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -40,7 +43,7 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
-        .route("/pull/{token}", get(pull::page))
+        .route("/pull/{token}", get(pull::page).fallback(pull::wrong_method))
         // Takes submission tokens too, so it sees to its own authorisation.
         .route("/api/v1/projects/{project}/events", post(bulk::take))
         .nest("/api/v1", api)

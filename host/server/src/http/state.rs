@@ -12,6 +12,7 @@ use tidegate_export::Export;
 use tidegate_export::catalog::{Catalog, CatalogError, Edit, View};
 use tidegate_model::EventLimits;
 use tidegate_sandbox::Registry;
+use url::Url;
 
 /// Limits on requests. Each has a test that exceeds it.
 #[derive(Clone, Debug)]
@@ -59,6 +60,8 @@ pub struct Host {
     pub export: Arc<Export>,
     /// The adapters.
     pub registry: Arc<Registry>,
+    /// Where others reach the server.
+    pub public_url: Url,
 }
 
 /// What request handlers share. Clones are the same.

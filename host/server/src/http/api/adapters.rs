@@ -40,5 +40,7 @@ pub(crate) async fn show(call: Call, Path(name): Path<String>) -> Result<Respons
     document["documentation"] = json!(description.documentation);
     document["settings"] = json!(description.settings);
     document["endpoints"] = json!(description.endpoints);
+    document["push"] = json!(description.push);
+    document["pull"] = json!(description.pull);
     Ok(Json(document).into_response())
 }

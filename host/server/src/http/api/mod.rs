@@ -49,6 +49,7 @@ pub(super) fn router() -> Router<App> {
         .route("/projects/{project}/stores/{store}/preview", get(preview::store))
         .route("/projects/{project}/stores/{store}/pause", post(stores::pause))
         .route("/projects/{project}/stores/{store}/resume", post(stores::resume))
+        .route("/projects/{project}/stores/{store}/check", post(stores::check))
         .route("/projects/{project}/stores/{store}/pull-token", post(stores::rotate))
         .fallback(super::ops::nothing_here)
 }

@@ -2,20 +2,32 @@
 //! out.
 
 use super::JsonBody;
-use crate::apply::{self, StoreDoc};
+use crate::apply::{self, Adapters, StoreDoc};
 use crate::http::auth::{self, Call};
+use crate::http::guide::Reading;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::state::{Host, RegistryAdapters};
 use axum::Json;
+use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tidegate_export::StoreCheck;
 use tidegate_export::catalog::{CatalogError, Change, Project, Store, View};
 use tidegate_model::TenantId;
 
 type StorePath = Path<(String, String)>;
+
+/// Parameters of a request for a store.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wish {
+    #[serde(default)]
+    reveal: bool,
+}
 
 /// The store of a path.
 pub(super) fn find(
@@ -28,9 +40,11 @@ pub(super) fn find(
     Ok((project, store))
 }
 
-async fn store_json(host: &Host, project: &Project, store: &Store) -> Result<Value, Problem> {
+/// A store as the API tells of it; with `reveal`, the password of its page is in it.
+async fn store_json(host: &Host, project: &Project, store: &Store, reveal: bool) -> Result<Value, Problem> {
     let status = host.export.store_status(store.id).await?;
-    Ok(json!({
+    let reading = reading(host, store, reveal).await?;
+    let mut document = json!({
         "project": project.name,
         "name": store.name,
         "adapter": store.adapter,
@@ -40,13 +54,33 @@ async fn store_json(host: &Host, project: &Project, store: &Store) -> Result<Val
         "paused": store.paused,
         "revision": store.revision,
         "status": status,
-    }))
+    });
+    if let Some(reading) = reading {
+        document["pull"] = json!(reading);
+    }
+    Ok(document)
+}
+
+/// How a pull store's page is read; none for push stores, and where the adapter does not take the settings any more.
+async fn reading(host: &Host, store: &Store, reveal: bool) -> Result<Option<Reading>, Problem> {
+    let Some(adapter) = host.registry.get(&store.adapter).filter(|_| store.pull) else { return Ok(None) };
+    let (store, public) = (store.clone(), host.public_url.clone());
+    let read = host.read(move |view| {
+        let settings = match view.store_settings(store.id, adapter.description()) {
+            Ok(settings) => settings,
+            Err(CatalogError::Settings { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let login = view.pull_login(store.id)?;
+        Ok(Reading::of(&public, &store, adapter.description(), &settings, login.as_ref(), reveal))
+    });
+    read.await
 }
 
 async fn many(host: &Host, stores: Vec<(Project, Store)>) -> Result<Response, Problem> {
     let mut documents = Vec::with_capacity(stores.len());
     for (project, store) in &stores {
-        match store_json(host, project, store).await {
+        match store_json(host, project, store, false).await {
             Ok(document) => documents.push(document),
             // Deleted while the list was made.
             Err(problem) if problem.status() == StatusCode::NOT_FOUND => {}
@@ -80,10 +114,15 @@ pub(crate) async fn list(call: Call, Path(project): Path<String>) -> Result<Resp
 }
 
 /// One store.
-pub(crate) async fn show(call: Call, Path(path): StorePath) -> Result<Response, Problem> {
+///
+/// `?reveal=true` tells the password of its page, too; a log line says who asked.
+pub(crate) async fn show(call: Call, Path(path): StorePath, Query(wish): Query<Wish>) -> Result<Response, Problem> {
     let tenant = call.tenant();
+    if wish.reveal {
+        tracing::info!(by = call.by(), project = path.0, store = path.1, "the login of the store's page is shown");
+    }
     let (project, store) = call.host.read(move |view| find(view, tenant, &path)).await?;
-    Ok(Json(store_json(&call.host, &project, &store).await?).into_response())
+    Ok(Json(store_json(&call.host, &project, &store, wish.reveal).await?).into_response())
 }
 
 /// Makes sure that there is a store like the body. Tells what changed.
@@ -102,7 +141,8 @@ pub(crate) async fn put(
     });
     let (project, store, change, details) = put.await?;
     tracing::info!(by = call.by(), project = %project.name, store = %store.name, ?details, "store put");
-    let mut document = store_json(&call.host, &project, &store).await?;
+    // Whoever makes a store is told how to read it.
+    let mut document = store_json(&call.host, &project, &store, change == Change::Created).await?;
     document["changes"] = json!(details);
     let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(document)).into_response())
@@ -132,9 +172,37 @@ async fn set_paused(call: Call, Path(path): StorePath, paused: bool) -> Result<R
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Gives a pull store a new URL.
+/// Gives a pull store a new URL, and a new login if it has one. What held before is refused from now on.
 pub(crate) async fn rotate(call: Call, Path(path): StorePath) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    let token = call.host.edit(move |edit| edit.rotate_pull_token(find(edit, tenant, &path)?.1.id)).await?;
-    Ok(Json(json!({"pull_path": format!("/pull/{}", token.expose())})).into_response())
+    let adapters = RegistryAdapters(Arc::clone(&call.host.registry));
+    tracing::info!(by = call.by(), project = path.0, store = path.1, "the store gets a new URL and login");
+    let rotated = call.host.edit(move |edit| {
+        let (project, store) = find(edit, tenant, &path)?;
+        let Some(adapter) = adapters.find(&store.adapter) else {
+            // Without its adapter nobody knows whether it wants a login; the URL alone shuts the old readers out.
+            edit.rotate_pull_token(store.id)?;
+            return Ok((project, edit.store(store.id)?));
+        };
+        edit.rotate_pull(store.id, &adapter.description)?;
+        Ok((project, edit.store(store.id)?))
+    });
+    let (project, store) = rotated.await?;
+    let document = store_json(&call.host, &project, &store, true).await?;
+    let pull_path = document["status"]["pull_path"].clone();
+    Ok(Json(json!({"pull_path": pull_path, "project": project.name, "name": store.name, "pull": document["pull"]}))
+        .into_response())
+}
+
+/// Asks a push store's sink whether it takes the settings; writes nothing to it.
+pub(crate) async fn check(call: Call, Path(path): StorePath) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let (_, store) = call.host.read(move |view| find(view, tenant, &path)).await?;
+    let (outcome, reason) = match call.host.export.check_store(store.id).await? {
+        StoreCheck::Holds => ("holds", None),
+        StoreCheck::Fails(reason) => ("fails", Some(reason)),
+        StoreCheck::Unclear(reason) => ("unclear", Some(reason)),
+        StoreCheck::NotOffered => ("not-offered", None),
+    };
+    Ok(Json(json!({"outcome": outcome, "reason": reason})).into_response())
 }

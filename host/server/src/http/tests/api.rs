@@ -39,6 +39,7 @@ async fn nothing_of_the_api_opens_without_a_valid_token() {
         (Method::DELETE, "/projects/web/stores/s"),
         (Method::GET, "/projects/web/stores/s/preview"),
         (Method::POST, "/projects/web/stores/s/pull-token"),
+        (Method::POST, "/projects/web/stores/s/check"),
         (Method::POST, "/projects/web/stores/s/pause"),
     ] {
         let bare = || server.bare(method.clone(), &format!("/api/v1{path}")).body("{}");

@@ -6,6 +6,7 @@ mod ops;
 mod overload;
 mod pull;
 mod submissions;
+mod tls;
 
 use crate::serve::{Options, Running};
 use ipnet::IpNet;

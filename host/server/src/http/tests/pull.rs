@@ -73,3 +73,44 @@ async fn a_wrong_url_tells_nothing_and_a_new_url_makes_the_old_one_wrong() {
     assert_eq!(path(&server.get("/projects/web/stores/page").await.1), new);
     server.running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_with_a_login_asks_for_it_without_a_body_and_the_guide_has_it_on_request_only() {
+    let server = Server::start().await;
+    server.project("web").await;
+    let body = json!({"adapter": "prometheus", "settings": {"login": true}});
+    let (status, made) = server.send(Method::PUT, "/projects/web/stores/page", body).await;
+    assert_eq!(status, 201, "{made}");
+    let (url, user, password) = (&made["pull"]["url"], &made["pull"]["user"], &made["pull"]["password"]);
+    let (user, password) = (user.as_str().unwrap(), password.as_str().unwrap());
+    assert_eq!(*url, json!(server.url(&path(&made))));
+    let guide = made["pull"]["guide"].to_string();
+    assert!(guide.contains(user) && guide.contains(password), "{guide}");
+
+    let get = || server.bare(Method::GET, &path(&made));
+    for request in [get(), get().basic_auth(user, Some("guess")), get().bearer_auth(password)] {
+        let refused = request.send().await.unwrap();
+        assert_eq!(refused.status(), 401);
+        assert!(refused.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic realm="));
+        assert!(!refused.headers().contains_key("content-type"), "{:?}", refused.headers());
+        assert_eq!(refused.bytes().await.unwrap().len(), 0);
+    }
+    // Let in, and told that there is nothing yet.
+    assert_eq!(get().basic_auth(user, Some(password)).send().await.unwrap().status(), 503);
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        let wrong = server.bare(method, &path(&made)).send().await.unwrap();
+        assert_eq!((wrong.status().as_u16(), wrong.bytes().await.unwrap().len()), (405, 0));
+    }
+
+    let (_, shown) = server.get("/projects/web/stores/page").await;
+    assert!(!shown.to_string().contains(password), "{shown}");
+    assert_eq!(shown["pull"]["user"], user);
+    let (_, revealed) = server.get("/projects/web/stores/page?reveal=true").await;
+    assert_eq!(revealed["pull"], made["pull"]);
+    let (_, rotated) = server.send(Method::POST, "/projects/web/stores/page/pull-token", json!({})).await;
+    assert_ne!(rotated["pull"]["password"], password);
+    assert_eq!(get().basic_auth(user, Some(password)).send().await.unwrap().status(), 404);
+    let (status, told) = server.send(Method::POST, "/projects/web/stores/page/check", json!({})).await;
+    assert_eq!(status, 409, "{told}");
+    server.running.stop().await;
+}
