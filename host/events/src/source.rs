@@ -49,8 +49,8 @@ pub enum SourceError {
     },
     /// More memory than an evaluation may take.
     #[error(
-        "metric {metric:?}: evaluating it takes {needed} bytes of memory or more, and {budget} are allowed; filter for fewer events, group by \
-         fewer or coarser attributes, or allow more"
+        "metric {metric:?}: evaluating it takes {needed} bytes of memory or more, and {budget} are allowed; filter for fewer \
+         events, or group by fewer or coarser attributes"
     )]
     Memory {
         /// The metric.

@@ -81,6 +81,9 @@ enum Remap {
 /// Dictionaries up to this size are always addressed by position.
 const DIRECT: usize = 1 << 16;
 
+/// Dictionaries below this size are looked through rather than searched.
+const FEW: u32 = 64;
+
 /// The codes of one attribute, over all chunks of an evaluation.
 pub(super) struct Coder {
     remap: Option<Remap>,
@@ -127,8 +130,16 @@ impl Coder {
             let size = self.bound as usize;
             let direct = size <= DIRECT || size / 64 <= rows;
             self.remap = Some(if direct { Remap::Direct(vec![0; size]) } else { Remap::Hashed(HashMap::default()) });
-            // It is in hardly any dictionary, so memory does not tell: the database has to be asked.
-            if groups {
+            // It is in hardly any dictionary, so memory does not tell: the database would have to be asked. Of a small
+            // dictionary all texts are looked at instead, which memory has.
+            if groups && self.bound <= FEW {
+                let codes: Vec<u32> = (1..self.bound).collect();
+                texts.resolve(index, &codes, &mut |place, text| {
+                    if text.is_empty() {
+                        self.empty = codes.get(place).copied();
+                    }
+                })?;
+            } else if groups {
                 self.empty = texts.code(index, "")?;
             }
         }

@@ -157,10 +157,10 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         let db = self.take()?;
-        db.execute_batch("BEGIN")?;
+        db.prepare_cached("BEGIN")?.execute([])?;
         let result = read(&db);
         // A connection that cannot end its transaction is not used again.
-        if db.execute_batch("ROLLBACK").is_ok() {
+        if db.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).is_ok() {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < IDLE {
                 idle.push(db);
