@@ -107,3 +107,14 @@ fn a_later_request_that_fails_decides_and_the_ones_after_it_are_not_sent() {
     });
     assert_eq!((requests, delivered.verdict), (2, Verdict::retry("HTTP 503", None)));
 }
+
+#[test]
+fn a_check_sends_no_points_and_tells_whether_the_credentials_are_taken() {
+    let checked = common::shared().check(|_| answer(200, "{\"published\":0}"));
+    assert_eq!(checked.verdict, Verdict::accepted());
+    let bodies: Vec<_> = checked.requests().map(tidegate_adapter::testing::SentRequest::text).collect();
+    assert_eq!(bodies, ["[]"]);
+    assert_eq!(common::shared().check(|_| answer(400, "no metrics")).verdict, Verdict::accepted());
+    let refused = common::shared().check(|_| answer(401, "invalid token")).verdict;
+    assert_eq!(refused, Verdict::stop("HTTP 401: invalid token"));
+}

@@ -16,7 +16,7 @@ pub use encode::STREAM_BYTES;
 pub use limits::{LINE_BYTES, NODE_BYTES, TAG_CHARS};
 pub use settings::{GraphiteSettings, Style};
 
-use tidegate_adapter::{Batch, Outcome, PushAdapter, Requests, Sent, Verdict, export_push};
+use tidegate_adapter::{Batch, Outcome, PushAdapter, Requests, Sent, Stream, Verdict, export_push};
 
 /// The adapter.
 #[derive(Debug)]
@@ -31,6 +31,12 @@ impl PushAdapter for Graphite {
 
     fn judge(_: &GraphiteSettings, _: &Sent, outcome: &Outcome<'_>) -> Verdict {
         judge::judge(outcome)
+    }
+
+    fn check(_: &GraphiteSettings, requests: &mut Requests) -> Result<(), Verdict> {
+        // A connection without a line: it tells whether somebody listens, which is all that Graphite ever tells.
+        requests.send_stream(Stream::to(&GraphiteSettings::CARBON));
+        Ok(())
     }
 }
 

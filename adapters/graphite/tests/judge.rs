@@ -35,3 +35,13 @@ fn what_answers_is_not_graphite() {
     assert_eq!(judged(&Answer::written().body("HTTP/1.1 400 Bad Request\r\n")), Verdict::stop(told));
     assert!(format!("{:?}", judged(&Answer::written().body(b"\x15\x03\x01".to_vec()))).contains("Stop"));
 }
+
+#[test]
+fn a_check_connects_and_writes_nothing() {
+    let checked = common::tagged().check(|_| Answer::written());
+    assert_eq!(checked.verdict, Verdict::accepted());
+    let bodies: Vec<_> = checked.streams().map(|stream| stream.body.len()).collect();
+    assert_eq!(bodies, [0]);
+    let refused = common::tagged().check(|_| Answer::failure("cannot connect: Connection refused"));
+    assert_eq!(refused.verdict, Verdict::retry("cannot connect: Connection refused", None));
+}

@@ -32,6 +32,12 @@ impl PushAdapter for Influxdb {
     fn judge(_: &InfluxSettings, sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
         judge::judge(sent, outcome)
     }
+
+    fn check(settings: &InfluxSettings, requests: &mut Requests) -> Result<(), Verdict> {
+        // A write without points: login, database or bucket are looked at all the same.
+        requests.send(settings.request()?);
+        Ok(())
+    }
 }
 
 export_push!(Influxdb);

@@ -153,3 +153,15 @@ fn an_answer_that_is_no_json_or_far_too_long_is_told_in_part() {
     let told = format!("{:?}", judged(2, &Answer::status(400).body("[".repeat(100_000))));
     assert!(told.contains("Split") && told.len() < 600, "{}", told.len());
 }
+
+#[test]
+fn a_check_writes_no_points_and_tells_what_the_server_has_against_the_settings() {
+    let checked = common::one().check(|_| Answer::status(204));
+    assert_eq!((checked.verdict.clone(), checked.sent.len()), (Verdict::accepted(), 1));
+    assert!(checked.requests().all(|request| request.body.is_empty() && request.path == "/write"));
+    let missing = problem(400, "invalid", "writing requires points");
+    assert_eq!(common::two().check(|_| missing.clone()).verdict, Verdict::accepted());
+    let unknown = error(404, "database not found: \"m\"");
+    let stop = Verdict::stop("HTTP 404: database not found: \"m\"");
+    assert_eq!(common::one().check(|_| unknown.clone()).verdict, stop);
+}
