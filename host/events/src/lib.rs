@@ -1,9 +1,10 @@
 //! From an event to a batch: parsers that make events of reports and lines, the durable store that acknowledges them, and
 //! the evaluator that makes numbers of a window of them.
 //!
-//! The way of the data, in the order of the modules: [`report`], [`ndjson`] -> [`store`] (writer, segments, dictionaries) ->
+//! The way of the data, in the order of the modules: [`report`], [`ndjson`], [`Block`] -> [`store`] (writer, segments, dictionaries) ->
 //! `evaluate`, all behind the [`Source`] trait, which tells nothing of how the events are kept.
 
+mod block;
 mod evaluate;
 pub mod ndjson;
 pub mod report;
@@ -12,6 +13,7 @@ mod segment;
 pub mod source;
 pub mod store;
 
+pub use block::Block;
 pub use source::{EvaluationLimits, MetricSpec, Source, SourceError};
 pub use store::{
     AttachmentId, AttachmentInfo, AttributeInfo, EventStats, EventStore, EventStoreError, EventStoreOptions, Receipt,

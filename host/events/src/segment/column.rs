@@ -1,5 +1,6 @@
 //! One attribute over the events of a segment, as the evaluator reads it.
 
+use crate::store::ValueType;
 use std::ops::Range;
 use tidegate_model::Instant;
 
@@ -88,6 +89,37 @@ impl Column {
         Some(Cell::Bool(*flag == 2))
     }
 
+    /// The types of its values, as the bits of [`ValueType`].
+    pub(crate) fn types(&self) -> u8 {
+        let bit = |there: bool, kind: ValueType| if there { kind.bit() } else { 0 };
+        bit(self.texts.is_some(), ValueType::Text)
+            | bit(self.ints.is_some(), ValueType::Integer)
+            | bit(self.floats.is_some(), ValueType::Float)
+            | bit(self.bools.is_some(), ValueType::Boolean)
+    }
+
+    /// Whether no row has a value. A part is only there if it has one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.types() == 0
+    }
+
+    /// Whether each of the `rows` rows has a value.
+    pub(crate) fn is_full(&self, rows: usize) -> bool {
+        (0..rows).all(|row| self.cell(row).is_some())
+    }
+
+    /// The rows that are kept, closed up.
+    pub(crate) fn select(&self, kept: &[bool]) -> Self {
+        let (mut builder, mut rows) = (ColumnBuilder::default(), 0);
+        for (row, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
+            if let Some(cell) = self.cell(row) {
+                builder.put(rows, cell);
+            }
+            rows += 1;
+        }
+        builder.finish(rows)
+    }
+
     /// Whole numbers between which all of its values lie, if each of the `rows` rows has a number.
     pub(crate) fn whole_range(&self, rows: usize) -> Option<(i64, i64)> {
         let mut range: Option<(i64, i64)> = None;
@@ -143,6 +175,19 @@ impl ColumnBuilder {
 
     /// Appends the `rows` rows of another column from row `at` on.
     pub(crate) fn append(&mut self, at: usize, column: &Column, rows: usize) {
+        match column {
+            // Most columns are texts and nothing else, and then they are appended at one go.
+            Column { texts: Some(codes), ints: None, floats: None, bools: None }
+                if codes.len() == rows && at >= self.filled =>
+            {
+                let texts = self.column.texts.get_or_insert_default();
+                texts.resize(at, 0);
+                texts.extend_from_slice(codes);
+                self.filled = at + rows;
+                return;
+            }
+            _ => {}
+        }
         for row in 0..rows {
             if let Some(cell) = column.cell(row) {
                 self.put(at + row, cell);

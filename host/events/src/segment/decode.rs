@@ -237,11 +237,12 @@ impl<'a> Reader<'a> {
             return Err(self.form("a width of 1, 2, 4 or 8 bytes"));
         }
         let bytes = self.take(rows * width)?;
-        let number = |chunk: &[u8]| {
-            let mut wide = [0; 8];
-            wide[..width].copy_from_slice(chunk);
-            from(u64::from_le_bytes(wide))
-        };
-        Ok(bytes.chunks_exact(width).map(number).collect())
+        // A loop for each width, as in the encoder.
+        Ok(match width {
+            1 => bytes.iter().map(|&byte| from(u64::from(byte))).collect(),
+            2 => bytes.as_chunks().0.iter().map(|&n| from(u64::from(u16::from_le_bytes(n)))).collect(),
+            4 => bytes.as_chunks().0.iter().map(|&n| from(u64::from(u32::from_le_bytes(n)))).collect(),
+            _ => bytes.as_chunks().0.iter().map(|&n| from(u64::from_le_bytes(n))).collect(),
+        })
     }
 }

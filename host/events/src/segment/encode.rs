@@ -144,10 +144,14 @@ fn put_ints(out: &mut Vec<u8>, ints: &Numbers<i64>) {
 
 /// The number of bytes that the greatest one needs (1, 2, 4 or 8), then all of them in that width.
 fn put_unsigned(out: &mut Vec<u8>, numbers: impl Iterator<Item = u64> + Clone) {
-    let greatest = numbers.clone().max().unwrap_or(0);
+    let greatest = numbers.clone().fold(0, u64::max);
     let width = [1, 2, 4].into_iter().find(|width| greatest >> (width * 8) == 0).unwrap_or(8);
     out.push(width);
-    for number in numbers {
-        out.extend_from_slice(&number.to_le_bytes()[..usize::from(width)]);
+    // A loop for each width: with a width that the compiler knows it is a copy, not a call for each number.
+    match width {
+        1 => out.extend(numbers.map(|number| number as u8)),
+        2 => numbers.for_each(|number| out.extend_from_slice(&(number as u16).to_le_bytes())),
+        4 => numbers.for_each(|number| out.extend_from_slice(&(number as u32).to_le_bytes())),
+        _ => numbers.for_each(|number| out.extend_from_slice(&number.to_le_bytes())),
     }
 }

@@ -66,16 +66,16 @@ pub(super) struct Context<'a> {
 
 /// The events of one project in a group.
 pub(super) struct Group<'a, 'b> {
-    context: &'a mut Context<'b>,
-    id: ProjectId,
-    project: &'a mut Project,
-    arrival: Instant,
-    first_object: u64,
-    rows: usize,
-    columns: Vec<Option<ColumnBuilder>>,
-    uuids: Vec<Option<[u8; 16]>>,
-    beside_bytes: u64,
-    written: Vec<Written>,
+    pub(super) context: &'a mut Context<'b>,
+    pub(super) id: ProjectId,
+    pub(super) project: &'a mut Project,
+    pub(super) arrival: Instant,
+    pub(super) first_object: u64,
+    pub(super) rows: usize,
+    pub(super) columns: Vec<Option<ColumnBuilder>>,
+    pub(super) uuids: Vec<Option<[u8; 16]>>,
+    pub(super) beside_bytes: u64,
+    pub(super) written: Vec<Written>,
 }
 
 impl<'a, 'b> Group<'a, 'b> {
@@ -155,7 +155,7 @@ impl<'a, 'b> Group<'a, 'b> {
     }
 
     /// Claims a uuid for an event, unless an earlier event has it: then that one's receipt.
-    fn claim(&self, uuid: &[u8; 16], object: ObjectId) -> Result<Option<Receipt>, GroupError> {
+    pub(super) fn claim(&self, uuid: &[u8; 16], object: ObjectId) -> Result<Option<Receipt>, GroupError> {
         let mut claim = self
             .context
             .db
@@ -188,7 +188,7 @@ impl<'a, 'b> Group<'a, 'b> {
         Ok(())
     }
 
-    fn code(&mut self, place: usize, text: &str) -> Result<u32, GroupError> {
+    pub(super) fn code(&mut self, place: usize, text: &str) -> Result<u32, GroupError> {
         let context = &mut *self.context;
         let attribute = &mut self.project.attributes[place];
         if let Some(code) = context.texts.code(context.draft, attribute.id, text) {
@@ -228,7 +228,7 @@ impl<'a, 'b> Group<'a, 'b> {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), GroupError> {
+    pub(super) fn flush(&mut self) -> Result<(), GroupError> {
         if self.rows == 0 {
             return Ok(());
         }

@@ -6,9 +6,10 @@
 //! (under a budget). Nothing else grows with the number of events.
 //!
 //! The way of an event: [`EventStore::submit`] compresses its large parts and queues it -> `writer` gathers a group -> `group`
-//! numbers it, tells repeats, and makes columns -> one transaction -> receipt. `merge` later makes large segments of small
-//! ones. `read` and `window` are the way back.
+//! numbers it, tells repeats, and makes columns (`bulk` does so for a whole [`Block`]) -> one transaction -> receipt. `merge`
+//! later makes large segments of small ones. `read` and `window` are the way back.
 
+mod bulk;
 mod cache;
 mod error;
 mod group;
@@ -25,6 +26,7 @@ mod writer;
 pub use error::{EventStoreError, Refusal, SubmitError};
 pub use options::{AttachmentId, AttachmentInfo, AttributeInfo, EventStats, EventStoreOptions, Receipt, ValueType};
 
+use crate::block::Block;
 use crate::source::{EvaluationLimits, MetricSpec, Source, SourceError};
 use cache::Cache;
 use group::{Answer, Written};
@@ -38,8 +40,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use texts::Texts;
 use tidegate_model::{Attachment, Clock, Event, Instant, MetricBatch, ObjectId, ProjectId, Window};
-use tokio::sync::{Semaphore, oneshot};
-use writer::{Committer, Job};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use writer::{Committer, Job, Work};
 
 /// Room in the queue is given out in pieces of this many bytes.
 const ROOM: usize = 1024;
@@ -186,19 +188,26 @@ impl EventStore {
         let limit = handle.shared.options.queue_bytes;
         let room = room_for(bytes.min(limit));
         let room = handle.room.clone().acquire_many_owned(room).await.map_err(|_| SubmitError::Closed)?;
-        let events = pack::prepare(events, limit).await?;
-        let (answer, answered) = oneshot::channel();
-        let count = events.len() as u64;
-        handle.shared.counters.queued_events.fetch_add(count, Ordering::Relaxed);
-        let sent = match &*handle.queue.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(queue) => queue.send(Job { project, events, bytes, answer, room }).is_ok(),
-            None => false,
-        };
-        if !sent {
-            handle.shared.counters.queued_events.fetch_sub(count, Ordering::Relaxed);
-            return Err(SubmitError::Closed);
+        let work = Work::Events(pack::prepare(events, limit).await?);
+        handle.queue(project, work, bytes, room).await
+    }
+
+    /// Stores the events of a block as [`submit_each`](Self::submit_each) does: one answer for each, in order.
+    ///
+    /// # Errors
+    /// [`SubmitError`] if none was stored.
+    pub async fn submit_block(&self, project: ProjectId, block: Block) -> Result<Vec<Answer>, SubmitError> {
+        let handle = &self.handle;
+        let bytes = block.bytes();
+        let block = block.finish();
+        if block.rows == 0 {
+            return Ok(Vec::new());
         }
-        answered.await.map_err(|_| SubmitError::Closed)?
+        if bytes > handle.shared.options.queue_bytes {
+            return self.submit_each(project, block.events().collect()).await;
+        }
+        let room = handle.room.clone().acquire_many_owned(room_for(bytes)).await.map_err(|_| SubmitError::Closed)?;
+        handle.queue(project, Work::Block(block), bytes, room).await
     }
 
     /// Adds a file to a stored event. Blocks until it is on disk.
@@ -319,6 +328,28 @@ impl Source for EventStore {
 }
 
 impl Handle {
+    /// Hands a submission to the writer and waits for the answers.
+    async fn queue(
+        &self,
+        project: ProjectId,
+        work: Work,
+        bytes: usize,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Vec<Answer>, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        let count = work.len() as u64;
+        self.shared.counters.queued_events.fetch_add(count, Ordering::Relaxed);
+        let sent = match &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(queue) => queue.send(Job { project, work, bytes, answer, room }).is_ok(),
+            None => false,
+        };
+        if !sent {
+            self.shared.counters.queued_events.fetch_sub(count, Ordering::Relaxed);
+            return Err(SubmitError::Closed);
+        }
+        answered.await.map_err(|_| SubmitError::Closed)?
+    }
+
     fn start(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), EventStoreError> {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
         let thread = thread.map_err(|error| EventStoreError::Thread(error.to_string()))?;

@@ -114,9 +114,13 @@ impl Project {
 impl Attribute {
     /// Notes that a value of this type occurred.
     pub(super) fn note(&mut self, value: &Value) {
-        let bit = type_of(value).bit();
-        if self.types & bit == 0 {
-            self.types |= bit;
+        self.note_types(type_of(value).bit());
+    }
+
+    /// Notes that values of these types occurred, given as bits.
+    pub(super) fn note_types(&mut self, bits: u8) {
+        if self.types & bits != bits {
+            self.types |= bits;
             self.changed();
         }
     }

@@ -9,6 +9,7 @@ use super::error::{Refusal, SubmitError};
 use super::group::{Answer, Context, Group, GroupError, Prepared, Written};
 use super::project::Project;
 use super::texts::Draft;
+use crate::block::DoneBlock;
 use rusqlite::{Connection, ErrorCode};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,11 +22,27 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 /// A submission that waits for the writer.
 pub(super) struct Job {
     pub(super) project: ProjectId,
-    pub(super) events: Vec<Result<Prepared, Refusal>>,
+    pub(super) work: Work,
     pub(super) bytes: usize,
     pub(super) answer: oneshot::Sender<Result<Vec<Answer>, SubmitError>>,
     /// Room in the queue, given back when the job is done.
     pub(super) room: OwnedSemaphorePermit,
+}
+
+/// What a submission consists of.
+pub(super) enum Work {
+    Events(Vec<Result<Prepared, Refusal>>),
+    Block(DoneBlock),
+}
+
+impl Work {
+    /// Events in it.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Events(events) => events.len(),
+            Self::Block(block) => block.rows,
+        }
+    }
 }
 
 /// The answers to each submission of a group, and the segments that were written.
@@ -105,12 +122,16 @@ impl Committer {
                 let floor = self.floors.get(id).copied().unwrap_or_default();
                 let mut group = Group::new(&mut context, *id, project, now, floor);
                 for &place in places {
-                    for event in &jobs[place].events {
-                        answers[place].push(match event {
-                            Ok(event) => group.add(event)?,
-                            Err(refusal) => Err(refusal.clone()),
-                        });
-                    }
+                    answers[place] = match &jobs[place].work {
+                        Work::Events(events) => events
+                            .iter()
+                            .map(|event| match event {
+                                Ok(event) => group.add(event),
+                                Err(refusal) => Ok(Err(refusal.clone())),
+                            })
+                            .collect::<Result<_, _>>()?,
+                        Work::Block(block) => group.add_block(block)?,
+                    };
                 }
                 written.extend(group.finish()?.into_iter().map(|w| (*id, w)));
             }
@@ -133,12 +154,12 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Job>) {
 fn gather(shared: &Shared, queue: &Receiver<Job>, first: Job) -> Vec<Job> {
     let options = &shared.options;
     let until = Moment::now() + options.gather;
-    let (mut events, mut bytes) = (first.events.len(), first.bytes);
+    let (mut events, mut bytes) = (first.work.len(), first.bytes);
     let mut group = vec![first];
     while events < options.group_events && bytes < options.group_bytes {
         match queue.recv_timeout(until.saturating_duration_since(Moment::now())) {
             Ok(job) => {
-                events += job.events.len();
+                events += job.work.len();
                 bytes += job.bytes;
                 group.push(job);
             }
@@ -176,7 +197,7 @@ fn commit(shared: &Shared, jobs: Vec<Job>) {
 }
 
 fn reply(shared: &Shared, job: Job, answer: Result<Vec<Answer>, SubmitError>) {
-    shared.counters.queued_events.fetch_sub(job.events.len() as u64, Ordering::Relaxed);
+    shared.counters.queued_events.fetch_sub(job.work.len() as u64, Ordering::Relaxed);
     // Who no longer waits has lost the connection and will send again: the uuid tells that it is a repeat.
     let _ = job.answer.send(answer);
     drop(job.room);

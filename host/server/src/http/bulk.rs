@@ -15,8 +15,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
-use tidegate_events::{Receipt, Refusal, SubmitError, ndjson};
-use tidegate_model::{Event, EventLimits, ProjectId};
+use tidegate_events::{Block, Receipt, Refusal, SubmitError};
+use tidegate_model::{EventLimits, ProjectId};
 use tokio::task::JoinHandle;
 
 /// Most lines that are named in an answer.
@@ -154,9 +154,7 @@ impl Bulk {
         self.settle().await?;
         let (store, project) = (self.host.events.clone(), self.project);
         // A task of its own: if the client goes away now, the batch is stored all the same.
-        let stored = tokio::spawn(async move {
-            if events.is_empty() { Ok(Vec::new()) } else { store.submit_each(project, events).await }
-        });
+        let stored = tokio::spawn(async move { store.submit_block(project, events).await });
         self.under_way = Some(UnderWay { numbers, bad, stored });
         Ok(())
     }
@@ -209,19 +207,16 @@ fn field(refusal: &Refusal) -> Option<String> {
     }
 }
 
-fn parse(batch: BatchOfLines, line_limit: usize, limits: &EventLimits) -> (Vec<Event>, Vec<u64>, Vec<LineProblem>) {
+fn parse(batch: BatchOfLines, line_limit: usize, limits: &EventLimits) -> (Block, Vec<u64>, Vec<LineProblem>) {
     let too_long = |line| {
         let message = format!("a line may have {line_limit} bytes; this one has more");
         LineProblem { line, field: None, message }
     };
     let mut bad: Vec<LineProblem> = batch.too_long.into_iter().map(too_long).collect();
-    let (mut events, mut numbers) = (Vec::with_capacity(batch.lines.len()), Vec::with_capacity(batch.lines.len()));
+    let (mut events, mut numbers) = (Block::new(limits), Vec::with_capacity(batch.lines.len()));
     for (line, text) in batch.lines {
-        match ndjson::parse_line(&text, limits) {
-            Ok(event) => {
-                events.push(event);
-                numbers.push(line);
-            }
+        match events.push_line(&text) {
+            Ok(()) => numbers.push(line),
             Err(error) => bad.push(LineProblem { line, field: error.field, message: error.message }),
         }
     }

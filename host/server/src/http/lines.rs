@@ -4,9 +4,9 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 /// Lines that make a batch.
-const BATCH_LINES: usize = 2_000;
+const BATCH_LINES: usize = 8_192;
 /// Bytes that make a batch.
-const BATCH_BYTES: usize = 2 << 20;
+const BATCH_BYTES: usize = 4 << 20;
 
 /// One line and its number, from 1.
 pub(crate) type Line = (u64, Bytes);
@@ -60,7 +60,7 @@ impl Lines {
     /// The next full batch, if there is one.
     pub(crate) fn full_batch(&mut self) -> Option<BatchOfLines> {
         while !self.batch.is_full() {
-            let Some(at) = self.rest[self.searched..].iter().position(|b| *b == b'\n') else {
+            let Some(at) = memchr::memchr(b'\n', &self.rest[self.searched..]) else {
                 self.searched = self.rest.len();
                 if self.rest.len() > self.limit {
                     self.dropping = true;
