@@ -16,6 +16,6 @@ pub mod store;
 pub use block::Block;
 pub use source::{EvaluationLimits, MetricSpec, Source, SourceError};
 pub use store::{
-    AttachmentId, AttachmentInfo, AttributeInfo, EventStats, EventStore, EventStoreError, EventStoreOptions, Receipt,
-    Refusal, SubmitError, ValueType,
+    AttachmentId, AttachmentInfo, AttributeInfo, EventStats, EventStore, EventStoreError, EventStoreOptions, Horizon,
+    ProjectUsage, Receipt, Refusal, Removed, SubmitError, ValueType,
 };

@@ -198,6 +198,15 @@ impl Export {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The moment from which on events of a project are owed to a store: nothing that arrived then or later may be removed.
+    /// None if no store gets anything of the project. Blocks.
+    ///
+    /// # Errors
+    /// [`ExportError::Internal`] if the ledger cannot be read.
+    pub fn owed_since(&self, project: ProjectId) -> Result<Option<Instant>, ExportError> {
+        Ok(self.ledger.owed_since(project)?)
+    }
+
     /// How a store is doing.
     ///
     /// # Errors

@@ -12,3 +12,4 @@ pub mod http;
 pub mod logging;
 pub mod receiver;
 pub mod serve;
+mod tidy;

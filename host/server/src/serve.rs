@@ -7,6 +7,7 @@
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::tls::Tls;
 use crate::http::{App, Host, HttpLimits, TlsError, TlsFiles, listener, router};
+use crate::tidy::Tidy;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Options {
     pub events: EventStoreOptions,
     /// Schedule, deliveries and ledger.
     pub export: ExportSettings,
+    /// How often old events are looked for.
+    pub tidy_every: Duration,
     /// How long requests and deliveries under way may take to finish at the end.
     pub grace: Duration,
 }
@@ -63,6 +66,7 @@ impl Options {
             adapters: Limits::default(),
             events: EventStoreOptions::default(),
             export: ExportSettings::default(),
+            tidy_every: Duration::from_secs(60),
             grace: Duration::from_secs(10),
         }
     }
@@ -122,6 +126,7 @@ pub struct Running {
     export: Arc<Export>,
     stop: CancellationToken,
     served: JoinHandle<bool>,
+    tidied: JoinHandle<()>,
     data: DataDir,
     grace: Duration,
 }
@@ -151,6 +156,7 @@ impl Running {
         }
         let (http, routes, end, grace) = (options.http.clone(), router(app.clone()), stop.clone(), options.grace);
         let served = tokio::spawn(async move { listener::serve(listener, routes, tls, &http, end, grace).await });
+        let tidy_clock = Arc::clone(&clock);
         let parts = Parts::open(&data, &options, clock, counters).await;
         let Parts { catalog, events, export, registry, first_token } = match parts {
             Ok(parts) => parts,
@@ -166,10 +172,17 @@ impl Running {
             registry,
             public_url: public_url.clone(),
         };
+        let tidy = Tidy {
+            catalog: Arc::clone(&catalog),
+            events: events.clone(),
+            export: Arc::clone(&export),
+            clock: tidy_clock,
+        };
+        let tidied = tokio::spawn(tidy.run(options.tidy_every, stop.clone()));
         app.ready(host);
         data.write_address(address)?;
         let grace = options.grace;
-        Ok(Self { address, public_url, first_token, app, catalog, events, export, stop, served, data, grace })
+        Ok(Self { address, public_url, first_token, app, catalog, events, export, stop, served, tidied, data, grace })
     }
 
     /// Where it listens.
@@ -206,6 +219,9 @@ impl Running {
     pub async fn stop(self) -> bool {
         self.stop.cancel();
         let finished = self.served.await.unwrap_or(false);
+        if let Err(error) = self.tidied.await {
+            tracing::error!(%error, "removing old events was cut off; it is taken up again at the next start");
+        }
         let events = self.events;
         if let Err(error) = tokio::task::spawn_blocking(move || events.close()).await {
             tracing::error!(%error, "the event store could not be closed in order");

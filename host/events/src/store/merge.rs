@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tidegate_model::ProjectId;
 
 /// Segments of similar size that are worth a merge.
@@ -28,6 +28,7 @@ const TIERS: [usize; 5] = [8, 64, 512, 4096, 32_768];
 pub(super) struct Merger {
     state: Mutex<Waiting>,
     changed: Condvar,
+    alone: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -39,7 +40,12 @@ struct Waiting {
 
 impl Merger {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new() }
+        Self { state: Mutex::default(), changed: Condvar::new(), alone: Mutex::default() }
+    }
+
+    /// While it is held, nobody else exchanges or removes segments. It is taken before the committer, never after.
+    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes one new segment for each of the projects named.
@@ -115,10 +121,16 @@ struct Small {
     first_object: u64,
     rows: usize,
     bytes: usize,
+    /// Days since the epoch when the last of its events arrived.
+    day: i64,
 }
+
+/// Events of different days stay apart, so that what is kept by age goes a day late at most.
+const MICROS_OF_A_DAY: i64 = 86_400_000_000;
 
 /// Merges one run of segments, if there is one worth it.
 pub(super) fn merge_once(shared: &Shared, project: ProjectId) -> Result<bool, MergeError> {
+    let _alone = shared.merger.alone();
     let asked = shared.cache.asked(project);
     let merged = shared.readers.snapshot(|db| {
         let segments = candidates(db, project)?;
@@ -149,13 +161,14 @@ pub(super) fn merge_once(shared: &Shared, project: ProjectId) -> Result<bool, Me
 }
 
 fn candidates(db: &Connection, project: ProjectId) -> Result<Vec<Small>, rusqlite::Error> {
-    let sql = "SELECT id, first_object, rows, data_bytes FROM segment
+    let sql = "SELECT id, first_object, rows, data_bytes, last_arrival FROM segment
                WHERE project = ?1 AND rows < ?2 ORDER BY first_object";
     let mut statement = db.prepare_cached(sql)?;
     let rows = statement.query_map((project.0, signed(TIERS[TIERS.len() - 1] as u64)), |row| {
         let (rows, bytes): (u32, i64) = (row.get(2)?, row.get(3)?);
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        Ok(Small { id: row.get(0)?, first_object: unsigned(row.get(1)?), rows: rows as usize, bytes })
+        let day = row.get::<_, i64>(4)? / MICROS_OF_A_DAY;
+        Ok(Small { id: row.get(0)?, first_object: unsigned(row.get(1)?), rows: rows as usize, bytes, day })
     })?;
     rows.collect()
 }
@@ -194,12 +207,16 @@ fn choose(segments: &[Small]) -> Option<Range<usize>> {
     None
 }
 
+fn follows(before: &Small, after: &Small) -> bool {
+    before.day == after.day && before.first_object + before.rows as u64 == after.first_object
+}
+
 /// The end of the run of adjacent segments below `tier` rows that begins at `start`.
 fn run_end(segments: &[Small], start: usize, tier: usize) -> usize {
     let mut end = start;
     while let Some(segment) = segments.get(end)
         && segment.rows < tier
-        && (end == start || segments[end - 1].first_object + segments[end - 1].rows as u64 == segment.first_object)
+        && (end == start || follows(&segments[end - 1], segment))
     {
         end += 1;
     }
@@ -284,7 +301,7 @@ mod tests {
                 .iter()
                 .map(|&rows| {
                     next += rows as u64;
-                    Small { id: 0, first_object: next - rows as u64, rows, bytes: rows * 50 }
+                    Small { id: 0, first_object: next - rows as u64, rows, bytes: rows * 50, day: 0 }
                 })
                 .collect();
             let mut merges = 0;
@@ -293,7 +310,7 @@ mod tests {
                 let rows: usize = segments[range.clone()].iter().map(|s| s.rows).sum();
                 prop_assert!(rows <= MAX_ROWS);
                 let first_object = segments[range.start].first_object;
-                segments.splice(range, [Small { id: 0, first_object, rows, bytes: rows * 50 }]);
+                segments.splice(range, [Small { id: 0, first_object, rows, bytes: rows * 50, day: 0 }]);
                 merges += 1;
                 prop_assert!(merges <= sizes.len());
             }
@@ -304,7 +321,17 @@ mod tests {
 
     #[test]
     fn segments_with_a_gap_between_them_are_not_merged() {
-        let with_gaps: Vec<_> = (0..20).map(|i| Small { id: 0, first_object: i * 10, rows: 5, bytes: 100 }).collect();
+        let segment = |i: u64, space, day| Small { id: 0, first_object: i * space, rows: 5, bytes: 100, day };
+        let with_gaps: Vec<_> = (0..20).map(|i| segment(i, 10, 0)).collect();
         assert!(choose(&with_gaps).is_none());
+        let adjacent: Vec<_> = (0..20).map(|i| segment(i, 5, 0)).collect();
+        assert_eq!(choose(&adjacent), Some(0..20));
+    }
+
+    #[test]
+    fn segments_of_different_days_are_not_merged() {
+        let segment = |i: u64| Small { id: 0, first_object: i * 5, rows: 5, bytes: 100, day: i64::from(i >= 7) };
+        let week: Vec<_> = (0..20).map(segment).collect();
+        assert_eq!(choose(&week), Some(7..20));
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! The way of an event: [`EventStore::submit`] compresses its large parts and queues it -> `writer` gathers a group -> `group`
 //! numbers it, tells repeats, and makes columns (`bulk` does so for a whole [`Block`]) -> one transaction -> receipt. `merge`
-//! later makes large segments of small ones. `read` and `window` are the way back.
+//! later makes large segments of small ones, `retain` removes old ones. `read` and `window` are the way back.
 
 mod bulk;
 mod cache;
@@ -18,6 +18,7 @@ mod options;
 mod pack;
 mod project;
 mod read;
+mod retain;
 mod schema;
 mod texts;
 mod window;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use error::{EventStoreError, Refusal, SubmitError};
 pub use options::{AttachmentId, AttachmentInfo, AttributeInfo, EventStats, EventStoreOptions, Receipt, ValueType};
+pub use retain::{Horizon, ProjectUsage, Removed};
 
 use crate::block::Block;
 use crate::source::{EvaluationLimits, MetricSpec, Source, SourceError};
@@ -57,6 +59,8 @@ struct Counters {
     failed_commits: AtomicU64,
     merges: AtomicU64,
     queued_events: AtomicU64,
+    removed_events: AtomicU64,
+    removed_bytes: AtomicU64,
 }
 
 /// What the threads of the store share.
@@ -266,6 +270,40 @@ impl EventStore {
         self.shared()?.readers.snapshot(|db| Ok(read::attributes(db, project)?))
     }
 
+    /// Removes events that are beyond the horizon: whole segments, oldest first, never the newest, 32 of them at most; call it
+    /// again until nothing is removed. Their space in the file is used again by later events. Blocks.
+    ///
+    /// # Errors
+    /// [`EventStoreError`] if something could not be removed; what was removed before stays removed.
+    pub fn retain(&self, project: ProjectId, horizon: &Horizon) -> Result<Removed, EventStoreError> {
+        retain::retain(self.shared()?, project, horizon)
+    }
+
+    /// Removes all that there is of a project that was deleted, 32 segments at most; call it again until nothing is removed.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// [`EventStoreError`] if something could not be removed; what was removed before stays removed.
+    pub fn forget(&self, project: ProjectId) -> Result<Removed, EventStoreError> {
+        retain::forget(self.shared()?, project)
+    }
+
+    /// What a project takes; none if it has no events. Blocks.
+    ///
+    /// # Errors
+    /// [`EventStoreError`] if it cannot be read.
+    pub fn usage(&self, project: ProjectId) -> Result<Option<ProjectUsage>, EventStoreError> {
+        self.shared()?.readers.snapshot(|db| Ok(retain::usage(db, project)?))
+    }
+
+    /// What each project with events takes, and how many bytes of the file are free for new events. Blocks.
+    ///
+    /// # Errors
+    /// [`EventStoreError`] if it cannot be read.
+    pub fn usages(&self) -> Result<(Vec<ProjectUsage>, u64), EventStoreError> {
+        self.shared()?.readers.snapshot(|db| Ok(retain::usages(db)?))
+    }
+
     /// Figures for monitoring.
     #[must_use]
     pub fn stats(&self) -> EventStats {
@@ -284,6 +322,8 @@ impl EventStore {
             failed_commits: read(&counters.failed_commits),
             merges: read(&counters.merges),
             queued_events: read(&counters.queued_events),
+            removed_events: read(&counters.removed_events),
+            removed_bytes: read(&counters.removed_bytes),
             cache_bytes: cache_bytes as u64,
             cache_hits,
             cache_misses,

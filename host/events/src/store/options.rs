@@ -114,6 +114,10 @@ pub struct EventStats {
     pub merges: u64,
     /// Events that wait for the writer.
     pub queued_events: u64,
+    /// Events removed for their age or for the size of their project, or with it.
+    pub removed_events: u64,
+    /// Stored bytes that they took.
+    pub removed_bytes: u64,
     /// Bytes of decoded columns in memory.
     pub cache_bytes: u64,
     /// Columns that an evaluation found in memory.

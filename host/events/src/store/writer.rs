@@ -68,6 +68,12 @@ impl Committer {
         *floor = end.max(*floor);
     }
 
+    /// Forgets what is known by heart of a project that is no more.
+    pub(super) fn forget(&mut self, project: ProjectId) {
+        self.projects.remove(&project);
+        self.floors.remove(&project);
+    }
+
     /// Runs `work` in a transaction of its own.
     pub(super) fn transaction<T, E: From<rusqlite::Error>>(
         &self,

@@ -1,9 +1,10 @@
 //! Tenants and the projects inside them.
 
 use super::error::name_of;
-use super::{CatalogError, Edit, Kind, View};
+use super::{CatalogError, Change, Edit, Kind, View};
 use rusqlite::{OptionalExtension, Row, params};
-use tidegate_model::{Name, ProjectId, TenantId};
+use std::num::{NonZeroU32, NonZeroU64};
+use tidegate_model::{Name, ProjectId, Retention, TenantId};
 
 /// The tenant of a new catalog.
 pub const DEFAULT_TENANT: &str = "default";
@@ -26,7 +27,11 @@ pub struct Project {
     pub tenant: TenantId,
     /// Its name, unique inside the tenant.
     pub name: Name,
+    /// How long its events are kept.
+    pub retention: Retention,
 }
+
+const PROJECT: &str = "SELECT id, tenant, name, keep_days, keep_megabytes FROM projects";
 
 pub(super) fn name_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Name> {
     let text: String = row.get(column)?;
@@ -38,7 +43,9 @@ fn tenant(row: &Row<'_>) -> rusqlite::Result<Tenant> {
 }
 
 fn project(row: &Row<'_>) -> rusqlite::Result<Project> {
-    Ok(Project { id: ProjectId(row.get(0)?), tenant: TenantId(row.get(1)?), name: name_in(row, 2)? })
+    let (days, megabytes): (Option<u32>, Option<u64>) = (row.get(3)?, row.get(4)?);
+    let retention = Retention { days: days.and_then(NonZeroU32::new), megabytes: megabytes.and_then(NonZeroU64::new) };
+    Ok(Project { id: ProjectId(row.get(0)?), tenant: TenantId(row.get(1)?), name: name_in(row, 2)?, retention })
 }
 
 impl View<'_> {
@@ -76,8 +83,8 @@ impl View<'_> {
     /// # Errors
     /// [`CatalogError::Storage`].
     pub fn projects(&self, of: TenantId) -> Result<Vec<Project>, CatalogError> {
-        let sql = "SELECT id, tenant, name FROM projects WHERE tenant = ?1 ORDER BY name";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let sql = format!("{PROJECT} WHERE tenant = ?1 ORDER BY name");
+        let mut statement = self.connection.prepare_cached(&sql)?;
         Ok(statement.query_map([of.0], project)?.collect::<Result<_, _>>()?)
     }
 
@@ -86,8 +93,8 @@ impl View<'_> {
     /// # Errors
     /// [`CatalogError::NotFound`].
     pub fn project_named(&self, of: TenantId, name: &str) -> Result<Project, CatalogError> {
-        let sql = "SELECT id, tenant, name FROM projects WHERE tenant = ?1 AND name = ?2";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let sql = format!("{PROJECT} WHERE tenant = ?1 AND name = ?2");
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let found = statement.query_row(params![of.0, name], project).optional()?;
         found.ok_or_else(|| CatalogError::not_found(Kind::Project, name))
     }
@@ -97,7 +104,7 @@ impl View<'_> {
     /// # Errors
     /// [`CatalogError::NotFound`].
     pub fn project(&self, id: ProjectId) -> Result<Project, CatalogError> {
-        let mut statement = self.connection.prepare_cached("SELECT id, tenant, name FROM projects WHERE id = ?1")?;
+        let mut statement = self.connection.prepare_cached(&format!("{PROJECT} WHERE id = ?1"))?;
         let found = statement.query_row([id.0], project).optional()?;
         found.ok_or_else(|| CatalogError::not_found(Kind::Project, id))
     }
@@ -147,11 +154,28 @@ impl Edit<'_> {
         }
         let sql = "INSERT INTO projects (tenant, name, created) VALUES (?1, ?2, ?3)";
         self.connection.execute(sql, params![of.0, name.as_str(), self.now_micros()])?;
-        Ok(Project { id: ProjectId(self.connection.last_insert_rowid()), tenant: of, name })
+        let id = ProjectId(self.connection.last_insert_rowid());
+        Ok(Project { id, tenant: of, name, retention: Retention::default() })
+    }
+
+    /// Says how long the events of a project are kept.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn set_retention(&self, id: ProjectId, retention: Retention) -> Result<Change, CatalogError> {
+        let before = self.project(id)?.retention;
+        if before == retention {
+            return Ok(Change::Unchanged);
+        }
+        // SQLite's integers end at 2^63; so many megabytes are as good as no bound, and are kept as that.
+        let megabytes = retention.megabytes.and_then(|megabytes| i64::try_from(megabytes.get()).ok());
+        let sql = "UPDATE projects SET keep_days = ?2, keep_megabytes = ?3 WHERE id = ?1";
+        self.connection.execute(sql, params![id.0, retention.days.map(NonZeroU32::get), megabytes])?;
+        Ok(Change::Updated(vec![format!("events are kept: {before} -> {retention}")]))
     }
 
     /// Removes a project with all that belongs to it: submission tokens, metric sets, metrics, stores. What is queued for its
-    /// stores is recorded as expired. Its events are out of reach from then on; their space is the event store's business.
+    /// stores is recorded as expired. Its events are out of reach from then on, and removed by and by.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`].

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// One script for each version of the file, oldest first.
-const MIGRATIONS: [&str; 2] = [include_str!("v1.sql"), include_str!("v2.sql")];
+const MIGRATIONS: [&str; 3] = [include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql")];
 
 /// Statements kept compiled on each connection.
 const CACHED_STATEMENTS: usize = 128;
@@ -156,7 +156,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
         let told = Db::open(&file).unwrap_err().to_string();
-        assert!(told.contains("has version 99, this Tidegate knows versions up to 2"), "{told}");
+        assert!(told.contains("has version 99, this Tidegate knows versions up to 3"), "{told}");
         let connection = Connection::open(&file).unwrap();
         let version: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
         assert_eq!(version, 99);

@@ -358,3 +358,40 @@ fn a_window_of_a_set_that_is_gone_is_not_recorded() {
     assert!(f.record(0, 1.0).is_empty());
     assert_eq!(f.count("SELECT count(*) FROM windows"), 0);
 }
+
+#[test]
+fn events_are_owed_from_the_first_window_that_is_not_on_record() {
+    let f = fixture();
+    let owed = || f.ledger.owed_since(f.project).unwrap();
+    assert_eq!(owed(), None, "no store gets anything");
+    let store = f.store("central", Direction::Push);
+    assert_eq!(owed(), Some(at(0)), "the window in progress when it was connected");
+    f.record(0, 1.0);
+    assert_eq!(owed(), Some(at(1)), "its batch is kept with the record, whether or not it is delivered");
+    f.record(3, 1.0);
+    assert_eq!(owed(), Some(at(1)), "windows in between were missed and will be made up");
+    f.record(1, 1.0);
+    f.record(2, 1.0);
+    assert_eq!(owed(), Some(at(4)));
+    assert_eq!(f.ledger.owed_since(ProjectId(f.project.0 + 1)).unwrap(), None, "another project owes nothing");
+    f.catalog.edit(|e| e.delete_store(store)).unwrap();
+    assert_eq!(owed(), None);
+}
+
+#[test]
+fn events_of_a_window_whose_evaluation_failed_are_owed_until_it_is_recorded_or_given_up() {
+    let f = fixture();
+    f.store("central", Direction::Push);
+    for n in [0, 1] {
+        let (window, reason) = (window(n), "damaged");
+        let failed = Failed { project: f.project, metric_set: f.set, revision: 1, window, reason, next_attempt: at(9) };
+        f.ledger.record_failure(&failed, at(n + 1)).unwrap();
+    }
+    f.record(2, 1.0);
+    let owed = || f.ledger.owed_since(f.project).unwrap();
+    assert_eq!(owed(), Some(at(0)));
+    f.record(0, 1.0);
+    assert_eq!(owed(), Some(at(1)));
+    f.ledger.give_up(f.set, window(1), "too old", at(10)).unwrap();
+    assert_eq!(owed(), Some(at(3)));
+}

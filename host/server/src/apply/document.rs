@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
 use std::fmt;
-use tidegate_model::{Name, Period};
+use tidegate_model::{Name, Period, Retention};
 
 /// What a tenant should have.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -24,6 +24,9 @@ pub struct ProjectDoc {
     /// Submission tokens that it should have, beside those it has.
     #[serde(default)]
     pub submission_tokens: Vec<String>,
+    /// How long its events are kept; as it was if this is left out.
+    #[serde(default)]
+    pub retention: Option<Retention>,
     /// Metric sets; others are left alone.
     #[serde(default)]
     pub metric_sets: Vec<MetricSetDoc>,

@@ -145,7 +145,14 @@ impl Run<'_> {
             Err(error) => return Err(error),
         };
         let new = change == catalog::Change::Created;
-        self.note(&change, Kind::Project, name.to_owned(), Vec::new());
+        let (mut change, mut details) = (change, Vec::new());
+        if let Some(retention) = doc.retention
+            && let catalog::Change::Updated(what) = self.edit.set_retention(project.id, retention)?
+        {
+            change = if new { change } else { catalog::Change::Updated(what.clone()) };
+            details = what;
+        }
+        self.note(&change, Kind::Project, name.to_owned(), details);
         self.tokens(project.id, doc, new, place)?;
         for (s, set) in doc.metric_sets.iter().enumerate() {
             self.metric_set(project.id, name, set, &format!("{place}.metric_sets[{s}]"))?;

@@ -94,6 +94,12 @@ impl ApiClient {
         self.answer(response.map_err(|e| self.unreachable(&e))?).await
     }
 
+    pub(crate) async fn put(&self, segments: &[&str], body: &Json) -> Result<Json, CliError> {
+        let request = self.request(Method::PUT, segments, &[])?.header("content-type", "application/json");
+        let response = request.body(body.to_string()).send().await;
+        self.answer(response.map_err(|e| self.unreachable(&e))?).await
+    }
+
     pub(crate) async fn post(&self, segments: &[&str], query: &[(&str, &str)], body: &Json) -> Result<Json, CliError> {
         let request = self.request(Method::POST, segments, query)?.header("content-type", "application/json");
         let response = request.body(body.to_string()).send().await;

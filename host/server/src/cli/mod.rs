@@ -16,6 +16,7 @@ pub mod events;
 mod ids;
 pub mod metric;
 mod output;
+pub mod project;
 pub mod receive;
 mod references;
 pub mod serve;
@@ -65,6 +66,9 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Bring projects, metric sets, metrics and stores to the state that a YAML file describes.
     Apply(apply::ApplyArgs),
+    /// List projects, see what their events take, say how long they are kept.
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
     /// List stores, see how one is doing, see what it would send.
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -110,6 +114,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
         Command::Serve(args) => on_many_threads(serve::run(args)),
         Command::Demo(args) => on_many_threads(demo::run(args, out)),
         Command::Apply(args) => on_one_thread(apply::run(args, out)),
+        Command::Project(command) => on_one_thread(project::run(command, out)),
         Command::Store(command) => on_one_thread(store::run(command, out)),
         Command::Metric(command) => on_one_thread(metric::run(command, out)),
         Command::Events(command) => on_one_thread(events::run(command, out)),
@@ -186,6 +191,10 @@ mod definition {
         for line in [
             "tidegate serve --data-dir ./data --listen 127.0.0.1:0 --allow-egress 10.0.0.0/8 --allow-egress 127.0.0.1/32 --log json",
             "tidegate apply -f tidegate.yaml --dry-run --server http://127.0.0.1:8460 --token t",
+            "tidegate project list --json",
+            "tidegate project show web",
+            "tidegate project keep web --days 90 --megabytes 20000",
+            "tidegate project keep web --for-good",
             "tidegate store list --json",
             "tidegate store show web/central",
             "tidegate store preview web/central",

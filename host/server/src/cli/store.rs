@@ -121,7 +121,7 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(value: &Json) -> String {
+pub(super) fn text(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
         Json::Null => "-".to_owned(),

@@ -72,7 +72,16 @@ pub(crate) async fn take(
     let mut bulk = Bulk { limits: app.limits().events, host, project, under_way: None, tally: Tally::default() };
     let mut lines = Lines::new(app.limits().line_bytes);
     let result: Result<(), Problem> = async {
-        while let Some(piece) = reader.next().await.map_err(refused)? {
+        loop {
+            let piece = match reader.next().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                Err(error) => {
+                    // The lines before it are taken; the one that was cut off is none.
+                    bulk.store(lines.whole_lines(), app.limits().line_bytes).await?;
+                    return Err(refused(error));
+                }
+            };
             lines.push(&piece);
             while let Some(batch) = lines.full_batch() {
                 pass.hold(batch.bytes()).map_err(Problem::unavailable)?;

@@ -77,6 +77,11 @@ impl Lines {
         Some(std::mem::take(&mut self.batch))
     }
 
+    /// The lines that are there as a whole, when no more will come. Call it after `full_batch` has given none.
+    pub(crate) fn whole_lines(&mut self) -> BatchOfLines {
+        std::mem::take(&mut self.batch)
+    }
+
     /// What is left at the end; the last line needs no line break. Call it after `full_batch` has given none.
     pub(crate) fn last_batch(mut self) -> BatchOfLines {
         let line = self.rest.split().freeze();
@@ -140,6 +145,15 @@ mod tests {
         assert_eq!(cut(&["abc\nab", "cdefgh", "ijk", "lmn\nd"], 3), expected);
         assert_eq!(cut(&["abcd"], 3), (vec![], vec![1]));
         assert_eq!(cut(&["abcdefgh", "ijk"], 3), (vec![], vec![1]));
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_none() {
+        let mut lines = Lines::new(10);
+        lines.push(b"a\nb\nc");
+        assert!(lines.full_batch().is_none());
+        let whole: Vec<u64> = lines.whole_lines().lines.iter().map(|(number, _)| *number).collect();
+        assert_eq!(whole, [1, 2]);
     }
 
     #[test]

@@ -78,12 +78,14 @@ impl EventMetrics {
     /// # Errors
     /// If one of the names is taken.
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counters: [(&str, &str, Pick); 7] = [
+        let counters: [(&str, &str, Pick); 9] = [
             ("accepted_total", "Events acknowledged, repeats too.", |s| s.accepted),
             ("duplicates_total", "Repeats of a stored uuid.", |s| s.duplicates),
             ("refused_total", "Events refused for a limit of the store.", |s| s.refused),
             ("commits_total", "Groups of events committed.", |s| s.commits),
             ("failed_commits_total", "Groups of events that could not be committed.", |s| s.failed_commits),
+            ("removed_total", "Events removed by the retention of their project, or with it.", |s| s.removed_events),
+            ("removed_bytes_total", "Stored bytes of removed events.", |s| s.removed_bytes),
             ("cache_hits_total", "Columns that an evaluation found in memory.", |s| s.cache_hits),
             ("cache_misses_total", "Columns that an evaluation had to decode.", |s| s.cache_misses),
         ];

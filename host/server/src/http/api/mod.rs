@@ -33,6 +33,7 @@ pub(super) fn router() -> Router<App> {
         .route("/stores", get(stores::list_all))
         .route("/projects", get(projects::list).post(projects::create))
         .route("/projects/{project}", get(projects::show).put(projects::put).delete(projects::delete))
+        .route("/projects/{project}/retention", get(projects::retention).put(projects::set_retention))
         .route("/projects/{project}/submission-tokens", get(tokens::list_submission).post(tokens::create_submission))
         .route("/projects/{project}/submission-tokens/{id}", delete(tokens::delete_submission))
         .route("/projects/{project}/attributes", get(events::attributes))

@@ -4,11 +4,15 @@ use super::{JsonBody, text_member};
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
 use crate::http::problem::Problem;
+use crate::http::state::blocking;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tidegate_export::catalog::{CatalogError, DEFAULT_TENANT};
+use std::sync::Arc;
+use tidegate_events::ProjectUsage;
+use tidegate_export::catalog::{CatalogError, DEFAULT_TENANT, Project};
+use tidegate_model::Retention;
 
 /// The tenants. Only tokens of the first tenant, the operator's, see or change them.
 pub(crate) async fn tenants(call: Call) -> Result<Response, Problem> {
@@ -50,24 +54,66 @@ async fn operator(call: &Call) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::FORBIDDEN, format_args!("only API tokens of the tenant {DEFAULT_TENANT} may do this")))
 }
 
-/// The projects of the tenant.
+/// The projects of the tenant, and what their events take.
 pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     let tenant = call.tenant();
     let projects = call.host.read(move |view| view.projects(tenant)).await?;
-    let projects: Vec<Value> = projects.into_iter().map(|p| json!({"name": p.name})).collect();
+    let events = call.host.events.clone();
+    let (usages, _) = blocking(move || events.usages()).await?.map_err(Problem::internal)?;
+    let used = |id| usages.iter().find(|usage| usage.project == id);
+    let project = |p: &Project| json!({"name": p.name, "retention": p.retention, "events": taken(used(p.id))});
+    let projects: Vec<Value> = projects.iter().map(project).collect();
     Ok(Json(json!({"projects": projects})).into_response())
+}
+
+/// What the events of a project take, as the API tells it.
+fn taken(usage: Option<&ProjectUsage>) -> Value {
+    let oldest = usage.map(|usage| usage.oldest.micros());
+    let usage = usage.map_or((0, 0, 0), |usage| (usage.events, usage.segments, usage.bytes));
+    json!({"stored": usage.0, "segments": usage.1, "bytes": usage.2, "oldest_arrival": oldest})
 }
 
 /// A project with what is in it, by name.
 pub(crate) async fn show(call: Call, Path(name): Path<String>) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    let document = call.host.read(move |view| {
+    let found = call.host.read(move |view| {
         let project = auth::project(view, tenant, &name)?;
         let sets: Vec<_> = view.metric_sets(project.id)?.into_iter().map(|s| s.name).collect();
         let stores: Vec<_> = view.stores(project.id)?.into_iter().map(|s| s.name).collect();
-        Ok(json!({"name": project.name, "metric_sets": sets, "metric_stores": stores}))
+        Ok((project, sets, stores))
     });
-    Ok(Json(document.await?).into_response())
+    let (project, sets, stores) = found.await?;
+    let (events, export, id) = (call.host.events.clone(), Arc::clone(&call.host.export), project.id);
+    let (usage, owed) = blocking(move || (events.usage(id), export.owed_since(id))).await?;
+    let (usage, owed) = (usage.map_err(Problem::internal)?, owed.map_err(Problem::internal)?);
+    let document = json!({
+        "name": project.name, "metric_sets": sets, "metric_stores": stores, "retention": project.retention,
+        "events": taken(usage.as_ref()),
+        // From here on nothing is removed: a store is to get windows of these events.
+        "owed_since": owed.map(|owed| owed.micros()),
+    });
+    Ok(Json(document).into_response())
+}
+
+/// How long the events of a project are kept.
+pub(crate) async fn retention(call: Call, Path(name): Path<String>) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let project = call.host.read(move |view| auth::project(view, tenant, &name)).await?;
+    Ok(Json(json!(project.retention)).into_response())
+}
+
+/// Says how long the events of a project are kept. What is left out is no bound.
+pub(crate) async fn set_retention(
+    call: Call,
+    Path(name): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let wanted: Retention = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let project = name.clone();
+    call.host.edit(move |edit| edit.set_retention(auth::project(edit, tenant, &project)?.id, wanted)).await?;
+    tracing::info!(by = call.by(), project = name, "events are kept: {wanted}");
+    Ok(Json(json!(wanted)).into_response())
 }
 
 /// Makes a project, with a submission token that is told this once.

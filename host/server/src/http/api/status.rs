@@ -2,7 +2,7 @@
 
 use crate::http::auth::Call;
 use crate::http::problem::Problem;
-use crate::http::state::App;
+use crate::http::state::{App, blocking};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -23,6 +23,8 @@ pub(crate) async fn status(State(app): State<App>, call: Call) -> Result<Respons
         })
         .await?;
     let events = call.host.events.stats();
+    let store = call.host.events.clone();
+    let (_, free) = blocking(move || store.usages()).await?.map_err(Problem::internal)?;
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": app.uptime().as_secs(),
@@ -32,7 +34,8 @@ pub(crate) async fn status(State(app): State<App>, call: Call) -> Result<Respons
         "projects": projects,
         "metric_stores": stores,
         "events": {"stored": events.events, "accepted": events.accepted, "duplicates": events.duplicates,
-                   "segments": events.segments, "file_bytes": events.file_bytes, "queued": events.queued_events},
+                   "segments": events.segments, "file_bytes": events.file_bytes, "free_bytes": free, "queued": events.queued_events,
+                   "removed": events.removed_events, "removed_bytes": events.removed_bytes},
     }))
     .into_response())
 }

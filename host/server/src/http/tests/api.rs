@@ -25,6 +25,8 @@ async fn nothing_of_the_api_opens_without_a_valid_token() {
         (Method::GET, "/projects/web"),
         (Method::PUT, "/projects/web"),
         (Method::DELETE, "/projects/web"),
+        (Method::GET, "/projects/web/retention"),
+        (Method::PUT, "/projects/web/retention"),
         (Method::GET, "/projects/web/attributes"),
         (Method::GET, "/projects/web/events/1"),
         (Method::GET, "/projects/web/submission-tokens"),
