@@ -17,13 +17,26 @@ fn by_age(seconds: u64) -> Horizon {
     Horizon { age: Some(at(seconds)), ..Horizon::default() }
 }
 
+/// Bytes that do not compress, others for each seed.
+fn noise(seed: u8, bytes: usize) -> Vec<u8> {
+    let mut state = u64::from(seed);
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
 /// One event with a uuid, a report and an attachment at each of ten moments.
 fn ten(store: &EventStore, clock: &ManualClock) {
     for i in 0..10u8 {
         clock.set(at(1_000 + 100 * u64::from(i)));
         let attachment = Attachment { name: "a".to_owned(), content_type: None, bytes: vec![i; 500] };
-        let report = (0..5_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 ^ i).collect();
-        let more = Event { report: Some(report), attachments: vec![attachment], ..with_uuid(i, &[("n", text("x"))]) };
+        let more = Event {
+            report: Some(noise(i, 20_000)),
+            attachments: vec![attachment],
+            ..with_uuid(i, &[("n", text("x"))])
+        };
         submit(store, vec![more]);
     }
 }
@@ -153,9 +166,8 @@ fn freed_space_is_used_again() {
         store.retain(PROJECT, &by_age(2_000)).unwrap();
         let (_, free) = store.usages().unwrap();
         assert!(free > size / 2, "{free} of {size} in round {round}");
-        let bytes = |n: u8| (0..4_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8 ^ n).collect();
         for n in 0..9 {
-            submit(&store, vec![Event { report: Some(bytes(n)), ..event(&[]) }]);
+            submit(&store, vec![Event { report: Some(noise(n, 20_000)), ..event(&[]) }]);
         }
         clock.advance(10);
     }

@@ -25,3 +25,16 @@ pub(crate) fn seconds<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Re
     let result = work()?;
     Ok(((of_this_process()? - before).as_secs_f64(), result))
 }
+
+/// CPU seconds that the threads of this process have used so far, those that have ended included, in user and kernel mode (Linux,
+/// `/proc/self/stat`, hundredths of a second in the 14th and 15th field). Coarser, but right where threads come and go.
+///
+/// # Errors
+/// If the kernel does not offer the file.
+pub(crate) fn with_ended_threads() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The second field is the program's name, which may hold spaces.
+    let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').collect();
+    let field = |place: usize| fields.get(place).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
+    Ok((field(11) + field(12)) / 100.0)
+}

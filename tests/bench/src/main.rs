@@ -7,6 +7,7 @@
 
 mod cpu;
 mod evaluate;
+mod ingest;
 mod native;
 mod sandbox;
 
@@ -18,6 +19,9 @@ fn main() -> anyhow::Result<()> {
     }
     if run("evaluate") {
         evaluate::run()?;
+    }
+    if run("ingest") {
+        ingest::run()?;
     }
     Ok(())
 }

@@ -194,9 +194,8 @@ impl<'a, 'b> Group<'a, 'b> {
         if let Some(code) = context.texts.code(context.draft, attribute.id, text) {
             return Ok(code);
         }
-        let hash = text_hash(text);
         if !(attribute.young && context.texts.forgot_nothing())
-            && let Some(code) = stored_code(context.db, attribute.id, hash, text)?
+            && let Some(code) = indexed_code(context.db, attribute.id, text)?
         {
             context.texts.remember(attribute.id, code, text);
             return Ok(code);
@@ -204,10 +203,11 @@ impl<'a, 'b> Group<'a, 'b> {
         let code = attribute.next_code;
         attribute.next_code = code.checked_add(1).ok_or(GroupError::Codes(code))?;
         attribute.changed();
-        context
-            .db
-            .prepare_cached("INSERT INTO dictionary (attribute, code, hash, text) VALUES (?1, ?2, ?3, ?4)")?
-            .execute((attribute.id, code, hash, text))?;
+        context.db.prepare_cached("INSERT INTO dictionary (attribute, code, text) VALUES (?1, ?2, ?3)")?.execute((
+            attribute.id,
+            code,
+            text,
+        ))?;
         context.texts.draft(context.draft, attribute.id, code, text);
         Ok(code)
     }
@@ -326,14 +326,19 @@ pub(super) fn text_hash(text: &str) -> i64 {
     i64::from_le_bytes(head)
 }
 
-/// The code of a text, as the database has it.
-pub(super) fn stored_code(
-    db: &Connection,
-    attribute: u32,
-    hash: i64,
-    text: &str,
-) -> Result<Option<u32>, rusqlite::Error> {
-    db.prepare_cached("SELECT code FROM dictionary WHERE attribute = ?1 AND hash = ?2 AND text = ?3")?
-        .query_row((attribute, hash, text), |row| row.get(0))
-        .optional()
+/// The code of a text that is in the index. Those that are not yet are all in memory.
+fn indexed_code(db: &Connection, attribute: u32, text: &str) -> Result<Option<u32>, rusqlite::Error> {
+    let sql = "SELECT d.code FROM text_index i JOIN dictionary d ON d.attribute = i.attribute AND d.code = i.code
+               WHERE i.attribute = ?1 AND i.hash = ?2 AND d.text = ?3";
+    db.prepare_cached(sql)?.query_row((attribute, text_hash(text), text), |row| row.get(0)).optional()
+}
+
+/// The code of a text, as the database has it, indexed or not: for readers, whose snapshot need not be as new as the memory.
+pub(super) fn stored_code(db: &Connection, attribute: u32, text: &str) -> Result<Option<u32>, rusqlite::Error> {
+    if let Some(code) = indexed_code(db, attribute, text)? {
+        return Ok(Some(code));
+    }
+    let sql = "SELECT d.code FROM attribute a JOIN dictionary d ON d.attribute = a.id AND d.code > a.indexed
+               WHERE a.id = ?1 AND d.text = ?2";
+    db.prepare_cached(sql)?.query_row((attribute, text), |row| row.get(0)).optional()
 }

@@ -140,13 +140,15 @@ impl EventStore {
         };
         let (counters, projects) = read::inventory(&db).map_err(told)?;
         let merge = options.merge;
+        let texts = Texts::new(options.text_bytes);
+        read::fresh_texts(&db, &texts).map_err(told)?;
         let room = Arc::new(Semaphore::new(room_for(options.queue_bytes).max(1) as usize));
         let shared = Arc::new(Shared {
             file: file.to_owned(),
             clock,
             committer: Mutex::new(Committer::new(db).map_err(told)?),
             readers: Readers::new(file),
-            texts: Texts::new(options.text_bytes),
+            texts,
             cache: Cache::new(options.cache_bytes),
             merger: Merger::new(),
             counters,

@@ -55,6 +55,18 @@ impl From<SegmentError> for EventStoreError {
     }
 }
 
+/// Remembers the texts that are not in the index of the database yet.
+pub(super) fn fresh_texts(db: &Connection, texts: &super::texts::Texts) -> Result<(), rusqlite::Error> {
+    let sql =
+        "SELECT a.id, d.code, d.text FROM attribute a JOIN dictionary d ON d.attribute = a.id AND d.code > a.indexed";
+    let mut fresh = db.prepare(sql)?;
+    let mut rows = fresh.query([])?;
+    while let Some(row) = rows.next()? {
+        texts.remember_fresh(row.get(0)?, row.get(1)?, row.get_ref(2)?.as_str()?);
+    }
+    Ok(())
+}
+
 /// Events and segments in the store, and the projects that have any.
 pub(super) fn inventory(db: &Connection) -> Result<(Counters, Vec<ProjectId>), rusqlite::Error> {
     let (events, segments) =

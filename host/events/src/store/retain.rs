@@ -108,6 +108,9 @@ pub(super) fn forget(shared: &Shared, project: ProjectId) -> Result<Removed, Eve
         let some = "DELETE FROM dictionary WHERE attribute = ?1 AND code IN
                     (SELECT code FROM dictionary WHERE attribute = ?1 LIMIT ?2)";
         while shared.committer().transaction(|db| db.execute(some, (attribute, signed(AT_ONCE))))? > 0 {}
+        let some = "DELETE FROM text_index WHERE attribute = ?1 AND (hash, code) IN
+                    (SELECT hash, code FROM text_index WHERE attribute = ?1 LIMIT ?2)";
+        while shared.committer().transaction(|db| db.execute(some, (attribute, signed(AT_ONCE))))? > 0 {}
         shared.committer().transaction(|db| db.execute("DELETE FROM attribute WHERE id = ?1", [attribute]))?;
     }
     shared.committer().forget(project);

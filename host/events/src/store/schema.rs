@@ -15,6 +15,9 @@ use std::time::Duration;
 /// `timestamp` that is a number from `first_time` to `last_time` (whole seconds, both inclusive); both are NULL where that is not
 /// known, as in segments written before, and where a `timestamp` is no number: then only a look inside tells. `data_bytes` is
 /// the length of the segment's data, `beside_bytes` that of the reports and attachments of its events, as stored.
+///
+/// Version 3: texts are found by `text_index`, which is filled in its own order many texts at a time. Filled with each commit it
+/// would touch a page for every text, since hashes have no order. `attribute.indexed` is the last code that is in it.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE segment (
@@ -80,6 +83,19 @@ const MIGRATIONS: &[&str] = &[
                 AND r.object >= first_object AND r.object < first_object + rows), 0)
             + coalesce((SELECT sum(length(data)) FROM attachment a WHERE a.project = segment.project
                 AND a.object >= first_object AND a.object < first_object + rows), 0);
+",
+    "
+    CREATE TABLE text_index (
+        attribute INTEGER NOT NULL,
+        hash INTEGER NOT NULL,
+        code INTEGER NOT NULL,
+        PRIMARY KEY (attribute, hash, code)
+    ) WITHOUT ROWID;
+    INSERT INTO text_index SELECT attribute, hash, code FROM dictionary;
+    DROP INDEX dictionary_by_hash;
+    ALTER TABLE dictionary DROP COLUMN hash;
+    ALTER TABLE attribute ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
+    UPDATE attribute SET indexed = next_code - 1;
 ",
 ];
 

@@ -244,7 +244,10 @@ fn a_file_of_the_first_version_is_brought_up_to_date_and_its_event_times_are_unk
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
     let store = open(dir.path(), &clock);
-    let first = Event { report: Some(vec![7; 999]), ..event(vec![("x", Value::Int(1)), ("timestamp", Value::Int(5))]) };
+    let first = Event {
+        report: Some(vec![7; 999]),
+        ..event(vec![("x", Value::Int(1)), ("y", Value::Str("one".to_owned())), ("timestamp", Value::Int(5))])
+    };
     submit(&store, vec![first.clone()]);
     let before = facts(dir.path());
     drop(store);
@@ -252,12 +255,48 @@ fn a_file_of_the_first_version_is_brought_up_to_date_and_its_event_times_are_unk
     for column in ["first_time", "last_time", "data_bytes", "beside_bytes"] {
         db.execute_batch(&format!("ALTER TABLE segment DROP COLUMN {column}")).unwrap();
     }
+    // The hash of "one", as the first version kept it.
+    let hash = group::text_hash("one");
+    let dictionary = format!(
+        "DROP TABLE text_index; ALTER TABLE attribute DROP COLUMN indexed;
+         ALTER TABLE dictionary ADD COLUMN hash INTEGER NOT NULL DEFAULT {hash};
+         CREATE INDEX dictionary_by_hash ON dictionary (attribute, hash);"
+    );
+    db.execute_batch(&dictionary).unwrap();
     db.pragma_update(None, "user_version", 1).unwrap();
     drop(db);
     let store = open(dir.path(), &clock);
     assert_eq!(facts(dir.path()), [(None, None, before[0].2, before[0].3)]);
     assert_eq!(store.event(PROJECT, ObjectId(1)).unwrap().unwrap().attributes, first.attributes);
-    submit(&store, vec![event(vec![("x", Value::Int(2))])]);
+    submit(&store, vec![event(vec![("x", Value::Int(2)), ("y", Value::Str("one".to_owned()))])]);
+    assert_eq!(sum(dir.path(), "SELECT count(*) FROM dictionary"), 1, "the text has the code that it had");
     assert_eq!((facts(dir.path())[1].0, store.stats().events), (Some(100), 2));
     assert_eq!(evaluate(&store, 100).unwrap()[0].measures[0].values, [2.0]);
+}
+
+#[test]
+fn a_text_keeps_its_code_over_restarts_whether_it_was_indexed_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
+    let text = |n: usize| event(vec![("y", Value::Str(format!("text number {n}")))]);
+    for round in 0..6 {
+        // With little room every commit is indexed, with much none is.
+        let text_bytes = if round % 2 == 0 { 1_000 } else { 1 << 20 };
+        let options =
+            EventStoreOptions { gather: Duration::ZERO, merge: false, text_bytes, ..EventStoreOptions::default() };
+        let store = EventStore::open(&dir.path().join("events.db"), options, clock.clone()).unwrap();
+        submit(&store, (0..100 * (round + 1)).map(text).collect());
+        submit(&store, (0..100 * (round + 1)).map(text).collect());
+        let known = 100 * (round + 1) as u64;
+        assert_eq!(store.attributes(PROJECT).unwrap().iter().find(|a| a.name == "y").unwrap().texts, known);
+        let filter =
+            json!({"filter": [{"y": [["equal", format!("text number {}", known - 1)]]}], "fold": {"_tx": [["count"]]}});
+        let spec = MetricSpec { name: Name::new("m").unwrap(), query: MetricQuery::parse(&filter).unwrap().query };
+        let window = Window::starting_at(100, Period::new(10).unwrap()).unwrap();
+        let found = store.evaluate(PROJECT, window, &[spec], &EvaluationLimits::default()).unwrap();
+        assert_eq!(found[0].measures[0].values, [2.0]);
+    }
+    assert_eq!(sum(dir.path(), "SELECT count(*) FROM dictionary"), 600);
+    let indexed = "SELECT count(*) FROM text_index i JOIN attribute a ON a.id = i.attribute AND i.code <= a.indexed";
+    assert_eq!(sum(dir.path(), indexed), sum(dir.path(), "SELECT sum(indexed) FROM attribute"));
 }

@@ -4,6 +4,9 @@
 //! those used lately, under a byte budget, in two generations: when the young one is full it becomes the old one, and what
 //! the old one held and nobody asked for since is forgotten. So a flood of texts that occur once (a session id, say) costs
 //! lookups in the database, not memory without end.
+//!
+//! The newest texts are a third part, which forgets nothing: the database's index of texts does not have them yet. When there
+//! are enough of them, they go into the index all at once, in its order.
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
@@ -12,6 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Memory that one text takes besides its bytes, roughly: an entry and its places in two tables.
 const ENTRY_BYTES: usize = 56;
+/// Texts that wait for the index, at most, as far as the budget lets them.
+const MOST_FRESH: usize = 65_536;
 
 struct Entry {
     attribute: u32,
@@ -78,6 +83,8 @@ impl Generation {
 struct Generations {
     young: Generation,
     old: Generation,
+    /// Not in the index of the database yet.
+    fresh: Generation,
     /// Whether a generation was ever dropped.
     forgot: bool,
 }
@@ -91,7 +98,8 @@ pub(crate) struct Texts {
 
 impl Texts {
     pub(crate) fn new(budget: usize) -> Self {
-        let generations = Generations { young: Generation::default(), old: Generation::default(), forgot: false };
+        let [young, old, fresh] = [(); 3].map(|()| Generation::default());
+        let generations = Generations { young, old, fresh, forgot: false };
         Self { hasher: RandomState::default(), generations: Mutex::new(generations), budget }
     }
 
@@ -114,6 +122,9 @@ impl Texts {
             self.insert(&mut generations, hash, attribute, code, text);
             return Some(code);
         }
+        if let Some(code) = generations.fresh.find(hash, attribute, text) {
+            return Some(code);
+        }
         drop(generations);
         draft.0.find(hash, attribute, text)
     }
@@ -129,13 +140,36 @@ impl Texts {
         draft.0.add(&self.hasher, self.hash(attribute, text), attribute, code, text);
     }
 
-    /// Remembers the texts of a draft, now that they are in the database.
+    /// Remembers the texts of a draft, now that they are in the database, and not in its index.
     pub(crate) fn adopt(&self, draft: &Draft) {
-        let mut generations = self.lock();
+        let fresh = &mut self.lock().fresh;
         for entry in &draft.0.entries {
             let text = draft.0.entry_text(entry);
-            let hash = self.hash(entry.attribute, text);
-            self.insert(&mut generations, hash, entry.attribute, entry.code, text);
+            fresh.add(&self.hasher, self.hash(entry.attribute, text), entry.attribute, entry.code, text);
+        }
+    }
+
+    /// Remembers a text of the database that is not in its index.
+    pub(crate) fn remember_fresh(&self, attribute: u32, code: u32, text: &str) {
+        self.lock().fresh.add(&self.hasher, self.hash(attribute, text), attribute, code, text);
+    }
+
+    /// What `of` makes of each text that is to be put into the index now: attribute, code, text. Empty while it is too early.
+    pub(crate) fn due<T>(&self, of: impl Fn(u32, u32, &str) -> T) -> Vec<T> {
+        let fresh = &self.lock().fresh;
+        if fresh.entries.len() < MOST_FRESH && fresh.bytes() < self.budget / 4 {
+            return Vec::new();
+        }
+        fresh.entries.iter().map(|entry| of(entry.attribute, entry.code, fresh.entry_text(entry))).collect()
+    }
+
+    /// Notes that all texts are in the index.
+    pub(crate) fn indexed(&self) {
+        let mut generations = self.lock();
+        let fresh = std::mem::take(&mut generations.fresh);
+        for entry in &fresh.entries {
+            let text = fresh.entry_text(entry);
+            self.insert(&mut generations, self.hash(entry.attribute, text), entry.attribute, entry.code, text);
         }
     }
 
@@ -144,7 +178,9 @@ impl Texts {
         let generations = self.lock();
         let mut missing = Vec::new();
         for (place, &code) in codes.iter().enumerate() {
-            match generations.young.text(attribute, code).or_else(|| generations.old.text(attribute, code)) {
+            let Generations { young, old, fresh, .. } = &*generations;
+            let found = young.text(attribute, code).or_else(|| old.text(attribute, code));
+            match found.or_else(|| fresh.text(attribute, code)) {
                 Some(text) => each(place, text),
                 None => missing.push(place),
             }
@@ -160,11 +196,12 @@ impl Texts {
     /// Memory in use, roughly.
     pub(crate) fn bytes(&self) -> usize {
         let generations = self.lock();
-        generations.young.bytes() + generations.old.bytes()
+        generations.young.bytes() + generations.old.bytes() + generations.fresh.bytes()
     }
 
     fn insert(&self, generations: &mut Generations, hash: u64, attribute: u32, code: u32, text: &str) {
-        if generations.young.bytes() + text.len() + ENTRY_BYTES > self.budget / 2 {
+        // A quarter of the budget is for those that wait for the index, the rest for two generations.
+        if generations.young.bytes() + text.len() + ENTRY_BYTES > self.budget / 8 * 3 {
             generations.forgot |= !generations.old.entries.is_empty();
             std::mem::swap(&mut generations.young, &mut generations.old);
             generations.young.clear();
@@ -204,6 +241,24 @@ mod tests {
         assert_eq!(texts.code(&Draft::default(), 1, "new"), None);
         texts.adopt(&draft);
         assert_eq!(texts.code(&Draft::default(), 1, "new"), Some(7));
+    }
+
+    #[test]
+    fn texts_that_wait_for_the_index_are_not_forgotten_before_they_are_in_it() {
+        let texts = Texts::new(4_000);
+        let all = |texts: &Texts| texts.due(|attribute, code, text| (attribute, code, text.to_owned()));
+        texts.remember_fresh(1, 1, "waits");
+        for i in 2..1_000 {
+            texts.remember(1, i, &format!("in the index {i}"));
+        }
+        assert_eq!((texts.code(&Draft::default(), 1, "waits"), all(&texts)), (Some(1), vec![]));
+        for i in 1_000..1_020 {
+            texts.remember_fresh(1, i, "long enough that a few of them fill a quarter");
+        }
+        let due = all(&texts);
+        assert_eq!((due.len(), &due[0]), (21, &(1, 1, "waits".to_owned())));
+        texts.indexed();
+        assert!(all(&texts).is_empty() && texts.bytes() <= 4_000);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Texts for SnapshotTexts<'_> {
         let Some(known) = self.attributes[slot] else { return Ok(None) };
         let code = match self.shared.texts.code(&super::texts::Draft::default(), known.id, text) {
             Some(code) => Some(code),
-            None => group::stored_code(self.db, known.id, group::text_hash(text), text).map_err(ReadError::from)?,
+            None => group::stored_code(self.db, known.id, text).map_err(ReadError::from)?,
         };
         Ok(code)
     }

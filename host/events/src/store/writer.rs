@@ -6,7 +6,7 @@
 
 use super::Shared;
 use super::error::{Refusal, SubmitError};
-use super::group::{Answer, Context, Group, GroupError, Prepared, Written};
+use super::group::{Answer, Context, Group, GroupError, Prepared, Written, text_hash};
 use super::project::Project;
 use super::texts::Draft;
 use crate::block::DoneBlock;
@@ -93,7 +93,10 @@ impl Committer {
         let mut draft = Draft::default();
         let stored = self.store_drafted(shared, jobs, &mut draft);
         match &stored {
-            Ok(_) => shared.texts.adopt(&draft),
+            Ok(_) => {
+                shared.texts.adopt(&draft);
+                self.index_texts(shared);
+            }
             // What is known by heart may be ahead of the database now: it is read anew when it is wanted.
             Err(_) => {
                 for job in jobs {
@@ -102,6 +105,33 @@ impl Committer {
             }
         }
         stored
+    }
+
+    /// Puts the texts that wait for it into the index, if there are enough of them.
+    fn index_texts(&self, shared: &Shared) {
+        let mut texts = shared.texts.due(|attribute, code, text| (attribute, text_hash(text), code));
+        if texts.is_empty() {
+            return;
+        }
+        texts.sort_unstable();
+        let done = self.transaction(|db| {
+            let mut insert =
+                db.prepare_cached("INSERT OR IGNORE INTO text_index (attribute, hash, code) VALUES (?1, ?2, ?3)")?;
+            let mut last: HashMap<u32, u32> = HashMap::new();
+            for &(attribute, hash, code) in &texts {
+                insert.execute((attribute, hash, code))?;
+                let last = last.entry(attribute).or_default();
+                *last = code.max(*last);
+            }
+            let mut note = db.prepare_cached("UPDATE attribute SET indexed = ?2 WHERE id = ?1")?;
+            last.into_iter().try_for_each(|last| note.execute(last).map(drop))
+        });
+        match done {
+            Ok(()) => shared.texts.indexed(),
+            Err(error) => {
+                tracing::warn!(%error, "the index of texts was not brought up to date; it is tried again after the next commit");
+            }
+        }
     }
 
     fn store_drafted(&mut self, shared: &Shared, jobs: &[Job], draft: &mut Draft) -> Result<Stored, GroupError> {

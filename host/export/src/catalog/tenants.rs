@@ -43,7 +43,8 @@ fn tenant(row: &Row<'_>) -> rusqlite::Result<Tenant> {
 }
 
 fn project(row: &Row<'_>) -> rusqlite::Result<Project> {
-    let (days, megabytes): (Option<u32>, Option<u64>) = (row.get(3)?, row.get(4)?);
+    let (days, megabytes): (Option<u32>, Option<i64>) = (row.get(3)?, row.get(4)?);
+    let megabytes = megabytes.and_then(|megabytes| u64::try_from(megabytes).ok());
     let retention = Retention { days: days.and_then(NonZeroU32::new), megabytes: megabytes.and_then(NonZeroU64::new) };
     Ok(Project { id: ProjectId(row.get(0)?), tenant: TenantId(row.get(1)?), name: name_in(row, 2)?, retention })
 }
