@@ -52,5 +52,5 @@ test: setup fmt lint ## Set up and test everything
 	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 	$(CARGO) test --target-dir $(TARGET)/adapters --manifest-path adapters/Cargo.toml --workspace
 
-bench: setup ## Measure, each figure beside a peer in the same run (ONLY=evaluate for one part)
-	TIDEGATE_BENCH_PYTHON=$(CACHE)/python/bin/python $(CARGO) run --quiet --profile bench --package tidegate-bench -- $(ONLY)
+bench: setup ## Measure, each figure beside a peer in the same run (ONLY=ingest for one part, LONG=1 for 20 million events)
+	LONG=$(LONG) TIDEGATE_BENCH_PYTHON=$(CACHE)/python/bin/python $(CARGO) run --quiet --profile bench --package tidegate-bench -- $(ONLY)

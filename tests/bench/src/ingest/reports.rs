@@ -82,7 +82,7 @@ fn one(n: u32) -> Json {
             "sourceCode": format!("s{}", i % 40),
         })
     };
-    let thread = |t: u32| (0..24).map(|i| frame(t * 5 + i)).collect::<Vec<_>>();
+    let thread = |t: u32| (0..32).map(|i| frame(t * 5 + i)).collect::<Vec<_>>();
     let threads = (0..4u32).map(|t| {
         (t.to_string(), json!({"name": format!("worker {t}"), "fault": t == n % 4, "stack": thread(t + n % 50)}))
     });
