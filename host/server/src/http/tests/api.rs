@@ -70,7 +70,11 @@ async fn projects_are_made_listed_and_removed_whatever_is_in_their_names() {
     let server = Server::start().await;
     server.project("a/b ?ä").await;
     let path = "/projects/a%2Fb%20%3F%C3%A4";
-    assert_eq!(server.get(path).await, (200, json!({"name": "a/b ?ä", "metric_sets": [], "metric_stores": []})));
+    let kept = json!({"days": null, "megabytes": null});
+    let events = json!({"stored": 0, "segments": 0, "bytes": 0, "oldest_arrival": null});
+    let shown = json!({"name": "a/b ?ä", "metric_sets": [], "metric_stores": [], "retention": kept, "events": events,
+        "owed_since": null});
+    assert_eq!(server.get(path).await, (200, shown));
     let (status, again) = server.send(Method::POST, "/projects", json!({"name": "a/b ?ä"})).await;
     assert_eq!(status, 409, "{again}");
     assert_eq!(server.send(Method::PUT, path, json!({})).await.0, 200);
@@ -79,7 +83,8 @@ async fn projects_are_made_listed_and_removed_whatever_is_in_their_names() {
     assert_eq!(status, 422, "{wrong}");
     assert!(wrong["detail"].as_str().unwrap().contains("control characters"), "{wrong}");
     assert_eq!(server.send(Method::DELETE, path, json!({})).await.0, 204);
-    assert_eq!(server.get("/projects").await.1, json!({"projects": [{"name": "new"}]}));
+    let left = json!({"projects": [{"name": "new", "retention": kept, "events": events}]});
+    assert_eq!(server.get("/projects").await.1, left);
     server.running.stop().await;
 }
 
@@ -239,7 +244,12 @@ async fn a_document_is_applied_once_rehearsed_without_effect_and_refused_as_a_wh
     wrong["projects"][0]["metric_stores"][0]["adapter"] = json!("none");
     let (status, told) = server.send(Method::POST, "/apply", wrong).await;
     assert_eq!((status, &told["place"]), (422, &json!("projects[0].metric_stores[0]")), "{told}");
-    assert_eq!(server.get("/projects").await.1, json!({"projects": [{"name": "web"}]}));
+    let (_, left) = server.get("/projects").await;
+    assert_eq!(
+        (left["projects"].as_array().unwrap().len(), &left["projects"][0]["name"]),
+        (1, &json!("web")),
+        "{left}"
+    );
     let (status, told) = server.send(Method::POST, "/apply?dryrun=true", json!({})).await;
     assert_eq!(status, 400, "{told}");
     server.running.stop().await;
