@@ -12,6 +12,7 @@ mod adapter;
 mod bindings;
 pub mod builtin;
 mod compile;
+mod conformance;
 mod conversation;
 mod engine;
 mod exchange;
@@ -32,6 +33,7 @@ mod version;
 
 pub use action::{Action, Credential, HttpRequest, Method, StreamBytes};
 pub use adapter::Adapter;
+pub use conformance::{Conformance, Finding, conformance};
 pub use conversation::{Conversation, Step};
 pub use engine::EngineError;
 pub use exchange::{Disposition, Outcome, Page, RejectedRows, Snapshot, Verdict};

@@ -3,8 +3,10 @@
 use super::client::{ApiClient, ServerArgs};
 use super::{CliError, Output};
 use clap::{Args, Subcommand};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use tidegate_sandbox::{Finding, Sandbox, SandboxOptions, builtin, conformance};
 
 /// Commands about adapters.
 #[derive(Debug, Subcommand)]
@@ -13,6 +15,25 @@ pub enum AdapterCommand {
     List(ListArgs),
     /// What an adapter wants to be told, and what its stores may reach.
     Inspect(InspectArgs),
+    /// Put a component through the conformance suite, here and without a server.
+    Check(CheckArgs),
+}
+
+/// Arguments of `adapter check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate adapter check target/components/collector.wasm
+  tidegate adapter check influxdb          one of those inside the binary
+
+The adapter is run in the same sandbox as in a server, against empty, huge and hostile batches and every kind of answer;
+nothing is sent anywhere. Exit code 1 if it fails one of the checks.")]
+pub struct CheckArgs {
+    /// A component (*.wasm), or the name of an adapter inside the binary.
+    #[arg(value_name = "FILE|NAME")]
+    pub adapter: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `adapter list`.
@@ -51,8 +72,51 @@ pub(crate) async fn run(command: AdapterCommand, out: &mut Output) -> Result<Exi
             let answer = ApiClient::new(&args.server)?.get(&["adapters", &args.name]).await?;
             if args.json { out.json(&answer)? } else { inspect(out, &answer)? }
         }
+        AdapterCommand::Check(args) => return check(&args, out),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Loads the file, or the adapter of that name, and runs the suite.
+fn check(args: &CheckArgs, out: &mut Output) -> Result<ExitCode, CliError> {
+    let told = |e: &dyn std::fmt::Display| CliError::Failed(format!("{}: {e}", args.adapter.display()));
+    let sandbox = Sandbox::new(SandboxOptions::default()).map_err(|e| told(&e))?;
+    let name = args.adapter.to_str().unwrap_or_default();
+    let builtin = builtin::COMPONENTS.iter().find(|(known, _)| *known == name && !args.adapter.exists());
+    let adapter = match builtin {
+        Some((_, component)) => sandbox.load(component).map_err(|e| told(&e))?,
+        None => {
+            let bytes = std::fs::read(&args.adapter).map_err(|e| {
+                let names: Vec<_> = builtin::COMPONENTS.iter().map(|(name, _)| *name).collect();
+                told(&format_args!("{e}; expected a component, or one of {}", names.join(", ")))
+            })?;
+            sandbox.load(&bytes).map_err(|e| told(&e))?
+        }
+    };
+    let report = conformance(&adapter);
+    if args.json {
+        let finding = |f: &Finding| json!({"check": f.check, "passed": f.problems.is_empty(), "problems": f.problems});
+        let findings: Vec<Json> = report.findings.iter().map(finding).collect();
+        out.json(&json!({"adapter": report.adapter, "passed": report.passed(), "checks": findings}))?;
+    } else {
+        let row = |f: &Finding| {
+            let result = if f.problems.is_empty() { "pass" } else { "FAIL" };
+            vec![result.to_owned(), f.check.to_owned(), f.problems.first().cloned().unwrap_or_default()]
+        };
+        out.table(&["result", "check", "reason"], report.findings.iter().map(row).collect(), "Nothing was checked.")?;
+        for finding in report.findings.iter().filter(|f| f.problems.len() > 1) {
+            out.line(format_args!("\n{}:", finding.check))?;
+            for problem in &finding.problems {
+                out.line(format_args!("  {problem}"))?;
+            }
+        }
+        let failed = report.findings.iter().filter(|f| !f.problems.is_empty()).count();
+        match failed {
+            0 => out.note(format_args!("\n{} passes all {} checks.", report.adapter, report.findings.len())),
+            n => out.note(format_args!("\n{} fails {n} of {} checks.", report.adapter, report.findings.len())),
+        }
+    }
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn text(value: &Json) -> String {
@@ -108,7 +172,6 @@ fn inspect(out: &mut Output, adapter: &Json) -> Result<(), CliError> {
 mod tests {
     use super::*;
     use crate::cli::output::testing::Captured;
-    use serde_json::json;
 
     #[test]
     fn an_adapter_is_shown_with_what_it_wants_and_what_it_may_reach() {
