@@ -16,4 +16,5 @@ mod prometheus;
 mod restart;
 mod secrets;
 mod servers;
+mod tls;
 mod world;
