@@ -1,7 +1,7 @@
 //! A store with everything that it takes to work for it: settings with secrets, adapter, claims on windows.
 
 use crate::access::Access;
-use crate::catalog::{Catalog, CatalogError, Link, Store};
+use crate::catalog::{Catalog, CatalogError, Link, Store, View};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_model::{Settings, StoreId};
@@ -10,6 +10,8 @@ use tidegate_sandbox::{Adapter, Registry};
 /// A store that is ready to work for.
 pub(crate) struct Config {
     pub(crate) store: Store,
+    /// `project/store`.
+    pub(crate) name: String,
     pub(crate) links: Vec<Link>,
     pub(crate) adapter: Arc<Adapter>,
     pub(crate) settings: Arc<Settings>,
@@ -46,7 +48,11 @@ impl Configs {
         if let Some(known) = self.known(id, edits) {
             return Ok(known);
         }
-        let (store, links) = self.catalog.read(|v| Ok((v.store(id)?, v.links()?))).map_err(|error| match error {
+        let read = |v: &View<'_>| {
+            let store = v.store(id)?;
+            Ok((v.project(store.project)?.name, store, v.links()?))
+        };
+        let (project, store, links) = self.catalog.read(read).map_err(|error| match error {
             CatalogError::NotFound { .. } => ConfigError::Gone,
             other => ConfigError::Unreadable(other.to_string()),
         })?;
@@ -67,7 +73,8 @@ impl Configs {
         } else {
             Access::Open
         };
-        let config = Arc::new(Config { store, links, adapter, settings, access });
+        let name = format!("{project}/{}", store.name);
+        let config = Arc::new(Config { store, name, links, adapter, settings, access });
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.retain(|_, (at, _)| *at == edits);
         read.insert(id, (edits, Arc::clone(&config)));

@@ -4,21 +4,25 @@ use crate::catalog::{Catalog, View};
 use crate::chance::Chance;
 use crate::check::{StoreCheck, check};
 use crate::config::{ConfigError, Configs};
+use crate::db::{CopyError, Verified, copy_database, verify_database};
 use crate::deliver::{Converse, Healths, Shared, deliver};
 use crate::egress::{Egress, EgressError, EgressOptions, Transport};
-use crate::ledger::{Horizons, Ledger, LedgerError, LedgerOptions, Track};
+use crate::ledger::{Gap, Horizons, Ledger, LedgerError, LedgerOptions, StoreLedger, Track, WindowRecord};
 use crate::look_back::LookBack;
-use crate::observe::Observed;
+use crate::observe::{Loss, Observed};
+use crate::offload;
 use crate::options::{ExportOptions, ExportSettings};
 use crate::preview::{ExportError, Preview, Previewer};
 use crate::pull::{Board, Pull, PullAnswer};
+use crate::replay::{Replay, Replayer};
 use crate::schedule::{Drive, Schedule, drive};
 use crate::status::{Parts, StoreStatus};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_events::{EvaluationLimits, SourceError};
-use tidegate_model::{Clock, Instant, MetricBatch, MetricQuery, Period, ProjectId, StoreId, Window};
+use tidegate_model::{Clock, Instant, MetricBatch, MetricQuery, MetricSetId, Period, ProjectId, StoreId, Window};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -68,6 +72,7 @@ pub struct Export {
     pull: Pull,
     previewer: Arc<Previewer>,
     converse: Converse,
+    replayer: Replayer,
     problem: Arc<Mutex<Option<String>>>,
     nudge: watch::Sender<u64>,
     stop_schedule: watch::Sender<bool>,
@@ -125,6 +130,13 @@ impl Export {
         let configs = Arc::new(Configs::new(Arc::clone(&options.catalog), Arc::clone(&options.registry)));
         let converse = Converse { transport, limits: options.limits.clone(), observed: Arc::clone(&observed) };
         let checks = converse.clone();
+        let replayer = Replayer {
+            ledger: Arc::clone(&ledger),
+            configs: Arc::clone(&configs),
+            converse: converse.clone(),
+            limits: options.limits.clone(),
+            parts: settings.parts,
+        };
         let shared = Arc::new(Shared {
             catalog: Arc::clone(&options.catalog),
             ledger: Arc::clone(&ledger),
@@ -178,6 +190,7 @@ impl Export {
             board,
             pull,
             previewer,
+            replayer,
             problem,
             nudge,
             converse: checks,
@@ -185,6 +198,11 @@ impl Export {
             stop_delivery,
             tasks: Mutex::new(tasks),
         }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     /// Has the schedule look at catalog and clock at once. Edits of the catalog do so by themselves.
@@ -262,6 +280,59 @@ impl Export {
         check(&self.catalog, &self.configs, &self.converse, &self.clock, id).await
     }
 
+    /// What the push stores of some projects are owed: who waits longest comes first.
+    ///
+    /// # Errors
+    /// [`ExportError::Internal`].
+    pub async fn ledger_status(&self, projects: Vec<ProjectId>) -> Result<Vec<StoreLedger>, ExportError> {
+        let ledger = Arc::clone(&self.ledger);
+        blocking(move || Ok(ledger.status(&projects)?)).await
+    }
+
+    /// What the stores of some projects will never get, and why; the newest last.
+    ///
+    /// # Errors
+    /// [`ExportError::Internal`].
+    pub async fn ledger_gaps(&self, projects: Vec<ProjectId>) -> Result<Vec<Gap>, ExportError> {
+        let ledger = Arc::clone(&self.ledger);
+        blocking(move || Ok(ledger.gaps(&projects)?)).await
+    }
+
+    /// What became of the windows of a metric set that hold the second `at` since the epoch.
+    ///
+    /// # Errors
+    /// [`ExportError::Internal`].
+    pub async fn ledger_windows(&self, set: MetricSetId, at: u64) -> Result<Vec<WindowRecord>, ExportError> {
+        let ledger = Arc::clone(&self.ledger);
+        blocking(move || Ok(ledger.windows_at(set, at)?)).await
+    }
+
+    /// Shows what a store got of a metric set in the window that holds the second `at`, and sends it again if `send` says so.
+    ///
+    /// # Errors
+    /// [`ExportError::NoSuchWindow`]; [`ExportError::NotSent`] if the bytes differ from those of then, or did not get through.
+    pub async fn replay(&self, store: StoreId, set: MetricSetId, at: u64, send: bool) -> Result<Replay, ExportError> {
+        self.replayer.replay(store, set, at, send).await
+    }
+
+    /// Looks whether the ledger's file is sound.
+    ///
+    /// # Errors
+    /// [`ExportError::Internal`] if it cannot be read at all.
+    pub async fn verify(&self) -> Result<Verified, ExportError> {
+        let file = self.ledger.file();
+        blocking(move || verify_database(&file).map_err(|e: CopyError| ExportError::Internal(e.to_string()))).await
+    }
+
+    /// Copies catalog and ledger to a new file, while everything goes on.
+    ///
+    /// # Errors
+    /// [`ExportError::Internal`] with what is in the way.
+    pub async fn backup(&self, to: PathBuf) -> Result<(), ExportError> {
+        let file = self.ledger.file();
+        blocking(move || copy_database(&file, &to).map_err(|e| ExportError::Internal(e.to_string()))).await
+    }
+
     /// The page behind the secret part of a pull URL, for a request with these headers; `authorization` is the one of that
     /// name.
     pub async fn pull(&self, token: &str, headers: Vec<(String, String)>, authorization: Option<&str>) -> PullAnswer {
@@ -297,7 +368,7 @@ async fn ended(task: Option<JoinHandle<()>>, end: tokio::time::Instant) {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ExportError> + Send + 'static,
 ) -> Result<T, ExportError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(ExportError::Internal(e.to_string())))
+    offload::blocking(work).await.unwrap_or_else(|e| Err(ExportError::Internal(e.to_string())))
 }
 
 /// Seals what earlier runs had recorded, and puts up what pull pages had shown.
@@ -310,30 +381,41 @@ async fn prepare(schedule: &Arc<Schedule>, board: &Arc<Board>) -> Result<(), Sta
         board.load(&schedule.ledger, &tracks.into_iter().collect::<Vec<_>>())?;
         Ok(())
     };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(StartError::Cut(e.to_string())))
+    offload::blocking(work).await.unwrap_or_else(|e| Err(StartError::Cut(e.to_string())))
 }
 
 /// Measures the age of queues and prunes what nobody needs any more.
 async fn keep(shared: Arc<Shared>, settings: ExportSettings) {
-    let mut round: u32 = 0;
+    let (mut round, pause) = (0_u32, MEASURE.max(settings.tick));
     loop {
         let prune = round.is_multiple_of(PRUNE_EVERY);
         let (shared, settings) = (Arc::clone(&shared), settings.clone());
-        let kept = tokio::task::spawn_blocking(move || keep_once(&shared, &settings, prune)).await;
+        let kept = offload::blocking(move || keep_once(&shared, &settings, prune)).await;
         if let Ok(Err(error)) = kept {
             tracing::warn!("old records are kept for now: {error}");
         }
         round = round.wrapping_add(1);
-        tokio::time::sleep(MEASURE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
 fn keep_once(shared: &Shared, settings: &ExportSettings, prune: bool) -> Result<(), LedgerError> {
     let now = shared.clock.now();
-    shared.observed.oldest.reset();
-    for (name, oldest) in shared.ledger.oldest_queued()? {
-        let age = Duration::from_micros(now.micros().saturating_sub(oldest.micros()));
-        shared.observed.oldest.with_label_values(&[&name]).set(age.as_secs_f64());
+    let (queues, observed) = (shared.ledger.queues()?, &shared.observed);
+    for gauge in [&observed.oldest, &observed.queue_bytes, &observed.queue_windows] {
+        gauge.reset();
+    }
+    for queue in queues {
+        let age = Duration::from_micros(now.micros().saturating_sub(queue.oldest.micros()));
+        observed.oldest.with_label_values(&[&queue.name]).set(age.as_secs_f64());
+        observed.queue_bytes.with_label_values(&[&queue.name]).set(queue.bytes as f64);
+        observed.queue_windows.with_label_values(&[&queue.name]).set(queue.windows as f64);
+        if queue.bytes > settings.queue_bytes {
+            let (most, windows) = (settings.queue_bytes, shared.ledger.shed(queue.store, settings.queue_bytes, now)?);
+            observed.lost(Loss::QueueFull, windows);
+            observed.deliveries.with_label_values(&["expired"]).inc_by(windows);
+            tracing::error!(store = %queue.name, windows, "the queue is over its limit of {most} bytes; its oldest windows expired");
+        }
     }
     if prune {
         let ago = |span: Duration| Instant::from_seconds(now.seconds().saturating_sub(span.as_secs()));

@@ -17,9 +17,11 @@ mod export;
 mod ledger;
 mod look_back;
 mod observe;
+mod offload;
 mod options;
 mod preview;
 mod pull;
+mod replay;
 mod schedule;
 mod status;
 #[cfg(test)]
@@ -27,10 +29,13 @@ mod tests;
 
 pub use catalog::{Catalog, CatalogError};
 pub use check::StoreCheck;
+pub use db::{CopyError, Verified, copy_database, verify_database};
 pub use egress::EgressError;
 pub use egress::policy::{Denied, EgressPolicy};
 pub use export::{Export, StartError};
+pub use ledger::{DeliveryRecord, Gap, StoreLedger, WindowRecord};
 pub use options::{ExportOptions, ExportSettings};
 pub use preview::{ExportError, MAX_PREVIEW_WINDOWS, Preview, PreviewMessage, PreviewPart};
 pub use pull::PullAnswer;
+pub use replay::{Replay, SameBytes};
 pub use status::{DeliveryCounts, StoreState, StoreStatus};

@@ -14,6 +14,8 @@ use tidegate_sandbox::{Limits, Registry};
 pub struct ExportSettings {
     /// Age at which a window that has not arrived expires; 24 h.
     pub look_back: Duration,
+    /// Bytes of windows, as stored, that may wait for one store; 256 MiB. Beyond, its oldest windows expire.
+    pub queue_bytes: u64,
     /// How long batches are kept after every store has them; 24 h.
     pub keep_batches: Duration,
     /// How long the record of a window and its deliveries is kept; 30 days. What they came to in all is kept for good.
@@ -39,6 +41,7 @@ impl Default for ExportSettings {
         let day = Duration::from_secs(86_400);
         Self {
             look_back: day,
+            queue_bytes: 256 << 20,
             keep_batches: day,
             keep_records: 30 * day,
             series_idle: day,

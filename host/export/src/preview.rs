@@ -93,6 +93,12 @@ pub enum ExportError {
     /// More was asked for than may be.
     #[error("a preview may have 1 to {MAX_PREVIEW_WINDOWS} windows, {0} were asked for")]
     TooMany(u32),
+    /// The ledger has no such window, or not its values any more.
+    #[error("{0}")]
+    NoSuchWindow(String),
+    /// A replay did not get through.
+    #[error("the window was not sent: {0}")]
+    NotSent(String),
     /// The ledger cannot be read, or a thread of the host died.
     #[error("{0}")]
     Internal(String),
@@ -201,23 +207,7 @@ impl Previewer {
             return Ok(part(PreviewMessage::Nothing("the window has no values".to_owned())));
         }
         let begun = config.adapter.begin(&config.settings, BatchView::whole(batch), &self.limits);
-        let message = match begun.result? {
-            Step::Act(_, Action::Send(request)) => {
-                let shown = masked::request(&request, config.adapter.description(), &config.settings);
-                let body = joined(&request.body);
-                PreviewMessage::Request { line: shown.line, headers: shown.headers, gzip: request.gzip, body }
-            }
-            Step::Act(_, Action::SendStream(stream)) => {
-                let to = masked::stream(&stream, config.adapter.description(), &config.settings);
-                PreviewMessage::Stream { to, body: joined(&stream.body) }
-            }
-            Step::Done(verdict) => PreviewMessage::Nothing(match verdict.disposition {
-                Disposition::Accepted => "the adapter has nothing to send".to_owned(),
-                Disposition::Rejected(reason) | Disposition::Split(reason) | Disposition::Stop(reason) => reason,
-                Disposition::Retry { reason, .. } => reason,
-            }),
-        };
-        Ok(part(message))
+        Ok(part(shown(config, begun.result?)))
     }
 
     fn page(&self, config: &Config, samples: Vec<Sample>) -> Result<Vec<PreviewPart>, ExportError> {
@@ -230,6 +220,26 @@ impl Previewer {
         let page = config.adapter.render(&config.settings, snapshot, relevant(Vec::new()), &self.limits).result?;
         let message = PreviewMessage::Page { content_type: page.content_type, body: joined(&page.body) };
         Ok(vec![PreviewPart { metric_set: None, window: newest, in_progress, message }])
+    }
+}
+
+/// What an adapter wants done first, for people.
+pub(crate) fn shown(config: &Config, step: Step) -> PreviewMessage {
+    match step {
+        Step::Act(_, Action::Send(request)) => {
+            let shown = masked::request(&request, config.adapter.description(), &config.settings);
+            let body = joined(&request.body);
+            PreviewMessage::Request { line: shown.line, headers: shown.headers, gzip: request.gzip, body }
+        }
+        Step::Act(_, Action::SendStream(stream)) => {
+            let to = masked::stream(&stream, config.adapter.description(), &config.settings);
+            PreviewMessage::Stream { to, body: joined(&stream.body) }
+        }
+        Step::Done(verdict) => PreviewMessage::Nothing(match verdict.disposition {
+            Disposition::Accepted => "the adapter has nothing to send".to_owned(),
+            Disposition::Rejected(reason) | Disposition::Split(reason) | Disposition::Stop(reason) => reason,
+            Disposition::Retry { reason, .. } => reason,
+        }),
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::config::{Config, ConfigError, Configs};
 use crate::ledger::{Ledger, Shown, Track, without_live};
 use crate::observe::Observed;
+use crate::offload::blocking;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -168,7 +169,7 @@ impl Pull {
 
     async fn answer(&self, store: StoreId, headers: Vec<(String, String)>, authorization: Option<&str>) -> PullAnswer {
         let configs = Arc::clone(&self.configs);
-        let config = match tokio::task::spawn_blocking(move || configs.get(store)).await {
+        let config = match blocking(move || configs.get(store)).await {
             Ok(Ok(config)) => config,
             Ok(Err(ConfigError::Gone)) => return PullAnswer::NotFound,
             Ok(Err(ConfigError::Unfit(why) | ConfigError::Unreadable(why))) => return PullAnswer::Failed(why),
@@ -271,7 +272,7 @@ impl Pull {
         headers: Vec<(String, String)>,
     ) -> Rendered {
         let (config, limits, period) = (Arc::clone(config), self.limits.clone(), config.store.period);
-        let made = tokio::task::spawn_blocking(move || {
+        let made = blocking(move || {
             let batches = shown.into_iter().map(|(b, fresh)| if fresh { b } else { Arc::new(without_live(&b)) });
             config.adapter.render(&config.settings, Snapshot { batches: batches.collect(), period }, headers, &limits)
         });

@@ -29,6 +29,8 @@ pub enum StoreState {
     Misconfigured,
     /// An admin has paused it.
     Paused,
+    /// An admin has deleted it, and it gets what is queued for it first.
+    Draining,
     /// A pull store whose newest window is too old to be shown.
     Stale,
 }
@@ -145,7 +147,11 @@ impl Parts<'_> {
             };
             return Some((StoreState::Paused, summary, None));
         }
-        if !self.connected {
+        if self.store.draining {
+            let summary = format!("is deleted once its queue is empty; {}", waiting(self.facts.counts.queued));
+            return Some((StoreState::Draining, summary, self.facts.queued_problem.clone()));
+        }
+        if !self.connected && !self.store.draining {
             return Some((StoreState::Waiting, "no metric set is connected to it".to_owned(), None));
         }
         None
@@ -247,6 +253,7 @@ mod tests {
             revision: 1,
             paused: false,
             pull,
+            draining: false,
             pull_token: pull.then(|| "abc".to_owned()),
             metric_sets: vec![],
         }

@@ -72,11 +72,10 @@ impl Catalog {
         let db = Arc::new(Db::open(file)?);
         let (changed, _) = watch::channel(0);
         let catalog = Self { db, clock, index: ArcSwap::default(), changed };
-        let filled = catalog.edit(|edit| {
-            if edit.tenants()?.is_empty() {
-                edit.create_tenant(DEFAULT_TENANT)?;
-            }
-            Ok(())
+        // A catalog that is filled is not written to: the host must come up with a full disk, too.
+        let filled = catalog.read(|view| Ok(view.tenants()?.is_empty())).and_then(|empty| match empty {
+            true => catalog.edit(|edit| edit.create_tenant(DEFAULT_TENANT).map(drop)),
+            false => catalog.refresh(),
         });
         match filled {
             Ok(()) => Ok(catalog),

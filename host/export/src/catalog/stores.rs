@@ -33,6 +33,8 @@ pub struct Store {
     pub revision: u64,
     /// Whether it is fed at all. Windows of a paused push store queue up, and expire when they get too old.
     pub paused: bool,
+    /// Whether it gets no new windows and is deleted once what is queued for it has been delivered, or has expired.
+    pub draining: bool,
     /// Whether a scraper reads it (otherwise the host sends).
     pub pull: bool,
     /// The secret part of its pull URL, if it is a pull store.
@@ -78,11 +80,12 @@ fn store(row: &Row<'_>) -> rusqlite::Result<Store> {
         paused: row.get(7)?,
         pull: row.get(8)?,
         pull_token: row.get(9)?,
+        draining: row.get(10)?,
         metric_sets: Vec::new(),
     })
 }
 
-const COLUMNS: &str = "id, project, name, period, adapter, settings, revision, paused, pull, pull_token";
+const COLUMNS: &str = "id, project, name, period, adapter, settings, revision, paused, pull, pull_token, draining";
 
 impl View<'_> {
     /// The stores of a project, by name.
@@ -276,6 +279,11 @@ impl Edit<'_> {
             self.change_period(known.id, spec.period)?;
             changed.push("period".to_owned());
         }
+        if known.draining {
+            // It is wanted again.
+            self.connection.execute("UPDATE stores SET draining = 0 WHERE id = ?1", [known.id.0])?;
+            changed.push("draining".to_owned());
+        }
         if known.paused != spec.paused {
             self.set_paused(known.id, spec.paused)?;
             changed.push("paused".to_owned());
@@ -372,6 +380,38 @@ impl Edit<'_> {
         self.store(id)?;
         self.connection.execute("UPDATE stores SET paused = ?2 WHERE id = ?1", params![id.0, paused])?;
         Ok(())
+    }
+
+    /// Gives a store another name. Nothing of its queue or its history changes, and no series either: the name of a store is in
+    /// none of them.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`]; [`CatalogError::Name`]; [`CatalogError::Conflict`] if the name is taken.
+    pub fn rename_store(&self, id: StoreId, name: &str) -> Result<Store, CatalogError> {
+        let (store, name) = (self.store(id)?, name_of(Kind::Store, name)?);
+        if store.name != name && self.store_named(store.project, name.as_str()).is_ok() {
+            return Err(CatalogError::conflict(Kind::Store, name, "there is one of this name"));
+        }
+        self.connection.execute("UPDATE stores SET name = ?2 WHERE id = ?1", params![id.0, name.as_str()])?;
+        self.store(id)
+    }
+
+    /// Lets a push store get what is queued for it and nothing else; then it is deleted. A pull store has no queue and is
+    /// deleted at once. Tells how many windows are queued.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn drain_store(&self, id: StoreId) -> Result<u64, CatalogError> {
+        let store = self.store(id)?;
+        let sql = "SELECT count(*) FROM deliveries WHERE store = ?1 AND state = 'queued'";
+        let queued: i64 = self.connection.query_row(sql, [id.0], |row| row.get(0))?;
+        if store.pull || queued == 0 {
+            self.delete_store(id)?;
+            return Ok(0);
+        }
+        self.connection.execute("DELETE FROM links WHERE store = ?1", [id.0])?;
+        self.connection.execute("UPDATE stores SET draining = 1, paused = 0 WHERE id = ?1", [id.0])?;
+        Ok(u64::try_from(queued).unwrap_or(0))
     }
 
     /// Removes a store: its secrets are wiped, its pull URL is unknown from now on, and what is queued for it is recorded as

@@ -3,14 +3,18 @@
 //! The trap is a second writer: all writes go through one connection behind a mutex, reads through another, so that a list in
 //! the API never waits for a commit to reach the disk. A file of a newer version is refused before anything is touched.
 
+mod copy;
+
+pub use copy::{CopyError, Verified, copy_database, verify_database};
+
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// One script for each version of the file, oldest first.
-const MIGRATIONS: [&str; 3] = [include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql")];
-
+const MIGRATIONS: [&str; 4] =
+    [include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql"), include_str!("v4.sql")];
 /// Statements kept compiled on each connection.
 const CACHED_STATEMENTS: usize = 128;
 
@@ -30,6 +34,18 @@ pub enum OpenError {
         /// The newest version that is known here.
         known: i64,
     },
+    /// What is in it is not what was once written. The file is left as it is: nothing is written to it.
+    #[error(
+        "{} is damaged ({problem}). It was left as it is. Put a backup in its place with `tidegate ledger restore --from BACKUP`, or \
+         move it away to begin with an empty one",
+        file.display()
+    )]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What SQLite says.
+        problem: String,
+    },
     /// Something else wrong with the file.
     #[error("{} cannot be opened: {cause}", file.display())]
     Unusable {
@@ -43,6 +59,7 @@ pub enum OpenError {
 /// The open database.
 #[derive(Debug)]
 pub(crate) struct Db {
+    pub(crate) file: PathBuf,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
 }
@@ -52,17 +69,23 @@ impl Db {
     pub(crate) fn open(file: &Path) -> Result<Self, OpenError> {
         let unusable = |cause: String| OpenError::Unusable { file: file.to_owned(), cause };
         keep_private(file).map_err(|e| unusable(e.to_string()))?;
-        let mut writer = connect(file).map_err(|e| unusable(e.to_string()))?;
+        let damaged = |problem: String| OpenError::Damaged { file: file.to_owned(), problem };
+        let told = |e: rusqlite::Error| {
+            if copy::is_damage(&e) { damaged(e.to_string()) } else { unusable(e.to_string()) }
+        };
+        let mut writer = connect(file).map_err(told)?;
+        if let Some(problem) = copy::first_problem(&writer).map_err(told)? {
+            return Err(damaged(problem));
+        }
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-        let found: i64 =
-            writer.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|e| unusable(e.to_string()))?;
+        let found: i64 = writer.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(told)?;
         if found > known {
             return Err(OpenError::Newer { file: file.to_owned(), found, known });
         }
-        migrate(&mut writer, found).map_err(|e| unusable(e.to_string()))?;
-        let reader = connect(file).map_err(|e| unusable(e.to_string()))?;
+        migrate(&mut writer, found).map_err(told)?;
+        let reader = connect(file).map_err(told)?;
         reader.pragma_update(None, "query_only", true).map_err(|e| unusable(e.to_string()))?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        Ok(Self { file: file.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader) })
     }
 
     /// Runs `work` in a write transaction: committed, and on disk, if it succeeds; as if it had never been if not.
@@ -71,9 +94,12 @@ impl Db {
         E: From<rusqlite::Error>,
     {
         let mut connection = lock(&self.writer);
+        stage(Stage::Begin)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
+        stage(Stage::Commit)?;
         transaction.commit()?;
+        stage(Stage::Committed)?;
         Ok(result)
     }
 
@@ -95,9 +121,28 @@ impl Db {
         E: From<rusqlite::Error>,
     {
         let mut connection = lock(&self.reader);
+        stage(Stage::Read)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
         work(&transaction)
     }
+}
+
+/// A place inside a transaction at which a simulation can put a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Read,
+    Begin,
+    Commit,
+    Committed,
+}
+
+fn stage(at: Stage) -> rusqlite::Result<()> {
+    #[cfg(test)]
+    if let Some(fate) = crate::offload::fate::current() {
+        return fate.disk(at);
+    }
+    let _ = at;
+    Ok(())
 }
 
 /// A panic while the lock was held rolled its transaction back, so the connection is as good as before.
@@ -112,12 +157,21 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     )?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "synchronous", synchronous())?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // What is deleted is overwritten: credentials are among it.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)
+}
+
+/// A commit is on disk when it returns. In a simulation only the process dies, never the machine, so nothing is waited for.
+fn synchronous() -> &'static str {
+    #[cfg(test)]
+    if crate::offload::fate::current().is_some() {
+        return "OFF";
+    }
+    "FULL"
 }
 
 fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
@@ -156,7 +210,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
         let told = Db::open(&file).unwrap_err().to_string();
-        assert!(told.contains("has version 99, this Tidegate knows versions up to 3"), "{told}");
+        assert!(told.contains("has version 99, this Tidegate knows versions up to 4"), "{told}");
         let connection = Connection::open(&file).unwrap();
         let version: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
         assert_eq!(version, 99);
@@ -168,7 +222,131 @@ mod tests {
         let file = dir.path().join("tidegate.db");
         std::fs::write(&file, "this is not a database, however long one reads on ".repeat(40)).unwrap();
         let told = Db::open(&file).unwrap_err().to_string();
-        assert!(told.contains("tidegate.db cannot be opened: file is not a database"), "{told}");
+        assert!(told.contains("tidegate.db is damaged (file is not a database). It was left as it is."), "{told}");
+    }
+
+    fn filled(file: &Path) {
+        let db = Db::open(file).unwrap();
+        let fill = |t: &Transaction<'_>| {
+            (0..2000).try_for_each(|n| {
+                t.execute("INSERT INTO tenants (name, created) VALUES (?1, 0)", [format!("{n:0200}")]).map(drop)
+            })
+        };
+        db.write(fill).unwrap();
+    }
+
+    fn tenants(file: &Path) -> i64 {
+        let db = Db::open(file).unwrap();
+        db.read(|c| c.query_row("SELECT count(*) FROM tenants", [], |r| r.get::<_, i64>(0))).unwrap()
+    }
+
+    #[test]
+    fn a_flipped_page_is_found_at_the_start_and_the_file_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tidegate.db");
+        filled(&file);
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 4096].fill(0xa5);
+        std::fs::write(&file, &bytes).unwrap();
+        for _ in 0..2 {
+            let told = Db::open(&file).unwrap_err().to_string();
+            assert!(told.contains("is damaged") && told.contains("tidegate ledger restore"), "{told}");
+        }
+        assert!(std::fs::read(&file).unwrap() == bytes, "it was written to");
+        assert!(!verify_database(&file).unwrap().problems.is_empty());
+    }
+
+    #[test]
+    fn case_5_a_log_that_is_torn_anywhere_ends_at_the_last_whole_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, wal) = (dir.path().join("tidegate.db"), dir.path().join("tidegate.db-wal"));
+        let db = Db::open(&file).unwrap();
+        for n in 0..20 {
+            db.write(|t| t.execute("INSERT INTO tenants (name, created) VALUES (?1, 0)", [format!("{n:0500}")]))
+                .unwrap();
+        }
+        // As the disk would be after the power failed: copied while it is open, and cut off somewhere.
+        let (main, log) = (std::fs::read(&file).unwrap(), std::fs::read(&wal).unwrap());
+        let mut last = 20;
+        for cut in (0..=log.len()).rev().step_by(997) {
+            let torn = tempfile::tempdir().unwrap();
+            let file = torn.path().join("tidegate.db");
+            std::fs::write(&file, &main).unwrap();
+            std::fs::write(torn.path().join("tidegate.db-wal"), &log[..cut]).unwrap();
+            let left = tenants(&file);
+            assert!(left <= last, "{left} rows after {last} with a shorter log");
+            last = left;
+        }
+        assert_eq!(last, 0);
+    }
+
+    #[test]
+    fn a_copy_made_while_others_write_is_whole_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, copy) = (dir.path().join("tidegate.db"), dir.path().join("copy.db"));
+        filled(&file);
+        let db = Db::open(&file).unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut n = 0;
+                while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    n += 1;
+                    // Two rows in one commit: a copy has both or none.
+                    db.write(|t| {
+                        t.execute("INSERT INTO tenants (name, created) VALUES (?1, 1)", [format!("a{n}")])?;
+                        t.execute("INSERT INTO tenants (name, created) VALUES (?1, 2)", [format!("b{n}")])
+                    })
+                    .unwrap();
+                }
+            });
+            for _ in 0..5 {
+                let _ = std::fs::remove_file(&copy);
+                copy_database(&file, &copy).unwrap();
+                assert_eq!(verify_database(&copy).unwrap(), Verified::default());
+                let connection = Connection::open(&copy).unwrap();
+                let count = |kind: i64| {
+                    connection
+                        .query_row("SELECT count(*) FROM tenants WHERE created = ?1", [kind], |r| r.get::<_, i64>(0))
+                        .unwrap()
+                };
+                assert_eq!((count(0), count(1)), (2000, count(2)));
+            }
+            stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+    }
+
+    #[test]
+    fn case_38_a_file_of_each_earlier_version_is_brought_forward_with_what_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for version in 1..MIGRATIONS.len() {
+            let file = dir.path().join(format!("v{version}.db"));
+            let connection = Connection::open(&file).unwrap();
+            for script in &MIGRATIONS[..version] {
+                connection.execute_batch(script).unwrap();
+            }
+            connection.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+            let row = "INSERT INTO tenants (id, name, created) VALUES (7, 'kept', 0); \
+                       INSERT INTO projects (id, tenant, name, created) VALUES (1, 7, 'web', 0); \
+                       INSERT INTO stores (project, name, period, adapter, settings, revision, paused, pull, created) \
+                       VALUES (1, 'central', 60, 'influxdb', '{}', 1, 0, 0, 0);";
+            connection.execute_batch(row).unwrap();
+            drop(connection);
+            let db = Db::open(&file).unwrap();
+            let read = |c: &Connection| {
+                c.query_row("SELECT t.name, s.name, s.draining FROM tenants t, stores s", [], |r| {
+                    Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?))
+                })
+            };
+            assert_eq!(
+                db.read(read).unwrap(),
+                ("kept".to_owned(), "central".to_owned(), false),
+                "from version {version}"
+            );
+            let version: i64 = db.read(|c| c.pragma_query_value(None, "user_version", |r| r.get(0))).unwrap();
+            assert_eq!(version, i64::try_from(MIGRATIONS.len()).unwrap());
+        }
     }
 
     #[cfg(unix)]

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::egress::{Exchange, Transport, Unsendable};
 use crate::ledger::{FirstAction, Ledger, LedgerError};
 use crate::observe::Observed;
+use crate::offload::blocking;
 use std::sync::Arc;
 use tidegate_model::{BatchView, Name, Window};
 use tidegate_sandbox::{Action, Called, Disposition, Fault, Limits, Outcome, Step, Verdict};
@@ -35,7 +36,7 @@ impl Note {
             adapter: *config.adapter.digest(),
             settings_revision: config.store.revision,
         };
-        let noted = tokio::task::spawn_blocking(move || self.ledger.note_first_action(self.delivery, &first)).await;
+        let noted = blocking(move || self.ledger.note_first_action(self.delivery, &first)).await;
         match noted.map_err(|e| Trouble::Cut(e.to_string()))?? {
             None => Ok(()),
             Some(then) => Err(Trouble::OtherBytes { then, now }),
@@ -124,7 +125,7 @@ impl Converse {
     }
 
     async fn run(&self, call: impl FnOnce() -> Called<Step> + Send + 'static) -> Result<Step, Trouble> {
-        let called = tokio::task::spawn_blocking(call).await.map_err(|e| Trouble::Cut(e.to_string()))?;
+        let called = blocking(call).await.map_err(|e| Trouble::Cut(e.to_string()))?;
         self.observed.used(&called.usage);
         called.result.map_err(|fault| {
             self.observed.fault(&fault);

@@ -11,6 +11,7 @@ mod worker;
 
 pub(crate) use breaker::FAILING;
 pub(crate) use converse::{Converse, Trouble};
+pub(crate) use parts::{Again, Next, Parts};
 
 use crate::catalog::Catalog;
 use crate::chance::Chance;
@@ -18,6 +19,7 @@ use crate::config::Configs;
 use crate::ledger::Ledger;
 use crate::look_back::LookBack;
 use crate::observe::Observed;
+use crate::offload::blocking;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -104,6 +106,7 @@ pub(crate) async fn deliver(
             return;
         }
         tokio::select! {
+            biased;
             _ = stopping.changed() => {}
             _ = edits.changed() => {}
             Some(done) = workers.join_next(), if !workers.is_empty() => {
@@ -128,7 +131,7 @@ async fn push_stores(shared: &Arc<Shared>) -> Vec<StoreId> {
         let stores = shared.catalog.read(|v| v.all_stores())?;
         Ok::<_, crate::CatalogError>(stores.into_iter().filter(|s| !s.pull).map(|s| s.id).collect())
     };
-    match tokio::task::spawn_blocking(read).await {
+    match blocking(read).await {
         Ok(Ok(stores)) => stores,
         Ok(Err(error)) => {
             tracing::warn!("the stores cannot be listed, and will be again soon: {error}");

@@ -28,9 +28,16 @@ pub(crate) enum Next {
     /// On to the next part.
     GoOn,
     /// The whole delivery again, later.
-    Again { reason: String, after: Option<std::time::Duration> },
+    Again(Again),
     /// Nothing until the credentials change.
     Stop(String),
+}
+
+/// Why, and not before what time.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Again {
+    pub(crate) reason: String,
+    pub(crate) after: Option<std::time::Duration>,
 }
 
 impl Parts {
@@ -74,7 +81,7 @@ impl Parts {
                 }
                 None => self.reject_rest(view, &[], &reason),
             },
-            Disposition::Retry { reason, after } => return Next::Again { reason, after },
+            Disposition::Retry { reason, after } => return Next::Again(Again { reason, after }),
             Disposition::Stop(reason) => return Next::Stop(reason),
         }
         Next::GoOn
@@ -251,7 +258,7 @@ mod tests {
     fn a_retry_and_a_stop_end_the_try() {
         let view = || BatchView::whole(batch(&[2]));
         let retry = Disposition::Retry { reason: "busy".to_owned(), after: None };
-        let again = Next::Again { reason: "busy".to_owned(), after: None };
+        let again = Next::Again(Again { reason: "busy".to_owned(), after: None });
         assert_eq!(Parts::new(view(), None).judged(&view(), verdict(retry)), again);
         let stop = verdict(Disposition::Stop("401".to_owned()));
         assert_eq!(Parts::new(view(), None).judged(&view(), stop), Next::Stop("401".to_owned()));

@@ -2,12 +2,15 @@
 
 use super::breaker::{Breaker, FAILING};
 use super::converse::{Note, Trouble};
-use super::parts::{Next, Parts};
+use super::parts::{Again, Next, Parts};
 use super::{Health, Healths, Obstacle, Shared};
 use crate::config::{Config, ConfigError};
-use crate::ledger::{Finished, Job, LedgerError};
+use crate::ledger::{Finished, Job, LedgerError, Next as Head};
 use crate::look_back::told;
+use crate::observe::Loss;
+use crate::offload::blocking;
 use crate::schedule::later;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_model::{BatchView, Instant, StoreId};
@@ -19,6 +22,12 @@ const FUTURE_TOLERANCE: Duration = Duration::from_secs(5);
 /// A delivery on which the adapter fails lets others pass for this long at least.
 const ASIDE: Duration = Duration::from_secs(30);
 
+/// Refusals of one window, with arrivals of others between them, after which it is given up: it is the window that the sink
+/// cannot take, as with a limit on series that does not go away.
+const HOPELESS: u32 = 10;
+/// Windows whose refusals are counted.
+const MOST_REFUSED: usize = 1000;
+
 pub(super) struct Worker {
     store: StoreId,
     shared: Arc<Shared>,
@@ -26,8 +35,14 @@ pub(super) struct Worker {
     breaker: Breaker,
     /// Rows that fitted when more did not.
     most_rows: Option<u64>,
+    /// `project/store`, for the numbers.
+    name: Option<String>,
     /// Settings that the last try was made with.
     revision: Option<u64>,
+    /// Windows that arrived in this life of the worker.
+    arrivals: u64,
+    /// Windows that were refused: the arrivals at the last refusal, and how often others had arrived in between.
+    refused: HashMap<i64, (u64, u32)>,
 }
 
 /// What a turn came to.
@@ -43,7 +58,17 @@ pub(super) enum Turn {
 
 impl Worker {
     pub(super) fn new(store: StoreId, shared: Arc<Shared>, healths: Arc<Healths>) -> Self {
-        Self { store, shared, healths, breaker: Breaker::default(), most_rows: None, revision: None }
+        Self {
+            store,
+            shared,
+            healths,
+            breaker: Breaker::default(),
+            most_rows: None,
+            name: None,
+            revision: None,
+            arrivals: 0,
+            refused: HashMap::new(),
+        }
     }
 
     /// Delivers until the store is gone, or nothing is due any more after `stop`.
@@ -55,16 +80,20 @@ impl Worker {
             let stopping = *stop.borrow_and_update();
             match self.turn().await {
                 Turn::Worked => {}
-                Turn::Gone => return self.store,
+                Turn::Gone => {
+                    self.forget_numbers();
+                    return self.store;
+                }
                 Turn::Idle(_) if stopping => return self.store,
                 Turn::Idle(until) => {
-                    let wait = until.map_or(Duration::from_secs(5), |at| self.wait(at));
+                    let wait = until.map_or(self.shared.tick.max(Duration::from_secs(5)), |at| self.wait(at));
                     tokio::select! {
-                        Ok(()) = recorded.changed() => {}
-                        Ok(()) = edits.changed() => {}
-                        _ = stop.changed() => {}
-                        () = tokio::time::sleep(wait) => {}
-                    }
+                    biased;
+                                Ok(()) = recorded.changed() => {}
+                                Ok(()) = edits.changed() => {}
+                                _ = stop.changed() => {}
+                                () = tokio::time::sleep(wait) => {}
+                            }
                 }
             }
         }
@@ -96,6 +125,7 @@ impl Worker {
                 return Turn::Idle(Some(later(now, Duration::from_secs(1))));
             }
         };
+        self.named(&config.name);
         if config.store.paused {
             return Turn::Idle(None);
         }
@@ -112,22 +142,56 @@ impl Worker {
             return Turn::Idle(Some(until));
         }
         let latest = later(now, FUTURE_TOLERANCE);
-        match self.ledger(move |l, store| l.next_job(store, now, latest)).await {
-            Ok(Some(job)) => self.deliver(&config, job).await,
-            Ok(None) => self.idle(now).await,
+        let period = u64::from(config.store.period.seconds());
+        let live = Instant::from_seconds(now.seconds().saturating_sub(period));
+        match self.ledger(move |l, store| l.next_job(store, now, latest, live)).await {
+            Ok(Head::Job(job)) => self.deliver(&config, job).await,
+            Ok(Head::Nothing) => self.idle(&config, now).await,
+            Ok(Head::Damaged(reason)) => {
+                self.shared.observed.lost(Loss::Damaged, 1);
+                tracing::error!(store = %config.store.name, "a window is lost: {reason}");
+                Turn::Worked
+            }
             Err(error) => self.ledger_trouble(&error, now),
         }
     }
 
-    async fn idle(&mut self, now: Instant) -> Turn {
+    /// Takes the numbers along when the store is renamed.
+    fn named(&mut self, name: &str) {
+        if self.name.as_deref() != Some(name) {
+            self.forget_numbers();
+            self.name = Some(name.to_owned());
+        }
+    }
+
+    fn forget_numbers(&self) {
+        if let Some(old) = &self.name {
+            let _ = self.shared.observed.breaker.remove_label_values(&[old]);
+        }
+    }
+
+    async fn idle(&mut self, config: &Config, now: Instant) -> Turn {
         match self.ledger(|l, store| l.next_due(store)).await {
             Ok(next) => {
                 if next.is_none() {
                     self.well();
+                    if config.store.draining {
+                        self.remove(config).await;
+                    }
                 }
                 Turn::Idle(next)
             }
             Err(error) => self.ledger_trouble(&error, now),
+        }
+    }
+
+    /// A store that was to be deleted has got everything that was queued for it.
+    async fn remove(&self, config: &Config) {
+        let (catalog, store, name) = (Arc::clone(&self.shared.catalog), self.store, config.store.name.clone());
+        match blocking(move || catalog.edit(|e| e.delete_store(store))).await {
+            Ok(Ok(())) => tracing::info!(store = %name, "everything was delivered, and the store is deleted"),
+            Ok(Err(error)) => tracing::warn!(store = %name, "the drained store is deleted later: {error}"),
+            Err(cut) => tracing::warn!(store = %name, "the drained store is deleted later: {cut}"),
         }
     }
 
@@ -139,6 +203,7 @@ impl Worker {
         let expired = self.ledger(move |l, store| l.expire(store, horizon, &reason, now)).await?;
         if expired > 0 {
             self.shared.observed.deliveries.with_label_values(&["expired"]).inc_by(expired);
+            self.shared.observed.lost(Loss::TooOld, expired);
             tracing::error!(store = %self.store, windows = expired, "deliveries expired: {told}");
         }
         Ok(())
@@ -146,7 +211,7 @@ impl Worker {
 
     async fn config(&self) -> Result<Arc<Config>, ConfigError> {
         let (configs, store) = (Arc::clone(&self.shared.configs), self.store);
-        let read = tokio::task::spawn_blocking(move || configs.get(store)).await;
+        let read = blocking(move || configs.get(store)).await;
         read.unwrap_or_else(|e| Err(ConfigError::Unreadable(e.to_string())))
     }
 
@@ -169,7 +234,7 @@ impl Worker {
             };
             match next {
                 Next::GoOn => {}
-                Next::Again { reason, after } => return self.again(config, &job, reason, after).await,
+                Next::Again(Again { reason, after }) => return self.again(config, &job, reason, after).await,
                 Next::Stop(reason) => return self.stop(config, &job, reason).await,
             }
         }
@@ -198,24 +263,64 @@ impl Worker {
             // It will be sent again: the same bytes under the same stamp.
             return self.ledger_trouble(&error, now);
         }
-        self.shared.observed.deliveries.with_label_values(&[outcome]).inc();
+        let observed = &self.shared.observed;
+        observed.deliveries.with_label_values(&[outcome]).inc();
+        if outcome == "rejected" {
+            observed.lost(Loss::Refused, 1);
+        } else {
+            let age = Duration::from_micros(now.micros().saturating_sub(window.end().micros()));
+            observed.age.observe(age.as_secs_f64());
+        }
+        self.arrivals += 1;
+        self.refused.remove(&delivery);
+        let recovered = self.breaker.failures() >= FAILING;
         self.breaker.succeeded();
         self.well();
+        // What was set aside while nothing got through goes first again: it is the oldest.
+        if recovered && let Err(error) = self.ledger(move |l, store| l.retry_now(store)).await {
+            return self.ledger_trouble(&error, now);
+        }
         Turn::Worked
     }
 
     async fn again(&mut self, config: &Config, job: &Job, reason: String, after: Option<Duration>) -> Turn {
         let now = self.shared.clock.now();
+        let cause = if after.is_some() { "throttle" } else { "retry" };
+        self.shared.observed.retries.with_label_values(&[cause]).inc();
+        if self.is_hopeless(job) {
+            let told = format!("refused {HOPELESS} times while the windows behind it were accepted: {reason}");
+            let rejected = job.batch.live_rows();
+            let finished = Finished::Rejected { reason: told, rejected, rejections: Vec::new() };
+            return self.finish(config, job, finished).await;
+        }
         let next = self.breaker.failed(now, after, &self.shared.chance);
         if self.breaker.failures() == FAILING {
             tracing::warn!(store = %config.store.name, "the store has failed {FAILING} times in a row: {reason}");
         }
         self.obstacle(Obstacle::Sink(reason.clone()));
+        // If it is this window that the sink cannot take, those behind it must get their turn.
+        let aside = job.attempts + 1 >= FAILING;
+        let next =
+            if aside { later(next, ASIDE.saturating_mul(job.attempts + 1).min(crate::chance::LONGEST)) } else { next };
         self.put_off(job, reason, next, now).await
+    }
+
+    /// Notes that a window was refused once more. True if that happened too often while others arrived.
+    fn is_hopeless(&mut self, job: &Job) -> bool {
+        let (arrivals, refusals) = self.refused.entry(job.delivery).or_insert((self.arrivals, 0));
+        if *arrivals < self.arrivals {
+            (*arrivals, *refusals) = (self.arrivals, *refusals + 1);
+        }
+        let hopeless = *refusals >= HOPELESS;
+        if self.refused.len() > MOST_REFUSED {
+            self.refused.clear();
+        }
+        hopeless
     }
 
     async fn stop(&mut self, config: &Config, job: &Job, reason: String) -> Turn {
         let now = self.shared.clock.now();
+        self.shared.observed.retries.with_label_values(&["credentials"]).inc();
         let next = self.breaker.refused(now, config.store.revision);
         tracing::error!(store = %config.store.name, "the credentials were refused; deliveries wait until they are changed: {reason}");
         self.obstacle(Obstacle::Credentials(reason.clone()));
@@ -235,6 +340,7 @@ impl Worker {
                 match self.ledger(move |l, _| l.finish(delivery, &finished, now)).await {
                     Ok(()) => {
                         self.shared.observed.deliveries.with_label_values(&["rejected"]).inc();
+                        self.shared.observed.lost(Loss::OtherBytes, 1);
                         self.obstacle(Obstacle::Adapter(told));
                         Turn::Worked
                     }
@@ -242,6 +348,7 @@ impl Worker {
                 }
             }
             Trouble::Unsendable(_) => {
+                self.shared.observed.retries.with_label_values(&["settings"]).inc();
                 let next = self.breaker.failed(now, None, &self.shared.chance);
                 self.obstacle(Obstacle::Settings(reason.clone()));
                 self.put_off(job, reason, next, now).await
@@ -249,6 +356,7 @@ impl Worker {
             // No fault of the store's adapter: all places were taken.
             Trouble::Fault(Fault::Busy { .. }) => Turn::Idle(Some(later(now, self.shared.chance.backoff(1)))),
             Trouble::Fault(_) | Trouble::Cut(_) => {
+                self.shared.observed.retries.with_label_values(&["adapter"]).inc();
                 let next = self.breaker.failed(now, None, &self.shared.chance);
                 tracing::warn!(store = %self.store, window = %job.batch.window, "{reason}");
                 self.obstacle(Obstacle::Adapter(reason.clone()));
@@ -278,15 +386,28 @@ impl Worker {
         work: impl FnOnce(&crate::ledger::Ledger, StoreId) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (ledger, store) = (Arc::clone(&self.shared.ledger), self.store);
-        let done = tokio::task::spawn_blocking(move || work(&ledger, store)).await;
+        let done = blocking(move || work(&ledger, store)).await;
         done.unwrap_or_else(|e| Err(LedgerError::Damaged(format!("a thread of the ledger died: {e}"))))
     }
 
     fn obstacle(&self, obstacle: Obstacle) {
+        let open = match obstacle {
+            Obstacle::Credentials(_) => 3.0,
+            _ if self.breaker.failures() >= FAILING => 2.0,
+            _ => 1.0,
+        };
+        self.show_breaker(open);
         self.healths.set(self.store, Health { obstacle: Some(obstacle), failures: self.breaker.failures() });
     }
 
+    fn show_breaker(&self, state: f64) {
+        if let Some(name) = &self.name {
+            self.shared.observed.breaker.with_label_values(&[name]).set(state);
+        }
+    }
+
     fn well(&self) {
+        self.show_breaker(0.0);
         self.healths.set(self.store, Health::default());
     }
 }

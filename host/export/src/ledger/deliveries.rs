@@ -1,6 +1,6 @@
 //! The queue of each store, and what became of its deliveries.
 
-use super::record::unpack;
+use super::record::unpack_checked;
 use super::{Ledger, LedgerError, micros, signed, unsigned};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,30 @@ pub(crate) struct Job {
     pub(crate) batch: Arc<Batch>,
     /// Tries that failed before.
     pub(crate) attempts: u32,
+}
+
+/// The head of a store's queue.
+#[derive(Clone, Debug)]
+pub(crate) enum Next {
+    /// To be delivered.
+    Job(Job),
+    /// It was damaged, and is given up for this reason; there may be more behind it.
+    Damaged(String),
+    /// Nothing is due.
+    Nothing,
+}
+
+/// What waits for a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Queue {
+    pub(crate) store: StoreId,
+    /// `project/store`.
+    pub(crate) name: String,
+    pub(crate) windows: u64,
+    /// Bytes of the batches, as stored.
+    pub(crate) bytes: u64,
+    /// End of the oldest window.
+    pub(crate) oldest: Instant,
 }
 
 /// What the first request of a delivery was, and who made it.
@@ -78,20 +102,95 @@ pub(super) fn count(
 impl Ledger {
     /// The oldest queued delivery of a store that is due. Windows that end after `latest` wait: nothing is sent that is
     /// stamped in the future.
-    pub(crate) fn next_job(&self, store: StoreId, now: Instant, latest: Instant) -> Result<Option<Job>, LedgerError> {
+    /// One that ended after `live` goes before all others: who looks at a graph after an outage wants to see what is now first.
+    /// A delivery whose batch is damaged is given up on the way, so that it does not block those behind it.
+    pub(crate) fn next_job(
+        &self,
+        store: StoreId,
+        now: Instant,
+        latest: Instant,
+        live: Instant,
+    ) -> Result<Next, LedgerError> {
         let found = self.db.read(|c| {
-            let sql = "SELECT d.id, w.batch, d.attempts FROM deliveries d JOIN windows w ON w.id = d.window \
+            let sql = "SELECT d.id, w.batch, d.attempts, w.digest FROM deliveries d JOIN windows w ON w.id = d.window \
                        WHERE d.store = ?1 AND d.state = 'queued' AND (d.next_attempt <= ?2 OR d.next_attempt > ?2 + ?4) \
-                       AND d.window_end <= ?3 ORDER BY d.window_end, d.id LIMIT 1";
-            let key = params![store.0, micros(now), signed(latest.seconds()), MAX_WAIT_MICROS];
-            let row = c.prepare_cached(sql)?.query_row(key, |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, u32>(2)?))
-            });
-            Ok::<_, LedgerError>(row.optional()?)
+                       AND d.window_end <= ?3 AND d.window_end > ?5 ORDER BY d.window_end, d.id LIMIT 1";
+            let mut statement = c.prepare_cached(sql)?;
+            let mut after = |after: i64| {
+                let key = params![store.0, micros(now), signed(latest.seconds()), MAX_WAIT_MICROS, after];
+                let row = statement.query_row(key, |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, u32>(2)?, row.get(3)?))
+                });
+                row.optional()
+            };
+            let found = match after(signed(live.seconds()))? {
+                Some(live) => Some(live),
+                None => after(i64::MIN)?,
+            };
+            Ok::<_, LedgerError>(found)
         })?;
-        let Some((delivery, packed, attempts)) = found else { return Ok(None) };
-        let packed = packed.ok_or_else(|| LedgerError::Damaged("a queued delivery without its batch".to_owned()))?;
-        Ok(Some(Job { delivery, batch: unpack(&packed)?, attempts }))
+        let Some((delivery, packed, attempts, digest)) = found else { return Ok(Next::Nothing) };
+        let digest: Option<Vec<u8>> = digest;
+        let missing = || LedgerError::Damaged("a queued delivery without its batch".to_owned());
+        match packed.ok_or_else(missing).and_then(|packed| unpack_checked(&packed, digest.as_deref())) {
+            Ok(batch) => Ok(Next::Job(Job { delivery, batch, attempts })),
+            Err(LedgerError::Damaged(what)) => {
+                let reason = format!("its record in the ledger is damaged: {what}");
+                self.expire_one(delivery, &reason, now)?;
+                Ok(Next::Damaged(reason))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn expire_one(&self, delivery: i64, reason: &str, now: Instant) -> Result<(), LedgerError> {
+        self.db.write(|t| {
+            let sql = "UPDATE deliveries SET state = 'expired', problem = ?2, updated = ?3 \
+                       WHERE id = ?1 AND state = 'queued' RETURNING store";
+            let store: Option<i64> = t
+                .prepare_cached(sql)?
+                .query_row(params![delivery, reason, micros(now)], |row| row.get(0))
+                .optional()?;
+            if let Some(store) = store {
+                count(t, store, "expired", 1, 0, 0)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What waits in the queues of all stores that have one.
+    pub(crate) fn queues(&self) -> Result<Vec<Queue>, LedgerError> {
+        self.db.read(|c| {
+            let sql = "SELECT s.id, p.name || '/' || s.name, count(*), coalesce(sum(length(w.batch)), 0), min(d.window_end) \
+                       FROM deliveries d JOIN stores s ON s.id = d.store JOIN projects p ON p.id = s.project \
+                       JOIN windows w ON w.id = d.window WHERE d.state = 'queued' GROUP BY d.store";
+            let mut statement = c.prepare_cached(sql)?;
+            let queue = |row: &rusqlite::Row<'_>| {
+                Ok(Queue {
+                    store: StoreId(row.get(0)?),
+                    name: row.get(1)?,
+                    windows: unsigned(row.get(2)?),
+                    bytes: unsigned(row.get(3)?),
+                    oldest: Instant::from_seconds(unsigned(row.get(4)?)),
+                })
+            };
+            Ok(statement.query_map([], queue)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Expires the oldest windows of a store's queue until it holds at most `most` bytes. Tells how many that were.
+    pub(crate) fn shed(&self, store: StoreId, most: u64, now: Instant) -> Result<u64, LedgerError> {
+        let reason = format!("the store's queue held more than {most} bytes, and its oldest windows made room");
+        self.db.write(|t| {
+            let sql = "UPDATE deliveries SET state = 'expired', updated = ?3, \
+                       problem = CASE WHEN problem IS NULL THEN ?4 ELSE ?4 || '; the last problem was: ' || problem END \
+                       WHERE id IN (SELECT id FROM (SELECT d.id AS id, sum(length(w.batch)) \
+                       OVER (ORDER BY d.window_end DESC, d.id DESC) AS kept FROM deliveries d JOIN windows w ON w.id = d.window \
+                       WHERE d.store = ?1 AND d.state = 'queued') WHERE kept > ?2)";
+            let expired = t.execute(sql, params![store.0, signed(most), micros(now), reason])?;
+            count_expired(t, store, expired)?;
+            Ok(expired as u64)
+        })
     }
 
     /// When the next queued delivery of a store is due.

@@ -76,15 +76,4 @@ impl Ledger {
             Ok(facts)
         })
     }
-
-    /// For each store with a queue, by `project/store`, the end of its oldest queued window.
-    pub(crate) fn oldest_queued(&self) -> Result<Vec<(String, Instant)>, LedgerError> {
-        self.db.read(|c| {
-            let sql = "SELECT p.name || '/' || s.name, min(d.window_end) FROM deliveries d JOIN stores s ON s.id = d.store \
-                       JOIN projects p ON p.id = s.project WHERE d.state = 'queued' GROUP BY d.store";
-            let mut statement = c.prepare_cached(sql)?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, instant(row.get(1)?))))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
 }

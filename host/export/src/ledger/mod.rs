@@ -6,6 +6,7 @@
 
 mod deliveries;
 mod facts;
+mod inspect;
 mod record;
 mod retention;
 #[cfg(test)]
@@ -13,8 +14,10 @@ mod tests;
 mod totals;
 pub(crate) use totals::without_live;
 
-pub(crate) use deliveries::{Finished, FirstAction, Job, RowRejection};
+pub(crate) use deliveries::{Finished, FirstAction, Job, Next, RowRejection};
 pub(crate) use facts::StoreFacts;
+pub use inspect::{DeliveryRecord, Gap, StoreLedger, WindowRecord};
+pub(crate) use inspect::{NoPast, Past};
 pub(crate) use record::{Evaluated, Failed, Shown};
 pub(crate) use retention::Horizons;
 
@@ -56,6 +59,11 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// The file that it is in.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.db.file.clone()
+    }
+
     pub(crate) fn new(db: Arc<Db>, options: LedgerOptions) -> Self {
         Self { db, options, totals: Mutex::default() }
     }

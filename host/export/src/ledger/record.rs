@@ -410,8 +410,17 @@ fn batch_of(c: &Connection, track: Track, window: Window) -> Result<Option<Arc<B
     packed.map(|packed| unpack(&packed)).transpose()
 }
 
+/// A stored batch, which must be what was once written.
+pub(super) fn unpack_checked(packed: &[u8], digest: Option<&[u8]>) -> Result<Arc<Batch>, LedgerError> {
+    let stored = zstd::decode_all(packed).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+    if digest != Some(codec::digest(&stored).as_slice()) {
+        return Err(LedgerError::Damaged("the digest of the window differs from the one on record".to_owned()));
+    }
+    codec::decode(&stored).map(Arc::new).map_err(|e| LedgerError::Damaged(e.to_string()))
+}
+
 /// A stored batch.
-pub(super) fn unpack(packed: &[u8]) -> Result<Arc<Batch>, LedgerError> {
+fn unpack(packed: &[u8]) -> Result<Arc<Batch>, LedgerError> {
     let stored = zstd::decode_all(packed).map_err(|e| LedgerError::Damaged(e.to_string()))?;
     codec::decode(&stored).map(Arc::new).map_err(|e| LedgerError::Damaged(e.to_string()))
 }

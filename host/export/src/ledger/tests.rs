@@ -103,7 +103,11 @@ impl Fixture {
     }
 
     fn job(&self, store: StoreId, n: u64) -> Option<Job> {
-        self.ledger.next_job(store, at(n), at(n)).unwrap()
+        match self.ledger.next_job(store, at(n), at(n), at(n)).unwrap() {
+            Next::Job(job) => Some(job),
+            Next::Nothing => None,
+            Next::Damaged(why) => panic!("{why}"),
+        }
     }
 
     fn count(&self, sql: &str) -> i64 {
@@ -226,6 +230,90 @@ fn a_failed_window_lets_the_cursor_pass_stays_due_and_can_still_be_evaluated() {
 }
 
 #[test]
+fn case_6_a_damaged_window_is_given_up_with_a_reason_and_its_neighbours_survive() {
+    let f = fixture();
+    let store = f.store("a", Direction::Push);
+    (0..3).for_each(|n| drop(f.record(n, 1.0)));
+    let sql = format!("SELECT batch FROM windows WHERE start = {}", T0 + 60);
+    let mut batch: Vec<u8> = f.catalog.db().read(|c| c.query_row(&sql, [], |r| r.get(0))).unwrap();
+    let middle = batch.len() / 2;
+    batch[middle] ^= 1;
+    let sql = format!("UPDATE windows SET batch = ?1 WHERE start = {}", T0 + 60);
+    f.catalog.db().write(|t| t.execute(&sql, [batch])).unwrap();
+    let mut got = Vec::new();
+    loop {
+        match f.ledger.next_job(store, at(9), at(9), at(9)).unwrap() {
+            Next::Job(job) => {
+                got.push(job.batch.window);
+                f.ledger
+                    .finish(job.delivery, &Finished::Confirmed { accepted: 1, rejected: 0, rejections: vec![] }, at(9))
+                    .unwrap();
+            }
+            Next::Damaged(why) => assert!(why.starts_with("its record in the ledger is damaged"), "{why}"),
+            Next::Nothing => break,
+        }
+    }
+    assert_eq!(got, [window(0), window(2)]);
+    let facts = f.ledger.facts(store).unwrap();
+    assert_eq!((facts.counts.confirmed, facts.counts.expired), (2, 1));
+    assert!(facts.lost.unwrap().1.contains("is damaged"));
+}
+
+#[test]
+fn a_queue_over_its_limit_in_bytes_sheds_its_oldest_windows_and_tells_why() {
+    let f = fixture();
+    let (store, other) = (f.store("a", Direction::Push), f.store("b", Direction::Push));
+    (0..6).for_each(|n| drop(f.record(n, 1.0)));
+    let queue = || f.ledger.queues().unwrap().into_iter().find(|q| q.store == store).unwrap();
+    assert_eq!((queue().windows, queue().oldest, queue().name.as_str()), (6, at(1), "web/a"));
+    let each = queue().bytes / 6;
+    assert_eq!(f.ledger.shed(store, each * 2 + each / 2, at(9)).unwrap(), 4);
+    assert_eq!((queue().windows, queue().oldest), (2, at(5)), "the newest are kept");
+    assert_eq!(f.ledger.facts(other).unwrap().counts.expired, 0);
+    assert!(f.ledger.facts(store).unwrap().lost.unwrap().1.contains("its oldest windows made room"));
+}
+
+#[test]
+fn the_live_window_goes_first_and_then_the_oldest() {
+    let f = fixture();
+    let store = f.store("a", Direction::Push);
+    (0..4).for_each(|n| drop(f.record(n, 1.0)));
+    let mut order = Vec::new();
+    while let Next::Job(job) = f.ledger.next_job(store, at(4), at(4), at(3)).unwrap() {
+        order.push(job.batch.window);
+        f.ledger
+            .finish(job.delivery, &Finished::Confirmed { accepted: 1, rejected: 0, rejections: vec![] }, at(4))
+            .unwrap();
+    }
+    assert_eq!(order, [window(3), window(0), window(1), window(2)]);
+}
+
+#[test]
+fn lost_windows_in_a_row_are_one_gap_and_the_store_that_waits_longest_comes_first() {
+    let f = fixture();
+    let (first, second) = (f.store("a", Direction::Push), f.store("b", Direction::Push));
+    (0..5).for_each(|n| drop(f.record(n, 1.0)));
+    f.ledger.expire(first, at(3), "too old", at(9)).unwrap();
+    let done = Finished::Confirmed { accepted: 1, rejected: 0, rejections: vec![] };
+    f.ledger.finish(f.job(first, 9).unwrap().delivery, &done, at(9)).unwrap();
+    let status = f.ledger.status(&[f.project]).unwrap();
+    let lines: Vec<_> = status.iter().map(|l| (l.store.as_str(), l.queued, l.confirmed, l.expired)).collect();
+    assert_eq!(lines, [("b", 5, 0, 0), ("a", 1, 1, 3)]);
+    assert_eq!(status[0].oldest_undelivered, Some(at(1).seconds()));
+    let gaps = f.ledger.gaps(&[f.project]).unwrap();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!((gaps[0].start, gaps[0].end, gaps[0].windows), (at(0).seconds(), at(3).seconds(), 3));
+    assert_eq!((gaps[0].outcome.as_str(), gaps[0].reason.as_str()), ("expired", "too old"));
+    assert_eq!(f.ledger.gaps(&[ProjectId(99)]).unwrap(), [], "another project's are not told");
+    assert_eq!(f.ledger.status(&[]).unwrap(), []);
+    let record = &f.ledger.windows_at(f.set, at(4).seconds() + 30).unwrap()[0];
+    assert_eq!((record.start, record.state.as_str(), record.kept), (at(4).seconds(), "evaluated", true));
+    let states: Vec<_> = record.deliveries.iter().map(|d| (d.store.as_str(), d.state.as_str())).collect();
+    assert_eq!(states, [("a", "queued"), ("b", "queued")]);
+    let _ = second;
+}
+
+#[test]
 fn a_window_that_is_given_up_is_expired_for_each_store_with_the_reason() {
     let f = fixture();
     let store = f.store("a", Direction::Push);
@@ -277,8 +365,8 @@ fn nothing_is_handed_out_that_is_stamped_in_the_future() {
     let f = fixture();
     let store = f.store("a", Direction::Push);
     f.record(60, 1.0);
-    assert!(f.ledger.next_job(store, at(3), at(3)).unwrap().is_none());
-    assert!(f.ledger.next_job(store, at(61), at(61)).unwrap().is_some());
+    assert!(f.job(store, 3).is_none());
+    assert!(f.job(store, 61).is_some());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! within a slice, and changes which windows are due, never how long a wait lasts.
 
 use super::{PassError, Passed, Schedule, TrackPlan};
+use crate::offload;
 use crate::pull::Board;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +60,7 @@ pub(crate) async fn drive(mut drive: Drive) {
         latest = noticed(latest, drive.schedule.clock.now());
         let wait = drive.start_what_is_due(&mut turns, &mut passes).await;
         tokio::select! {
+            biased;
             _ = drive.stop.changed() => {}
             _ = edits.changed() => {}
             Ok(()) = drive.nudges.changed() => {}
@@ -75,7 +77,7 @@ impl Drive {
     /// Starts a pass for each project that has something to do, and tells how long to wait for the next look.
     async fn start_what_is_due(&self, turns: &mut HashMap<ProjectId, Turn>, passes: &mut JoinSet<Done>) -> Duration {
         let schedule = Arc::clone(&self.schedule);
-        let surveyed = tokio::task::spawn_blocking(move || {
+        let surveyed = offload::blocking(move || {
             let now = schedule.clock.now();
             let retry = schedule.ledger.projects_to_retry(now)?;
             Ok::<_, PassError>((now, schedule.survey()?, retry))
@@ -101,10 +103,10 @@ impl Drive {
             }
             turn.running = true;
             let (schedule, project) = (Arc::clone(&self.schedule), *project);
-            passes.spawn_blocking(move || {
-                let began = std::time::Instant::now();
-                let pass = std::panic::AssertUnwindSafe(|| schedule.pass(project));
-                let result = std::panic::catch_unwind(pass).unwrap_or(Err(PassError::Panicked));
+            passes.spawn(async move {
+                let began = Moment::now();
+                let passed = offload::blocking(move || schedule.pass(project)).await;
+                let result = passed.unwrap_or(Err(PassError::Panicked));
                 Done { project, took: began.elapsed(), result }
             });
         }

@@ -16,7 +16,7 @@ use crate::catalog::{Catalog, CatalogError, MetricsInForce};
 use crate::chance::Chance;
 use crate::ledger::{Evaluated, Failed, Ledger, LedgerError, Shown};
 use crate::look_back::{LookBack, told};
-use crate::observe::Observed;
+use crate::observe::{Loss, Observed};
 use plan::plan;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -148,6 +148,7 @@ impl Schedule {
                 self.ledger.skip(plan.track, skip.to, &skip.gaps, &reason, self.clock.now())?;
                 if missed > 0 {
                     self.observed.windows.with_label_values(&["expired"]).inc_by(missed);
+                    self.observed.lost(Loss::NeverEvaluated, missed);
                     tracing::error!(
                         metric_set = plan.track.0.0,
                         period = plan.track.1.seconds(),
@@ -185,6 +186,7 @@ impl Schedule {
                 let reason = "its evaluation failed until it was too old for every store";
                 self.ledger.give_up(set, window, reason, now)?;
                 self.observed.windows.with_label_values(&["expired"]).inc();
+                self.observed.lost(Loss::NeverEvaluated, 1);
                 tracing::error!(metric_set = set.0, %window, "a window was given up: {reason}");
             }
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalog::{DEFAULT_TENANT, StoreSpec};
-use crate::ledger::{Finished, LedgerOptions};
+use crate::ledger::{Finished, LedgerOptions, Next};
 use proptest::prelude::*;
 use serde_json::{Map, json};
 use std::collections::BTreeSet;
@@ -160,7 +160,7 @@ impl Fixture {
     fn drain(&self, store: StoreId) -> Vec<(u64, f64)> {
         let far = Instant::from_seconds(T0 * 2);
         let mut got = Vec::new();
-        while let Some(job) = self.schedule.ledger.next_job(store, far, far).unwrap() {
+        while let Next::Job(job) = self.schedule.ledger.next_job(store, far, far, far).unwrap() {
             got.push((job.batch.window.start().seconds(), job.batch.metrics[0].measures[0].values[0]));
             let done = Finished::Confirmed { accepted: 1, rejected: 0, rejections: vec![] };
             self.schedule.ledger.finish(job.delivery, &done, far).unwrap();

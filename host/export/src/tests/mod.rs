@@ -7,6 +7,7 @@ mod faults;
 mod pull;
 mod push;
 mod receiver;
+mod sim;
 
 use crate::catalog::{DEFAULT_TENANT, StoreSpec};
 use crate::{Catalog, EgressPolicy, Export, ExportOptions, StoreState, StoreStatus};

@@ -1,0 +1,21 @@
+//! Work that blocks (SQLite, adapters), off the threads that wait.
+//!
+//! There is one door for all of it, so that a simulation can stand in the door: there the work runs at once on the one thread
+//! of the simulation, which makes its order repeatable, and the host can be made to die before or after any piece of it.
+
+#[cfg(test)]
+pub(crate) mod fate;
+
+/// The work was cut off: its thread died, or the host is going down.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Cut(String);
+
+/// Runs `work` where it may block.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Cut> {
+    #[cfg(test)]
+    if let Some(fate) = fate::current() {
+        return fate.run(work).await.map_err(Cut);
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|e| Cut(e.to_string()))
+}

@@ -1,0 +1,131 @@
+//! A past window again: the very same bytes, shown or sent.
+//!
+//! What goes out is made of the stored batch by the adapter, as it was the first time. Where adapter and settings are those of
+//! then, the request must have the digest that is on record; if it has another, nothing is sent. The ledger's record of the
+//! delivery stays as it is: a replay is something that an operator does, not something that the schedule owes.
+
+use crate::config::{Config, ConfigError, Configs};
+use crate::deliver::{Again, Converse, Next, Parts};
+use crate::ledger::{Finished, Ledger, NoPast, Past};
+use crate::offload::blocking;
+use crate::preview::{ExportError, PreviewMessage, shown};
+use std::sync::Arc;
+use tidegate_model::{BatchView, MetricSetId, StoreId, Window};
+use tidegate_sandbox::{Limits, Step};
+
+/// Whether a request is the one that was sent before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SameBytes {
+    /// It has the digest that is on record.
+    Same,
+    /// Adapter or settings have changed since, so its bytes may differ.
+    NotComparable,
+    /// No request was made of the window before.
+    NeverSent,
+}
+
+/// A window that was replayed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay {
+    /// The window.
+    pub window: Window,
+    /// What the ledger says of its delivery.
+    pub state: String,
+    /// The first request, or why there is none.
+    pub message: PreviewMessage,
+    /// How it compares with what was sent before.
+    pub same: SameBytes,
+    /// If it was sent: rows that were accepted and rows that were refused.
+    pub sent: Option<(u64, u64)>,
+}
+
+/// Replays windows.
+pub(crate) struct Replayer {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) configs: Arc<Configs>,
+    pub(crate) converse: Converse,
+    pub(crate) limits: Limits,
+    pub(crate) parts: u32,
+}
+
+impl Replayer {
+    pub(crate) async fn replay(
+        &self,
+        store: StoreId,
+        set: MetricSetId,
+        at: u64,
+        send: bool,
+    ) -> Result<Replay, ExportError> {
+        let (ledger, configs, limits) = (Arc::clone(&self.ledger), Arc::clone(&self.configs), self.limits.clone());
+        let look = move || {
+            let past = ledger.past(store, set, at).map_err(|error| match error {
+                NoPast::Ledger(error) => ExportError::from(error),
+                none => ExportError::NoSuchWindow(none.to_string()),
+            })?;
+            let config = configs.get(store).map_err(|error| match error {
+                ConfigError::Gone => ExportError::NoSuchWindow("the store was deleted".to_owned()),
+                ConfigError::Unfit(why) => ExportError::Misconfigured(why),
+                ConfigError::Unreadable(why) => ExportError::Internal(why),
+            })?;
+            let (message, same) = compared(&config, &past, &limits)?;
+            Ok::<_, ExportError>((config, past, message, same))
+        };
+        let looked = blocking(look).await.unwrap_or_else(|e| Err(ExportError::Internal(e.to_string())));
+        let (config, past, message, same) = looked?;
+        let sent = if send { Some(self.send(&config, &past).await?) } else { None };
+        Ok(Replay { window: past.batch.window, state: past.state, message, same, sent })
+    }
+
+    async fn send(&self, config: &Arc<Config>, past: &Past) -> Result<(u64, u64), ExportError> {
+        let rows = past.first.as_ref().map(|first| first.rows);
+        let mut parts = Parts::new(BatchView::whole(Arc::clone(&past.batch)), rows);
+        let mut left = self.parts;
+        while let Some(view) = parts.next() {
+            if left == 0 {
+                parts.give_up(view, "more parts were needed than a delivery may have");
+                break;
+            }
+            left -= 1;
+            let verdict = self.converse.about(config, view.clone(), None).await;
+            let verdict = verdict.map_err(|trouble| ExportError::NotSent(trouble.to_string()))?;
+            match parts.judged(&view, verdict) {
+                Next::GoOn => {}
+                Next::Again(Again { reason, .. }) | Next::Stop(reason) => return Err(ExportError::NotSent(reason)),
+            }
+        }
+        Ok(match parts.finished() {
+            Finished::Confirmed { accepted, rejected, .. } => (accepted, rejected),
+            Finished::Rejected { rejected, .. } => (0, rejected),
+        })
+    }
+}
+
+/// The first request that a window gives today, compared with the one on record.
+fn compared(config: &Config, past: &Past, limits: &Limits) -> Result<(PreviewMessage, SameBytes), ExportError> {
+    let rows = past.first.as_ref().map(|first| first.rows);
+    let Some(view) = Parts::new(BatchView::whole(Arc::clone(&past.batch)), rows).next() else {
+        return Ok((PreviewMessage::Nothing("the window has no values".to_owned()), SameBytes::NeverSent));
+    };
+    let step = config.adapter.begin(&config.settings, view, limits).result?;
+    let Step::Act(_, action) = &step else {
+        return Ok((shown(config, step), SameBytes::NeverSent));
+    };
+    let digest = action.digest();
+    let same = match &past.first {
+        None => SameBytes::NeverSent,
+        Some(first)
+            if first.adapter != *config.adapter.digest() || first.settings_revision != config.store.revision =>
+        {
+            SameBytes::NotComparable
+        }
+        Some(first) if first.digest == digest => SameBytes::Same,
+        Some(first) => {
+            let (then, now) = (hex::encode(&first.digest[..8]), hex::encode(&digest[..8]));
+            let why =
+                format!("the adapter makes another request of the window than before (SHA-256 {then} then, {now} now)");
+            return Err(ExportError::NotSent(why));
+        }
+    };
+    Ok((shown(config, step), same))
+}
