@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # The steps of `test` build on each other, and cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help demo setup build fmt lint unit test bench
+.PHONY: help demo setup build fmt lint unit test soak bench
 
 CARGO ?= cargo
 WASM := wasm32-unknown-unknown
@@ -51,6 +51,11 @@ test: setup fmt lint ## Set up and test everything
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 	$(CARGO) test --target-dir $(TARGET)/adapters --manifest-path adapters/Cargo.toml --workspace
+
+soak: setup ## Kill the server a thousand times under load, and tell ten thousand simulated stories (hours)
+	$(CARGO) build --workspace --all-targets
+	TIDEGATE_KILLS=1000 $(CARGO) test --workspace --test end_to_end -- kill:: --nocapture
+	TIDEGATE_SIM_STORIES=10000 $(CARGO) test --workspace --lib -- sim::story --nocapture
 
 bench: setup ## Measure, each figure beside a peer in the same run (ONLY=ingest for one part, LONG=1 for 20 million events)
 	LONG=$(LONG) TIDEGATE_BENCH_PYTHON=$(CACHE)/python/bin/python $(CARGO) run --quiet --profile bench --package tidegate-bench -- $(ONLY)

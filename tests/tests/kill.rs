@@ -13,11 +13,13 @@ use tidegate_tests::servers::Influxd;
 use tidegate_tests::wait::StopAtEnd;
 
 const PERIOD: u64 = 2;
+/// As many as `TIDEGATE_KILLS` says, which is how `make soak` makes them a thousand.
 const KILLS: u32 = 50;
 const SENDERS: u64 = 3;
 
 #[test]
 fn after_fifty_kills_every_acknowledged_event_is_in_exactly_one_window() {
+    let kills = std::env::var("TIDEGATE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
     let scratch = Scratch::new("kill");
     let mut influxd = Influxd::start(&scratch);
     // Several senders at once share commits, and with them arrival times; what came first among equals, only the host knows.
@@ -34,7 +36,7 @@ fn after_fifty_kills_every_acknowledged_event_is_in_exactly_one_window() {
         let senders: Vec<_> = (0..SENDERS).map(|n| generator.branch(n)).collect();
         let sending: Vec<_> = senders.into_iter().map(|g| scope.spawn(move || send_until(stop, api, g))).collect();
         let end = StopAtEnd(stop);
-        for kill in 1..=KILLS {
+        for kill in 1..=kills {
             // Sometimes it is killed before it is ready, sometimes long after; a period lies between the two.
             std::thread::sleep(Duration::from_millis(100 + generator.below(2400)));
             tidegate.kill();

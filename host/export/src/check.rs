@@ -35,7 +35,7 @@ pub(crate) async fn check(
         let project = catalog.read(|v| v.project(store.project))?.name;
         Ok::<_, ExportError>((configs.get(id), project, store.period.window_at(now)))
     };
-    let read = tokio::task::spawn_blocking(read).await;
+    let read = crate::offload::blocking(read).await;
     let (config, project, window) = read.unwrap_or_else(|e| Err(ExportError::Internal(e.to_string())))?;
     let config: Arc<Config> = config.map_err(|error| match error {
         ConfigError::Unfit(why) => ExportError::Misconfigured(why),

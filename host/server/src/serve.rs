@@ -95,6 +95,14 @@ pub enum ServeError {
     /// The catalog's file.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The catalog's file is damaged. Requests are answered 503 with the reason for as long as this is kept.
+    #[error("{error}")]
+    Damaged {
+        /// What is wrong, and what to do.
+        error: OpenError,
+        /// Answers requests until it is let go.
+        held: Held,
+    },
     /// The catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -113,6 +121,21 @@ pub enum ServeError {
     /// A part of the start broke off.
     #[error("the start broke off: {0}")]
     Broke(String),
+}
+
+/// A server that cannot start and tells so.
+#[derive(Debug)]
+pub struct Held {
+    stop: CancellationToken,
+    served: JoinHandle<bool>,
+}
+
+impl Held {
+    /// Stops answering.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.served.await;
+    }
 }
 
 /// A server that runs. Stop it by [`stop`](Self::stop); dropping it stops nothing.
@@ -160,6 +183,12 @@ impl Running {
         let parts = Parts::open(&data, &options, clock, counters).await;
         let Parts { catalog, events, export, registry, first_token } = match parts {
             Ok(parts) => parts,
+            Err(ServeError::Open(damaged @ OpenError::Damaged { .. })) => {
+                // Ending would have a supervisor start it again and again; it stays, and says what is wrong to whoever asks.
+                app.hold(damaged.to_string());
+                data.write_address(address)?;
+                return Err(ServeError::Damaged { error: damaged, held: Held { stop, served } });
+            }
             Err(error) => {
                 stop.cancel();
                 return Err(error);
@@ -171,6 +200,7 @@ impl Running {
             export: Arc::clone(&export),
             registry,
             public_url: public_url.clone(),
+            data_dir: data.path().to_owned(),
         };
         let tidy = Tidy {
             catalog: Arc::clone(&catalog),

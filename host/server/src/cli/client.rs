@@ -106,6 +106,11 @@ impl ApiClient {
         self.answer(response.map_err(|e| self.unreachable(&e))?).await
     }
 
+    pub(crate) async fn delete(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Json, CliError> {
+        let response = self.request(Method::DELETE, segments, query)?.send().await;
+        self.answer(response.map_err(|e| self.unreachable(&e))?).await
+    }
+
     /// Posts lines. Failures that a later try may mend are told apart from those that it will not.
     pub(crate) async fn post_lines(&self, segments: &[&str], lines: Vec<u8>) -> Result<Attempt, CliError> {
         let request = self.request(Method::POST, segments, &[])?.header("content-type", "application/x-ndjson");

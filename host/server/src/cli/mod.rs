@@ -1,7 +1,7 @@
 //! The command line: one file per command. Commands that change or show something talk to a running server by its HTTP API, so
 //! the CLI can do what the API can and nothing else.
 //!
-//! The trap is a second path to the data: only `serve`, `demo` and `token create` open a data directory.
+//! The trap is a second path to the data: only `serve`, `demo`, `token create` and `ledger restore` open a data directory.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ pub mod demo;
 mod error;
 pub mod events;
 mod ids;
+pub mod ledger;
 pub mod metric;
 mod output;
 pub mod project;
@@ -72,6 +73,9 @@ pub enum Command {
     /// List stores, see how one is doing, see what it would send.
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// See what stores are owed and what was lost; replay windows, verify, back up, restore.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Try a metric's query on the events that are there.
     #[command(subcommand)]
     Metric(metric::MetricCommand),
@@ -116,6 +120,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
         Command::Apply(args) => on_one_thread(apply::run(args, out)),
         Command::Project(command) => on_one_thread(project::run(command, out)),
         Command::Store(command) => on_one_thread(store::run(command, out)),
+        Command::Ledger(command) => on_one_thread(ledger::run(command, out)),
         Command::Metric(command) => on_one_thread(metric::run(command, out)),
         Command::Events(command) => on_one_thread(events::run(command, out)),
         Command::Adapter(command) => on_one_thread(adapter::run(command, out)),
@@ -200,6 +205,18 @@ mod definition {
             "tidegate store preview web/central",
             "tidegate metric preview --project web --query {\"fold\":{\"_tx\":[[\"count\"]]}} --period 60 --windows 3",
             "tidegate events import crashes.ndjson.gz --project web",
+            "tidegate store delete web/central --drain",
+            "tidegate store delete web/central --expire",
+            "tidegate store rename web/central middle",
+            "tidegate store pause web/central",
+            "tidegate store resume web/central",
+            "tidegate ledger status --json",
+            "tidegate ledger gaps",
+            "tidegate ledger show web/crashes 2026-11-22T13:00:00Z",
+            "tidegate ledger replay web/central crashes 2026-11-22T13:00:00Z --send",
+            "tidegate ledger verify",
+            "tidegate ledger backup",
+            "tidegate ledger restore --data-dir ./data --from ./data/backups/20261122T130000Z",
             "tidegate adapter list",
             "tidegate adapter inspect influxdb --json",
             "tidegate token create --data-dir ./data",

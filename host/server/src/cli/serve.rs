@@ -4,7 +4,7 @@ use super::signals::Signals;
 use super::{CliError, program};
 use crate::http::{HttpLimits, TlsFiles};
 use crate::logging::{self, LogForm};
-use crate::serve::{Options, Running};
+use crate::serve::{Options, Running, ServeError};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -172,7 +172,16 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     let started = std::time::Instant::now();
     let start = Running::start(args.options(), Arc::new(SystemClock));
     let running = tokio::select! {
-        running = start => running.map_err(|e| CliError::Failed(e.to_string()))?,
+        running = start => match running {
+            Ok(running) => running,
+            Err(ServeError::Damaged { error, held }) => {
+                tracing::error!("waiting for a human, and answering 503 meanwhile: {error}");
+                signals.next().await;
+                held.stop().await;
+                return Err(CliError::Failed(error.to_string()));
+            }
+            Err(error) => return Err(CliError::Failed(error.to_string())),
+        },
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     let address = running.address();

@@ -22,6 +22,14 @@ pub enum StoreCommand {
     Check(OneArgs),
     /// Give a pull store a new URL, and a new login if it has one; what held before is refused at once.
     Rotate(OneArgs),
+    /// Hold back a store's deliveries; its windows queue up.
+    Pause(OneArgs),
+    /// Let a store's deliveries go on.
+    Resume(OneArgs),
+    /// Give a store another name. Its queue, its history and its series stay as they are.
+    Rename(RenameArgs),
+    /// Delete a store.
+    Delete(DeleteArgs),
 }
 
 /// Arguments of `store list`.
@@ -67,6 +75,32 @@ pub struct ShowArgs {
     pub one: OneArgs,
 }
 
+/// Arguments of `store rename`.
+#[derive(Debug, Args)]
+pub struct RenameArgs {
+    /// Which store.
+    #[command(flatten)]
+    pub store: OneArgs,
+    /// Its new name.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// Arguments of `store delete`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("backlog").required(true))]
+pub struct DeleteArgs {
+    /// Which store.
+    #[command(flatten)]
+    pub store: OneArgs,
+    /// Deliver what is queued first; no new windows are queued.
+    #[arg(long, group = "backlog")]
+    pub drain: bool,
+    /// Delete it at once: what is queued is recorded as expired.
+    #[arg(long, group = "backlog")]
+    pub expire: bool,
+}
+
 impl OneArgs {
     fn path(&self) -> Result<[&str; 4], CliError> {
         let (project, store) = match &self.project {
@@ -90,6 +124,23 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
             let query: &[(&str, &str)] = if reveal { &[("reveal", "true")] } else { &[] };
             let answer = ApiClient::new(&args.server)?.get_with(&args.path()?, query).await?;
             if args.json { out.json(&answer)? } else { show(out, &answer, reveal)? }
+        }
+        StoreCommand::Pause(args) => act(&args, "pause", &json!({}), out, "paused").await?,
+        StoreCommand::Resume(args) => act(&args, "resume", &json!({}), out, "goes on").await?,
+        StoreCommand::Rename(args) => {
+            let told = format!("is now called {}", args.name);
+            act(&args.store, "rename", &json!({"name": args.name}), out, &told).await?;
+        }
+        StoreCommand::Delete(args) => {
+            let backlog = if args.drain { "drain" } else { "expire" };
+            let client = ApiClient::new(&args.store.server)?;
+            let answer = client.delete(&args.store.path()?, &[("backlog", backlog)]).await?;
+            match answer["queued"].as_u64() {
+                Some(queued) => {
+                    out.note(format_args!("{} is deleted once {queued} windows are delivered", args.store.store))
+                }
+                None => out.note(format_args!("{} is deleted", args.store.store)),
+            }
         }
         StoreCommand::Preview(args) => {
             let [a, b, c, d] = args.path()?;
@@ -119,6 +170,14 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Posts to a store's action.
+async fn act(args: &OneArgs, action: &str, body: &Json, out: &mut Output, told: &str) -> Result<(), CliError> {
+    let [a, b, c, d] = args.path()?;
+    ApiClient::new(&args.server)?.post(&[a, b, c, d, action], &[], body).await?;
+    out.note(format_args!("{} {told}", args.store));
+    Ok(())
 }
 
 pub(super) fn text(value: &Json) -> String {
@@ -236,28 +295,34 @@ fn preview(out: &mut Output, answer: &Json) -> Result<(), CliError> {
         let so_far = if part["in_progress"] == Json::Bool(true) { ", which is in progress" } else { "" };
         let at = |member: &str| moment(&json!(window[member].as_u64().unwrap_or_default().saturating_mul(1_000_000)));
         out.note(format_args!("{set}, window [{}, {}){so_far}", at("start"), at("end")));
-        if let Some(reason) = part["nothing"].as_str() {
-            out.note(format_args!("nothing: {reason}\n"));
-            continue;
-        }
-        out.line(text(&part["request_line"]))?;
-        for header in part["headers"].as_array().into_iter().flatten() {
-            out.line(format_args!("{}: {}", text(&header[0]), text(&header[1])))?;
-        }
-        if part["gzip"] == Json::Bool(true) {
-            out.note("The body is shown as it is before compression.");
-        }
-        out.line("")?;
-        match (part["body"]["text"].as_str(), part["body"]["base64"].as_str()) {
-            (Some(text), _) => out.bytes(text.as_bytes())?,
-            (None, Some(coded)) => {
-                let bytes = BASE64_STANDARD.decode(coded).map_err(|e| CliError::failed("the answer is damaged", e))?;
-                out.bytes(&bytes)?;
-            }
-            (None, None) => {}
-        }
-        out.line("")?;
+        message(out, part)?;
     }
+    Ok(())
+}
+
+/// A request, stream or page as it would leave.
+pub(super) fn message(out: &mut Output, part: &Json) -> Result<(), CliError> {
+    if let Some(reason) = part["nothing"].as_str() {
+        out.note(format_args!("nothing: {reason}\n"));
+        return Ok(());
+    }
+    out.line(text(&part["request_line"]))?;
+    for header in part["headers"].as_array().into_iter().flatten() {
+        out.line(format_args!("{}: {}", text(&header[0]), text(&header[1])))?;
+    }
+    if part["gzip"] == Json::Bool(true) {
+        out.note("The body is shown as it is before compression.");
+    }
+    out.line("")?;
+    match (part["body"]["text"].as_str(), part["body"]["base64"].as_str()) {
+        (Some(text), _) => out.bytes(text.as_bytes())?,
+        (None, Some(coded)) => {
+            let bytes = BASE64_STANDARD.decode(coded).map_err(|e| CliError::failed("the answer is damaged", e))?;
+            out.bytes(&bytes)?;
+        }
+        (None, None) => {}
+    }
+    out.line("")?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Commands against a server, as they run from a shell.
 
 use super::output::testing::Captured;
-use super::{Cli, CliError, Command, adapter, apply, events, metric, store};
+use super::{Cli, CliError, Command, adapter, apply, events, ledger, metric, store};
 use crate::http::tests::Server;
 use axum::Router;
 use axum::body::Bytes;
@@ -25,6 +25,7 @@ async fn run(line: &[&str]) -> Result<(String, bool), CliError> {
     let code = match Cli::try_parse_from(["tidegate"].iter().chain(line)).unwrap().command {
         Command::Apply(args) => apply::run(args, &mut out).await,
         Command::Store(command) => store::run(command, &mut out).await,
+        Command::Ledger(command) => ledger::run(command, &mut out).await,
         Command::Metric(command) => metric::run(command, &mut out).await,
         Command::Events(command) => events::run(command, &mut out).await,
         Command::Adapter(command) => adapter::run(command, &mut out).await,
@@ -152,4 +153,76 @@ async fn a_wrong_token_and_a_wrong_name_are_told_with_what_to_do() {
     let form = run(&["store", "show", "x", "--server", &url, "--token", &server.token]).await.unwrap_err().to_string();
     assert!(form.contains("expected PROJECT/STORE"), "{form}");
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_tells_of_stores_and_is_verified_and_backed_up_while_the_server_runs() {
+    let server = Server::start().await;
+    server.project("web").await;
+    let url = server.url("");
+    let folder = tempfile::tempdir().unwrap();
+    let document = folder.path().join("t.yaml");
+    let text = json!({"projects": [{"name": "web",
+        "metric_sets": [{"name": "crashes", "metrics": [{"name": "errors", "query": {"fold": {"_tx": [["count"]]}}}]}],
+        "metric_stores": [{"name": "central", "adapter": "influxdb", "metric_sets": ["crashes"],
+            "settings": {"version": "1", "url": "http://127.0.0.1:1", "database": "m"}}]}]});
+    std::fs::write(&document, text.to_string()).unwrap();
+    let token = server.token.as_str();
+    let ask = async |line: &[&str]| {
+        let mut whole = line.to_vec();
+        whole.extend(["--server", &url, "--token", token]);
+        run(&whole).await
+    };
+    ask(&["apply", "-f", &document.display().to_string()]).await.unwrap();
+    let (said, _) = ask(&["ledger", "status"]).await.unwrap();
+    assert!(said.contains("web/central") && said.contains("OLDEST UNDELIVERED"), "{said}");
+    let (said, _) = ask(&["ledger", "gaps"]).await.unwrap();
+    assert!(said.contains("No window is missing in any store."), "{said}");
+    let (said, _) = ask(&["ledger", "show", "web/crashes", "2020-01-01T00:00:00Z"]).await.unwrap();
+    assert!(said.contains("Nothing is on record"), "{said}");
+    let refused = ask(&["ledger", "replay", "web/central", "crashes", "2020-01-01T00:00:00Z"]).await.unwrap_err();
+    assert!(refused.to_string().contains("no window of this metric set and store"), "{refused}");
+    let (said, well) = ask(&["ledger", "verify"]).await.unwrap();
+    assert!(well && said.starts_with("sound: "), "{said}");
+    let (said, well) = ask(&["ledger", "backup"]).await.unwrap();
+    assert!(well, "{said}");
+    let backup = std::path::PathBuf::from(said.lines().next().unwrap());
+    ask(&["store", "rename", "web/central", "middle"]).await.unwrap();
+    ask(&["store", "pause", "web/middle"]).await.unwrap();
+    ask(&["store", "resume", "web/middle"]).await.unwrap();
+    let (said, _) = ask(&["store", "delete", "web/middle", "--drain"]).await.unwrap();
+    assert!(said.contains("is deleted"), "{said}");
+    // The copy is of the moment at which it was made: the store is in it under its old name.
+    let data = folder.path().join("data");
+    let line = ["ledger", "restore", "--data-dir", data.to_str().unwrap(), "--from", backup.to_str().unwrap()];
+    let (said, well) = run(&line).await.unwrap();
+    assert!(well && said.contains("restored"), "{said}");
+    let clock = Arc::new(tidegate_model::SystemClock);
+    let catalog = tidegate_export::catalog::Catalog::open(&data.join("tidegate.db"), clock).unwrap();
+    let names = catalog.read(|v| {
+        let project = v.projects(v.tenants()?[0].id)?.remove(0).id;
+        Ok(v.stores(project)?.into_iter().map(|s| s.name.to_string()).collect::<Vec<_>>())
+    });
+    assert_eq!(names.unwrap(), ["central"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_catalog_is_told_to_whoever_asks_and_never_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tidegate.db");
+    let damaged = b"this was a database once ".repeat(1000);
+    std::fs::write(&file, &damaged).unwrap();
+    let mut options = crate::serve::Options::new(folder.path().to_owned());
+    options.listen = "127.0.0.1:0".parse().unwrap();
+    let started = crate::serve::Running::start(options, Arc::new(tidegate_model::SystemClock)).await;
+    let Err(crate::serve::ServeError::Damaged { error, held }) = started else { panic!("it started") };
+    assert!(error.to_string().contains("tidegate ledger restore"), "{error}");
+    let address = std::fs::read_to_string(folder.path().join("address")).unwrap();
+    let answer = reqwest::get(format!("http://{}/readyz", address.trim())).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    assert!(answer.text().await.unwrap().contains("is damaged"));
+    held.stop().await;
+    assert_eq!(std::fs::read(&file).unwrap(), damaged);
 }

@@ -5,6 +5,7 @@ use super::ops::EventMetrics;
 use super::overload::{Gate, Pass};
 use super::problem::Problem;
 use crate::apply::{Adapters, Known};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tidegate_events::EventStore;
@@ -62,6 +63,8 @@ pub struct Host {
     pub registry: Arc<Registry>,
     /// Where others reach the server.
     pub public_url: Url,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
 }
 
 /// What request handlers share. Clones are the same.
@@ -75,6 +78,7 @@ struct Inner {
     event_metrics: EventMetrics,
     registry: prometheus::Registry,
     host: OnceLock<Arc<Host>>,
+    held: OnceLock<String>,
     started: std::time::Instant,
 }
 
@@ -88,12 +92,26 @@ impl App {
         let event_metrics = EventMetrics::register(&registry)?;
         let gate = Gate::new(limits.submissions, limits.held_bytes);
         let started = std::time::Instant::now();
-        Ok(Self(Arc::new(Inner { limits, gate, metrics, event_metrics, registry, host: OnceLock::new(), started })))
+        Ok(Self(Arc::new(Inner {
+            limits,
+            gate,
+            metrics,
+            event_metrics,
+            registry,
+            host: OnceLock::new(),
+            held: OnceLock::new(),
+            started,
+        })))
     }
 
     /// From now on requests are handled. Has no effect the second time.
     pub fn ready(&self, host: Host) {
         let _ = self.0.host.set(Arc::new(host));
+    }
+
+    /// From now on every request is told that the server waits for a human, and why.
+    pub(crate) fn hold(&self, why: String) {
+        let _ = self.0.held.set(why);
     }
 
     pub(crate) fn limits(&self) -> &HttpLimits {
@@ -122,6 +140,9 @@ impl App {
 
     pub(crate) fn host(&self) -> Result<Arc<Host>, Problem> {
         let starting = || Problem::unavailable("the server is starting; try again in a second");
+        if let Some(why) = self.0.held.get() {
+            return Err(Problem::unavailable(why));
+        }
         self.0.host.get().map(Arc::clone).ok_or_else(starting)
     }
 

@@ -554,9 +554,9 @@ fn case_32_a_deleted_set_leaves_a_pull_page_at_once() {
         sim.submit("a");
         sim.seconds(70).await;
         let token = sim.catalog.read(|v| v.store(page)).unwrap().pull_token.unwrap();
-        assert!(matches!(sim.export().pull(&token, vec![]).await, PullAnswer::Page { .. }));
+        assert!(matches!(sim.export().pull(&token, vec![], None).await, PullAnswer::Page { .. }));
         sim.catalog.edit(|e| e.disconnect(page, sim.set)).unwrap();
-        assert!(matches!(sim.export().pull(&token, vec![]).await, PullAnswer::NotReady(_)));
+        assert!(matches!(sim.export().pull(&token, vec![], None).await, PullAnswer::NotReady(_)));
     });
 }
 
@@ -571,7 +571,7 @@ fn case_35_counters_lose_nothing_whatever_the_scrapers_period() {
             while sim.now() < DAWN + 3600 {
                 sim.submit("a");
                 sim.seconds(every).await;
-                if let PullAnswer::Page { body, .. } = sim.export().pull(&token, vec![]).await {
+                if let PullAnswer::Page { body, .. } = sim.export().pull(&token, vec![], None).await {
                     let text = String::from_utf8(body.concat()).unwrap();
                     let line = text.lines().find(|l| l.starts_with("all_count_tx_total{")).unwrap();
                     let total = line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
@@ -582,7 +582,7 @@ fn case_35_counters_lose_nothing_whatever_the_scrapers_period() {
             sim.settle().await;
             sim.check();
             // An hour after the last event nothing is missing.
-            let PullAnswer::Page { body, .. } = sim.export().pull(&token, vec![]).await else { panic!("no page") };
+            let PullAnswer::Page { body, .. } = sim.export().pull(&token, vec![], None).await else { panic!("no page") };
             let text = String::from_utf8(body.concat()).unwrap();
             let counted = sim.source.events().len();
             assert!(
@@ -592,7 +592,7 @@ fn case_35_counters_lose_nothing_whatever_the_scrapers_period() {
             // A schedule that stands still is shown by no page rather than by an old one.
             sim.source.set_trouble(Some(SourceError::Storage("it is behind".to_owned())));
             sim.seconds(300).await;
-            assert!(matches!(sim.export().pull(&token, vec![]).await, PullAnswer::Stale(_)));
+            assert!(matches!(sim.export().pull(&token, vec![], None).await, PullAnswer::Stale(_)));
         });
     }
 }

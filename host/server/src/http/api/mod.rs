@@ -3,6 +3,7 @@
 mod adapters;
 mod apply;
 mod events;
+mod ledger;
 mod preview;
 mod projects;
 mod sets;
@@ -31,6 +32,10 @@ pub(super) fn router() -> Router<App> {
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{token}", delete(tokens::delete))
         .route("/stores", get(stores::list_all))
+        .route("/ledger", get(ledger::status))
+        .route("/ledger/gaps", get(ledger::gaps))
+        .route("/ledger/verify", post(ledger::verify))
+        .route("/ledger/backup", post(ledger::backup))
         .route("/projects", get(projects::list).post(projects::create))
         .route("/projects/{project}", get(projects::show).put(projects::put).delete(projects::delete))
         .route("/projects/{project}/retention", get(projects::retention).put(projects::set_retention))
@@ -45,9 +50,12 @@ pub(super) fn router() -> Router<App> {
             "/projects/{project}/metric-sets/{set}/metrics/{metric}",
             get(sets::show_metric).put(sets::put_metric).delete(sets::delete_metric),
         )
+        .route("/projects/{project}/metric-sets/{set}/windows/{at}", get(ledger::windows))
         .route("/projects/{project}/stores", get(stores::list))
         .route("/projects/{project}/stores/{store}", get(stores::show).put(stores::put).delete(stores::delete))
         .route("/projects/{project}/stores/{store}/preview", get(preview::store))
+        .route("/projects/{project}/stores/{store}/replay", post(ledger::replay))
+        .route("/projects/{project}/stores/{store}/rename", post(stores::rename))
         .route("/projects/{project}/stores/{store}/pause", post(stores::pause))
         .route("/projects/{project}/stores/{store}/resume", post(stores::resume))
         .route("/projects/{project}/stores/{store}/check", post(stores::check))

@@ -37,7 +37,16 @@ fn part_json(part: &PreviewPart) -> Value {
         "window": window_json(part.window),
         "in_progress": part.in_progress,
     });
-    let (line, headers, gzip, body) = match &part.message {
+    if let (Value::Object(whole), Value::Object(message)) = (&mut document, message_json(&part.message)) {
+        whole.extend(message);
+    }
+    document
+}
+
+/// What would go out, as JSON.
+pub(super) fn message_json(message: &PreviewMessage) -> Value {
+    let mut document = json!({});
+    let (line, headers, gzip, body) = match message {
         PreviewMessage::Request { line, headers, gzip, body } => (line.clone(), headers.clone(), *gzip, body),
         PreviewMessage::Stream { to, body } => (format!("TCP {to}"), Vec::new(), false, body),
         PreviewMessage::Page { content_type, body } => {
@@ -64,7 +73,8 @@ impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Catalog(error) => error.into(),
-            ExportError::Misconfigured(_) => Self::conflict(error),
+            ExportError::Misconfigured(_) | ExportError::NotSent(_) => Self::conflict(error),
+            ExportError::NoSuchWindow(_) => Self::not_found(error),
             ExportError::TooMany(_) => Self::invalid(error),
             ExportError::Fault(_) => Self::new(StatusCode::BAD_GATEWAY, error),
             ExportError::Source(_) => Self::unavailable(error),

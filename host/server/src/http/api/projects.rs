@@ -45,7 +45,8 @@ pub(crate) async fn delete_tenant(call: Call, Path(name): Path<String>) -> Resul
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn operator(call: &Call) -> Result<(), Problem> {
+/// Lets nobody pass but the operator.
+pub(super) async fn operator(call: &Call) -> Result<(), Problem> {
     let tenant = call.tenant();
     let name = call.host.read(move |view| view.tenant(tenant)).await?.name;
     if name.as_str() == DEFAULT_TENANT {

@@ -1,7 +1,7 @@
 //! Metric stores: their settings, checked against the adapter's schema, and how they are doing. Secrets go in and never come
 //! out.
 
-use super::JsonBody;
+use super::{JsonBody, text_member};
 use crate::apply::{self, Adapters, StoreDoc};
 use crate::http::auth::{self, Call};
 use crate::http::guide::Reading;
@@ -10,6 +10,7 @@ use crate::http::problem::Problem;
 use crate::http::state::{Host, RegistryAdapters};
 use axum::Json;
 use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -148,11 +149,50 @@ pub(crate) async fn put(
     Ok((status, Json(document)).into_response())
 }
 
-/// Removes a store.
-pub(crate) async fn delete(call: Call, Path(path): StorePath) -> Result<Response, Problem> {
+/// What becomes of a deleted store's queue.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Backlog {
+    Drain,
+    #[default]
+    Expire,
+}
+
+/// The query of a deletion.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Deletion {
+    #[serde(default)]
+    backlog: Backlog,
+}
+
+/// Removes a store: at once, or, with `?backlog=drain`, when what is queued for it has been delivered.
+pub(crate) async fn delete(
+    call: Call,
+    Path(path): StorePath,
+    wish: Result<Query<Deletion>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(Deletion { backlog }) = wish.map_err(|e| Problem::invalid(e.body_text()))?;
     let tenant = call.tenant();
-    tracing::info!(by = call.by(), project = path.0, store = path.1, "store is being deleted");
-    call.host.edit(move |edit| edit.delete_store(find(edit, tenant, &path)?.1.id)).await?;
+    tracing::info!(by = call.by(), project = path.0, store = path.1, ?backlog, "store is being deleted");
+    let queued = call.host.edit(move |edit| {
+        let store = find(edit, tenant, &path)?.1.id;
+        match backlog {
+            Backlog::Drain => edit.drain_store(store),
+            Backlog::Expire => edit.delete_store(store).map(|()| 0),
+        }
+    });
+    match queued.await? {
+        0 => Ok(StatusCode::NO_CONTENT.into_response()),
+        queued => Ok((StatusCode::ACCEPTED, Json(json!({"queued": queued}))).into_response()),
+    }
+}
+
+/// Gives a store another name.
+pub(crate) async fn rename(call: Call, Path(path): StorePath, JsonBody(body): JsonBody) -> Result<Response, Problem> {
+    let (tenant, name) = (call.tenant(), text_member(&body, "name")?);
+    tracing::info!(by = call.by(), project = path.0, store = path.1, name, "store is being renamed");
+    call.host.edit(move |edit| edit.rename_store(find(edit, tenant, &path)?.1.id, &name)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -1,0 +1,360 @@
+//! `tidegate ledger`: what an operator asks of the ledger, and does with it.
+//!
+//! All but `restore` talk to a running server. `restore` puts files in the place of others, so it takes the lock of the data
+//! directory: no server may run on it.
+
+use super::client::{ApiClient, ServerArgs};
+use super::store::{moment, text};
+use super::{CliError, Output};
+use crate::data_dir::DataDir;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tidegate_export::catalog::Catalog;
+use tidegate_export::verify_database;
+use tidegate_model::SystemClock;
+
+/// The databases of a data directory.
+const DATABASES: [&str; 2] = ["tidegate.db", "events.db"];
+
+/// Commands about the ledger.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  tidegate ledger status
+  tidegate ledger gaps
+  tidegate ledger show web/crashes 2026-11-22T13:00:00Z
+  tidegate ledger replay web/central crashes 2026-11-22T13:00:00Z > request.txt
+  tidegate ledger replay web/central crashes 2026-11-22T13:00:00Z --send
+  tidegate ledger backup
+  tidegate ledger restore --data-dir /var/lib/tidegate --from /var/lib/tidegate/backups/20261122T130000Z")]
+pub enum LedgerCommand {
+    /// What each push store is still owed; who waits longest comes first.
+    Status(LookArgs),
+    /// Windows that stores will never get, and why.
+    Gaps(LookArgs),
+    /// What became of one window of a metric set.
+    Show(ShowArgs),
+    /// The bytes that a store got in a past window; sends them again if asked to.
+    Replay(ReplayArgs),
+    /// Look whether the files are sound. Exit code 1 if they are not.
+    Verify(LookArgs),
+    /// Copy catalog, ledger and events into a new folder below the data directory, while the server runs.
+    Backup(LookArgs),
+    /// Put a backup in the place of what a data directory holds. The server must be stopped.
+    Restore(RestoreArgs),
+}
+
+/// Arguments of commands that only look.
+#[derive(Debug, Args)]
+pub struct LookArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `ledger show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The metric set, as PROJECT/SET.
+    #[arg(value_name = "PROJECT/SET")]
+    pub set: String,
+    /// A moment in the window, as 2026-11-22T13:00:00Z or in seconds since the epoch.
+    #[arg(value_name = "TIME", value_parser = time)]
+    pub at: u64,
+    /// The project, if its name has a slash in it.
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `ledger replay`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The bytes are made of the window as it was recorded. If adapter and settings are still those of then, they must be the
+same to the byte, or nothing is sent. A sink that keeps one value for each series and time is not changed by it."
+)]
+pub struct ReplayArgs {
+    /// The store, as PROJECT/STORE.
+    #[arg(value_name = "PROJECT/STORE")]
+    pub store: String,
+    /// The metric set.
+    #[arg(value_name = "SET")]
+    pub set: String,
+    /// A moment in the window, as 2026-11-22T13:00:00Z or in seconds since the epoch.
+    #[arg(value_name = "TIME", value_parser = time)]
+    pub at: u64,
+    /// Send it, rather than only print it.
+    #[arg(long)]
+    pub send: bool,
+    /// The project, if its name has a slash in it.
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `ledger restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The data directory of the server, which must be stopped.
+    #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "tidegate-data")]
+    pub data_dir: PathBuf,
+    /// The folder that `ledger backup` made.
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+}
+
+fn time(text: &str) -> Result<u64, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    let at: Timestamp = text.parse().map_err(|_| "expected a time like 2026-11-22T13:00:00Z, or seconds".to_owned())?;
+    u64::try_from(at.as_second()).map_err(|_| "expected a time after 1970".to_owned())
+}
+
+fn split<'a>(what: &'a str, project: Option<&'a str>, form: &str) -> Result<(&'a str, &'a str), CliError> {
+    match project {
+        Some(project) => Ok((project, what)),
+        None => what.split_once('/').ok_or_else(|| CliError::Failed(format!("{what:?}: expected {form}"))),
+    }
+}
+
+fn seconds(value: &Json) -> String {
+    value.as_u64().map_or_else(|| "-".to_owned(), |s| moment(&json!(s.saturating_mul(1_000_000))))
+}
+
+pub(crate) async fn run(command: LedgerCommand, out: &mut Output) -> Result<ExitCode, CliError> {
+    match command {
+        LedgerCommand::Status(args) => {
+            let answer = ApiClient::new(&args.server)?.get(&["ledger"]).await?;
+            if args.json { out.json(&answer)? } else { status(out, &answer)? }
+        }
+        LedgerCommand::Gaps(args) => {
+            let answer = ApiClient::new(&args.server)?.get(&["ledger", "gaps"]).await?;
+            if args.json { out.json(&answer)? } else { gaps(out, &answer)? }
+        }
+        LedgerCommand::Show(args) => {
+            let (project, set) = split(&args.set, args.project.as_deref(), "PROJECT/SET, for example web/crashes")?;
+            let at = args.at.to_string();
+            let path = ["projects", project, "metric-sets", set, "windows", &at];
+            let answer = ApiClient::new(&args.server)?.get(&path).await?;
+            if args.json { out.json(&answer)? } else { show(out, &answer)? }
+        }
+        LedgerCommand::Replay(args) => {
+            let (project, store) =
+                split(&args.store, args.project.as_deref(), "PROJECT/STORE, for example web/central")?;
+            let body = json!({"metric_set": args.set, "at": args.at, "send": args.send});
+            let path = ["projects", project, "stores", store, "replay"];
+            let answer = ApiClient::new(&args.server)?.post(&path, &[], &body).await?;
+            if args.json { out.json(&answer)? } else { replay(out, &answer)? }
+        }
+        LedgerCommand::Verify(args) => {
+            let answer = ApiClient::new(&args.server)?.post(&["ledger", "verify"], &[], &json!({})).await?;
+            if args.json {
+                out.json(&answer)?
+            }
+            return verified(out, &answer, !args.json);
+        }
+        LedgerCommand::Backup(args) => {
+            let answer = ApiClient::new(&args.server)?.post(&["ledger", "backup"], &[], &json!({})).await?;
+            if args.json {
+                out.json(&answer)?;
+            } else {
+                out.line(text(&answer["backup"]))?;
+                out.note(format_args!("{} bytes, checked. Copy the folder to another machine.", answer["bytes"]));
+            }
+            return verified(out, &answer, false);
+        }
+        LedgerCommand::Restore(args) => restore(&args, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    if let Some(problem) = answer["problem"].as_str() {
+        out.note(format_args!("Windows are not recorded at the moment: {problem}"));
+    }
+    let row = |store: &Json| {
+        vec![
+            format!("{}/{}", text(&store["project"]), text(&store["store"])),
+            seconds(&store["oldest_undelivered"]),
+            text(&store["queued"]),
+            text(&store["queued_bytes"]),
+            text(&store["confirmed"]),
+            text(&store["rejected"]),
+            text(&store["expired"]),
+            text(&store["problem"]),
+        ]
+    };
+    let rows = answer["stores"].as_array().into_iter().flatten().map(row).collect();
+    let head = ["store", "oldest undelivered", "queued", "bytes", "confirmed", "rejected", "expired", "problem"];
+    out.table(&head, rows, "There are no push stores; `tidegate apply` makes them.")
+}
+
+fn gaps(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    let row = |gap: &Json| {
+        vec![
+            format!("{}/{}", text(&gap["project"]), text(&gap["store"])),
+            text(&gap["metric_set"]),
+            seconds(&gap["start"]),
+            seconds(&gap["end"]),
+            text(&gap["windows"]),
+            text(&gap["outcome"]),
+            text(&gap["reason"]),
+        ]
+    };
+    let rows = answer["gaps"].as_array().into_iter().flatten().map(row).collect();
+    let head = ["store", "metric set", "from", "to", "windows", "outcome", "reason"];
+    out.table(&head, rows, "No window is missing in any store.")
+}
+
+fn show(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    let windows = answer["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if windows.is_empty() {
+        out.note("Nothing is on record of a window at that time: it has not ended, or no store wanted it, or it is too long ago.");
+    }
+    for window in windows {
+        out.line(format_args!("window      [{}, {})", seconds(&window["start"]), seconds(&window["end"])))?;
+        let reason = window["reason"].as_str().map_or_else(String::new, |r| format!(": {r}"));
+        out.line(format_args!("state       {}{reason}", text(&window["state"])))?;
+        out.line(format_args!("recorded    {}", moment(&window["recorded"])))?;
+        out.line(format_args!("revision    {}, {} rows", text(&window["revision"]), text(&window["rows"])))?;
+        let kept = if window["kept"] == json!(true) { "kept" } else { "not kept any more" };
+        out.line(format_args!("digest      {} ({kept})", text(&window["digest"])))?;
+        for delivery in window["deliveries"].as_array().into_iter().flatten() {
+            let problem = delivery["problem"].as_str().map_or_else(String::new, |p| format!(": {p}"));
+            out.line(format_args!(
+                "delivery    {} {} after {} tries, {} rows accepted, {} rejected{problem}",
+                text(&delivery["store"]),
+                text(&delivery["state"]),
+                text(&delivery["attempts"]),
+                text(&delivery["accepted_rows"]),
+                text(&delivery["rejected_rows"])
+            ))?;
+            for rejection in delivery["rejections"].as_array().into_iter().flatten() {
+                let (metric, series) = (text(&rejection["metric"]), text(&rejection["series"]));
+                out.line(format_args!("  rejected  {metric} {{{series}}}: {}", text(&rejection["reason"])))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn replay(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    let window = &answer["window"];
+    let same = match answer["bytes"].as_str() {
+        Some("same") => "the bytes are those that were sent before",
+        Some("not-comparable") => "adapter or settings have changed since it was sent, so the bytes may differ",
+        _ => "it was never sent",
+    };
+    let state = text(&answer["state"]);
+    out.note(format_args!("window [{}, {}), {state}; {same}", seconds(&window["start"]), seconds(&window["end"])));
+    super::store::message(out, answer)?;
+    if let Some(sent) = answer["sent"].as_object() {
+        out.note(format_args!("sent: {} rows accepted, {} rejected", sent["accepted_rows"], sent["rejected_rows"]));
+    }
+    Ok(())
+}
+
+fn verified(out: &mut Output, answer: &Json, tell: bool) -> Result<ExitCode, CliError> {
+    let problems = answer["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for problem in problems {
+        out.note(text(problem));
+    }
+    if !problems.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    if tell {
+        out.line(format_args!("sound: {} windows compared with their digests", answer["windows"]))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
+    for name in DATABASES {
+        let copy = args.from.join(name);
+        if !copy.is_file() {
+            return Err(CliError::file(
+                copy,
+                "there is no such file; name a folder that `tidegate ledger backup` made",
+            ));
+        }
+        let verified = verify_database(&copy).map_err(|e| CliError::Failed(e.to_string()))?;
+        if let Some(problem) = verified.problems.first() {
+            return Err(CliError::file(copy, format!("the backup is damaged ({problem}); nothing was changed")));
+        }
+    }
+    let data = DataDir::open(&args.data_dir).map_err(|e| CliError::Failed(e.to_string()))?;
+    let failed = |e: std::io::Error| CliError::failed("the data directory cannot be changed", e);
+    let aside = data.path().join(format!("replaced-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")));
+    fs::create_dir(&aside).map_err(failed)?;
+    for name in DATABASES {
+        for suffix in ["", "-wal", "-shm"] {
+            let old = data.path().join(format!("{name}{suffix}"));
+            if old.exists() {
+                fs::rename(&old, aside.join(format!("{name}{suffix}"))).map_err(failed)?;
+            }
+        }
+    }
+    for name in DATABASES {
+        put(&args.from.join(name), &data.path().join(name)).map_err(failed)?;
+    }
+    // A backup of an older version is brought forward, of a newer one refused, before a server meets it.
+    Catalog::open(&data.catalog(), Arc::new(SystemClock)).map_err(|e| CliError::Failed(e.to_string()))?;
+    out.line(format_args!("restored {}", args.from.display()))?;
+    out.note(format_args!(
+        "What was there is in {}. Windows since the backup are evaluated again from the events that it holds.",
+        aside.display()
+    ));
+    Ok(())
+}
+
+/// Copies a file into place: whole, on disk, for its owner only.
+fn put(from: &Path, to: &Path) -> std::io::Result<()> {
+    let temporary = to.with_extension("restoring");
+    fs::copy(from, &temporary)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600))?;
+    }
+    fs::File::open(&temporary)?.sync_all()?;
+    fs::rename(&temporary, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_may_be_written_in_two_ways() {
+        assert_eq!((time("1800000000"), time("2027-01-15T08:00:00Z")), (Ok(1_800_000_000), Ok(1_800_000_000)));
+        assert!(time("yesterday").unwrap_err().contains("2026-11-22T13:00:00Z"));
+    }
+
+    #[test]
+    fn a_folder_that_is_no_backup_is_refused_before_anything_is_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = RestoreArgs { data_dir: folder.path().join("data"), from: folder.path().join("none") };
+        let captured = crate::cli::output::testing::Captured::default();
+        let told = restore(&args, &mut captured.output()).unwrap_err().to_string();
+        assert!(told.contains("tidegate ledger backup"), "{told}");
+        assert!(!args.data_dir.exists());
+    }
+}
