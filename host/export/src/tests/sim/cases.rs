@@ -582,7 +582,9 @@ fn case_35_counters_lose_nothing_whatever_the_scrapers_period() {
             sim.settle().await;
             sim.check();
             // An hour after the last event nothing is missing.
-            let PullAnswer::Page { body, .. } = sim.export().pull(&token, vec![], None).await else { panic!("no page") };
+            let PullAnswer::Page { body, .. } = sim.export().pull(&token, vec![], None).await else {
+                panic!("no page")
+            };
             let text = String::from_utf8(body.concat()).unwrap();
             let counted = sim.source.events().len();
             assert!(
