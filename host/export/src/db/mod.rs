@@ -15,6 +15,7 @@ use std::time::Duration;
 /// One script for each version of the file, oldest first.
 const MIGRATIONS: [&str; 4] =
     [include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql"), include_str!("v4.sql")];
+
 /// Statements kept compiled on each connection.
 const CACHED_STATEMENTS: usize = 128;
 
