@@ -65,7 +65,6 @@ async fn what_is_not_there_is_a_problem_document_and_every_answer_has_its_safety
         (Method::GET, "/post", 404),
         (Method::GET, "/u/t/json", 404),
         (Method::DELETE, "/healthz", 405),
-        (Method::POST, "/pull/x", 405),
     ] {
         let response = server.bare(method, path).send().await.unwrap();
         assert_eq!(response.status().as_u16(), status, "{path}");
@@ -74,6 +73,11 @@ async fn what_is_not_there_is_a_problem_document_and_every_answer_has_its_safety
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert_eq!(headers["cache-control"], "no-store");
     }
+    // Some scrapers store any JSON that they are given, so this route has no problem documents.
+    let response = server.bare(Method::POST, "/pull/x").send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers().get("content-type")), (405, None));
+    assert_eq!(response.headers()["allow"], "GET, HEAD");
+    assert!(response.bytes().await.unwrap().is_empty());
     let response = server.request(Method::GET, "/nothing").send().await.unwrap();
     assert_eq!(
         (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()),
