@@ -87,8 +87,8 @@ impl Replayer {
                 break;
             }
             left -= 1;
-            let verdict = self.converse.about(config, view.clone(), None).await;
-            let verdict = verdict.map_err(|trouble| ExportError::NotSent(trouble.to_string()))?;
+            let said = self.converse.about(config, view.clone(), None).await;
+            let (verdict, _) = said.map_err(|trouble| ExportError::NotSent(trouble.to_string()))?;
             match parts.judged(&view, verdict) {
                 Next::GoOn => {}
                 Next::Again(Again { reason, .. }) | Next::Stop(reason) => return Err(ExportError::NotSent(reason)),

@@ -67,18 +67,27 @@ pub(crate) enum Trouble {
     Cut(String),
 }
 
+/// What a conversation came to.
+struct Said {
+    verdict: Verdict,
+    /// Of the last answer, if there was one.
+    status: Option<u16>,
+    actions: u32,
+}
+
 impl Converse {
-    /// Talks about `view` until there is a verdict. The first action is noted in the ledger before it is performed, if it is
-    /// to be.
+    /// Talks about `view` until there is a verdict; the status of the last answer, if there was one, comes with it. The first
+    /// action is noted in the ledger before it is performed, if it is to be.
     pub(crate) async fn about(
         &self,
         config: &Arc<Config>,
         view: BatchView,
         note: Option<Note>,
-    ) -> Result<Verdict, Trouble> {
+    ) -> Result<(Verdict, Option<u16>), Trouble> {
         let (held, limits, rows) = (Arc::clone(config), self.limits.clone(), view.len());
         let step = self.run(move || held.adapter.begin(&held.settings, view, &limits)).await?;
-        Ok(self.go_on(config, step, note.map(|note| (note, rows))).await?.0)
+        let said = self.go_on(config, step, note.map(|note| (note, rows))).await?;
+        Ok((said.verdict, said.status))
     }
 
     /// Has the adapter ask the sink whether the settings hold. Tells the verdict, and how many actions it took to get there.
@@ -91,20 +100,21 @@ impl Converse {
         let (held, limits) = (Arc::clone(config), self.limits.clone());
         let set = project.clone();
         let step = self.run(move || held.adapter.check(&held.settings, project, set, window, &limits)).await?;
-        self.go_on(config, step, None).await
+        let said = self.go_on(config, step, None).await?;
+        Ok((said.verdict, said.actions))
     }
 
-    /// From the first step to the verdict, with the number of actions.
+    /// From the first step to the verdict.
     async fn go_on(
         &self,
         config: &Arc<Config>,
         mut step: Step,
         mut note: Option<(Note, u64)>,
-    ) -> Result<(Verdict, u32), Trouble> {
+    ) -> Result<Said, Trouble> {
         let (mut status, mut actions) = (None, 0);
         loop {
             let (conversation, action) = match step {
-                Step::Done(verdict) => return Ok((judged(verdict, status), actions)),
+                Step::Done(verdict) => return Ok(Said { verdict: judged(verdict, status), status, actions }),
                 Step::Act(conversation, action) => (conversation, action),
             };
             if let Some((note, rows)) = note.take() {

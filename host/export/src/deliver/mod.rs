@@ -7,6 +7,7 @@
 mod breaker;
 mod converse;
 mod parts;
+mod suspicion;
 mod worker;
 
 pub(crate) use breaker::FAILING;

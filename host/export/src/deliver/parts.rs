@@ -10,6 +10,8 @@ use tidegate_sandbox::{Disposition, RejectedRows, Verdict};
 const MAX_SERIES_BYTES: usize = 300;
 /// Groups of rejected rows that are kept by name; the rows of all are counted.
 const MAX_GROUPS: usize = 100;
+/// Rows that may fail alone, one after the other, before it is clear that no row is at fault.
+const MAX_SUSPECTS: usize = 8;
 
 /// The parts of one try to deliver a window.
 pub(crate) struct Parts {
@@ -20,6 +22,9 @@ pub(crate) struct Parts {
     /// Rows of the largest view that got through after another was too large.
     fitted: Option<u64>,
     split: bool,
+    /// Single rows that failed in a way that may pass; they come once more when all else is done.
+    suspects: VecDeque<BatchView>,
+    is_recheck: bool,
 }
 
 /// What a verdict means for the rest of the delivery.
@@ -51,11 +56,39 @@ impl Parts {
             left.extend(halves);
         }
         left.retain(|view| !view.is_empty());
-        Self { left, accepted: 0, rejected: 0, rejections: Vec::new(), fitted: None, split: false }
+        Self {
+            left,
+            accepted: 0,
+            rejected: 0,
+            rejections: Vec::new(),
+            fitted: None,
+            split: false,
+            suspects: VecDeque::new(),
+            is_recheck: false,
+        }
     }
 
     pub(crate) fn next(&mut self) -> Option<BatchView> {
-        self.left.pop_front()
+        self.left.pop_front().or_else(|| {
+            self.is_recheck = true;
+            self.suspects.pop_front()
+        })
+    }
+
+    /// `view` failed in a way that may pass, or may be the fault of a row: takes it apart. A row that fails alone, and again
+    /// when others have been accepted, is rejected. If none is ever accepted, then it is no row's fault.
+    pub(crate) fn suspect(&mut self, view: &BatchView, reason: String) -> Next {
+        if let Some((first, second)) = view.halves() {
+            self.left.push_front(second);
+            self.left.push_front(first);
+        } else if self.accepted == 0 && (self.is_recheck || self.suspects.len() + 1 >= MAX_SUSPECTS) {
+            return Next::Again(Again { reason, after: None });
+        } else if self.is_recheck {
+            self.reject_rest(view, &[], &reason);
+        } else {
+            self.suspects.push_back(view.clone());
+        }
+        Next::GoOn
     }
 
     /// Takes the verdict on `view` into account.
@@ -90,6 +123,7 @@ impl Parts {
     /// Rejects what is left.
     pub(crate) fn give_up(&mut self, view: BatchView, reason: &str) {
         self.left.push_front(view);
+        self.left.append(&mut self.suspects);
         while let Some(view) = self.left.pop_front() {
             self.reject_rest(&view, &[], reason);
         }
@@ -262,6 +296,49 @@ mod tests {
         assert_eq!(Parts::new(view(), None).judged(&view(), verdict(retry)), again);
         let stop = verdict(Disposition::Stop("401".to_owned()));
         assert_eq!(Parts::new(view(), None).judged(&view(), stop), Next::Stop("401".to_owned()));
+    }
+
+    /// Tries a window with suspicion; `fails` says whether a view does, given how often it was asked.
+    fn tried(rows: u32, mut fails: impl FnMut(&BatchView, u32) -> bool) -> (Parts, u32, Next) {
+        let mut parts = Parts::new(BatchView::whole(batch(&[rows])), None);
+        let (mut asked, mut next) = (0, Next::GoOn);
+        while next == Next::GoOn
+            && let Some(view) = parts.next()
+        {
+            asked += 1;
+            next = if fails(&view, asked) {
+                parts.suspect(&view, "HTTP 500".to_owned())
+            } else {
+                parts.judged(&view, verdict(Disposition::Accepted))
+            };
+        }
+        (parts, asked, next)
+    }
+
+    #[test]
+    fn a_row_that_fails_alone_and_again_while_others_are_accepted_is_rejected_by_name() {
+        let (parts, asked, next) = tried(100, |view, _| view.rows[0].contains(&0) || view.rows[0].contains(&41));
+        assert!(next == Next::GoOn && asked < 40, "{asked} conversations");
+        let Finished::Confirmed { accepted, rejected, rejections } = parts.finished() else { panic!("not confirmed") };
+        let series: Vec<_> = rejections.iter().map(|r| r.series.as_str()).collect();
+        assert_eq!((accepted, rejected, series), (98, 2, vec!["d=v0", "d=v41"]));
+    }
+
+    #[test]
+    fn a_sink_that_fails_on_every_row_is_tried_again_later_and_no_row_is_rejected() {
+        let again = Next::Again(Again { reason: "HTTP 500".to_owned(), after: None });
+        let (parts, asked, next) = tried(100_000, |_, _| true);
+        assert_eq!((next, parts.rejected), (again, 0));
+        assert!(asked < 40, "{asked} conversations");
+        let (parts, _, next) = tried(1, |_, _| true);
+        assert!(matches!(next, Next::Again(_)) && parts.rejected == 0);
+    }
+
+    #[test]
+    fn a_row_that_fails_alone_once_in_a_bad_moment_gets_through_in_the_end() {
+        let (parts, _, next) = tried(64, |view, asked| asked < 4 || (view.len() == 1 && asked < 30));
+        assert_eq!(next, Next::GoOn);
+        assert!(matches!(parts.finished(), Finished::Confirmed { accepted: 64, rejected: 0, .. }));
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use super::breaker::{Breaker, FAILING};
 use super::converse::{Note, Trouble};
 use super::parts::{Again, Next, Parts};
+use super::suspicion::Suspicion;
 use super::{Health, Healths, Obstacle, Shared};
 use crate::config::{Config, ConfigError};
 use crate::ledger::{Finished, Job, LedgerError, Next as Head};
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_model::{BatchView, Instant, StoreId};
-use tidegate_sandbox::Fault;
+use tidegate_sandbox::{Disposition, Fault};
 use tokio::sync::watch;
 
 /// How far into the future a window may end and still be sent: clocks are never exactly equal.
@@ -37,6 +38,7 @@ pub(super) struct Worker {
     most_rows: Option<u64>,
     /// `project/store`, for the numbers.
     name: Option<String>,
+    suspicion: Suspicion,
     /// Settings that the last try was made with.
     revision: Option<u64>,
     /// Windows that arrived in this life of the worker.
@@ -65,6 +67,7 @@ impl Worker {
             breaker: Breaker::default(),
             most_rows: None,
             name: None,
+            suspicion: Suspicion::default(),
             revision: None,
             arrivals: 0,
             refused: HashMap::new(),
@@ -88,12 +91,12 @@ impl Worker {
                 Turn::Idle(until) => {
                     let wait = until.map_or(self.shared.tick.max(Duration::from_secs(5)), |at| self.wait(at));
                     tokio::select! {
-                    biased;
-                                Ok(()) = recorded.changed() => {}
-                                Ok(()) = edits.changed() => {}
-                                _ = stop.changed() => {}
-                                () = tokio::time::sleep(wait) => {}
-                            }
+                        biased;
+                        Ok(()) = recorded.changed() => {}
+                        Ok(()) = edits.changed() => {}
+                        _ = stop.changed() => {}
+                        () = tokio::time::sleep(wait) => {}
+                    }
                 }
             }
         }
@@ -218,6 +221,7 @@ impl Worker {
     /// One try to deliver a window.
     async fn deliver(&mut self, config: &Arc<Config>, job: Job) -> Turn {
         let mut parts = Parts::new(BatchView::whole(Arc::clone(&job.batch)), self.most_rows);
+        let is_suspected = self.suspicion.is_on(job.delivery);
         let mut conversations = 0;
         while let Some(view) = parts.next() {
             if conversations == self.shared.parts {
@@ -228,13 +232,22 @@ impl Worker {
             let note = Note { ledger: Arc::clone(&self.shared.ledger), delivery: job.delivery };
             let note = (conversations == 0).then_some(note);
             conversations += 1;
-            let next = match self.shared.converse.about(config, view.clone(), note).await {
-                Ok(verdict) => parts.judged(&view, verdict),
+            let (verdict, status) = match self.shared.converse.about(config, view.clone(), note).await {
+                Ok(said) => said,
                 Err(trouble) => return self.troubled(&job, trouble).await,
+            };
+            let next = match verdict.disposition {
+                Disposition::Retry { reason, after: None } if is_suspected && Suspicion::may_be_a_row(status) => {
+                    parts.suspect(&view, reason)
+                }
+                _ => parts.judged(&view, verdict),
             };
             match next {
                 Next::GoOn => {}
-                Next::Again(Again { reason, after }) => return self.again(config, &job, reason, after).await,
+                Next::Again(Again { reason, after }) => {
+                    self.suspicion.failed(job.delivery, status, &reason);
+                    return self.again(config, &job, reason, after).await;
+                }
                 Next::Stop(reason) => return self.stop(config, &job, reason).await,
             }
         }

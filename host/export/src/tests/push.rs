@@ -124,6 +124,47 @@ async fn one_bad_row_is_rejected_by_name_and_the_others_go_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_answered_500_whenever_it_comes_is_found_after_two_equal_answers_and_the_others_go_through() {
+    let (mut world, receiver) = (World::new(8), Receiver::new().await);
+    let store = world.influx("central", &receiver);
+    receiver.rule(|got| got.body.contains("d=v3,").then(|| Answer::status("500 Internal Server Error")));
+    world.clock.set(Instant::from_seconds(T0 + 60));
+    world.start().await;
+    for tries in [1, 2] {
+        world.until_state(store, StoreState::Retrying).await;
+        a_while().await;
+        assert_eq!(receiver.got().len(), tries);
+        world.clock.advance(10);
+        a_while().await;
+    }
+    let status = world.until_confirmed(store, 1).await;
+    assert_eq!((status.deliveries.accepted_rows, status.deliveries.rejected_rows), (7, 1));
+    let mut expected = oracle(&world, 0..1, 8);
+    expected.retain(|(series, _), _| !series.contains("d=v3,"));
+    assert_eq!(receiver.points(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_answers_500_to_everything_for_a_while_loses_no_row() {
+    let (mut world, receiver) = (World::new(8), Receiver::new().await);
+    let store = world.influx("central", &receiver);
+    receiver.rule(|_| Some(Answer::status("500 Internal Server Error")));
+    world.clock.set(Instant::from_seconds(T0 + 60));
+    world.start().await;
+    for _ in 0..5 {
+        world.until_state(store, StoreState::Retrying).await;
+        a_while().await;
+        world.clock.advance(8);
+    }
+    assert!(receiver.got().len() > 5, "it was taken apart: {}", receiver.got().len());
+    receiver.rule(|_| None);
+    world.clock.advance(10);
+    let status = world.until_confirmed(store, 1).await;
+    assert_eq!((status.deliveries.accepted_rows, status.deliveries.rejected_rows), (8, 0));
+    assert_eq!(receiver.points(), oracle(&world, 0..1, 8));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hanging_store_runs_into_its_deadline_and_delays_nobody_else() {
     let (world, hanging, well) = (World::new(2), Receiver::new().await, Receiver::new().await);
     let mut world = world.with(|o| o.settings.request_time = Duration::from_millis(200));
