@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::state::{App, Host, blocking};
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
@@ -110,11 +110,8 @@ fn answer(result: Result<(), Problem>, tally: &Tally) -> Result<Response, Proble
             for (member, value) in document.as_object().into_iter().flatten() {
                 problem = problem.with(member, value.clone());
             }
-            // The rest of the body was not read, so nothing can follow on this connection; clients keep it for the next request
-            // unless they are told.
-            let mut response = problem.into_response();
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            Ok(response)
+            // The rest of the body was not read, so nothing can follow on this connection.
+            Err(problem.closing())
         }
     }
 }

@@ -12,13 +12,14 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     retry_after: Option<u32>,
+    closes: bool,
     more: Map<String, Json>,
 }
 
 impl Problem {
     /// A problem with a status of its own.
     pub(crate) fn new(status: StatusCode, detail: impl Display) -> Self {
-        Self { status, detail: detail.to_string(), retry_after: None, more: Map::new() }
+        Self { status, detail: detail.to_string(), retry_after: None, closes: false, more: Map::new() }
     }
 
     /// 400: what came cannot be read as what was expected.
@@ -66,6 +67,13 @@ impl Problem {
         self
     }
 
+    /// Tells the client that the connection ends with this answer; it would use it for its next request otherwise.
+    #[must_use]
+    pub(crate) fn closing(mut self) -> Self {
+        self.closes = true;
+        self
+    }
+
     /// The HTTP status.
     #[must_use]
     pub(crate) fn status(&self) -> StatusCode {
@@ -96,6 +104,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
