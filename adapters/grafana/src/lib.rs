@@ -28,6 +28,9 @@ impl PushAdapter for Grafana {
     /// Older samples are refused as out of bounds. Where they are not, because the receiver is of one's own, an hour is no loss.
     const LOOK_BACK: Option<u32> = Some(3_600);
 
+    /// Samples of a series are appended; one that is older than the newest is refused.
+    const IN_ORDER: bool = true;
+
     fn encode(settings: &GrafanaSettings, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
         encode::encode(settings, batch, requests)
     }

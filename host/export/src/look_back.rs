@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_sinks_limit_holds_where_it_is_shorter_and_the_operators_where_it_is_not() {
-        let by_name = |name: &str| PushTraits { look_back: (name == "short").then_some(600) };
+        let by_name = |name: &str| PushTraits { look_back: (name == "short").then_some(600), ..PushTraits::default() };
         let look_back = |host| LookBack { host: Duration::from_secs(host), traits: Arc::new(by_name) };
         assert_eq!(look_back(86_400).of("short"), Duration::from_secs(600));
         assert_eq!(look_back(86_400).of("other"), Duration::from_secs(86_400));

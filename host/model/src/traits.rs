@@ -18,6 +18,9 @@ pub struct PushTraits {
     /// Seconds for which the sink takes a window after its end; none if it takes windows of any age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_back: Option<u32>,
+    /// Whether the sink refuses a window once it has taken a later one: it gets them strictly one after the other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_order: bool,
 }
 
 /// What an adapter says of the scraper that reads it.

@@ -16,6 +16,10 @@ pub trait PushAdapter: 'static {
     /// refused, or dropped unseen. None: windows of any age.
     const LOOK_BACK: Option<u32> = None;
 
+    /// Whether the sink refuses a window once it has taken a later one. After an outage the host sends the live window first,
+    /// and those that were missed after it; not so if this is true.
+    const IN_ORDER: bool = false;
+
     /// Makes requests of a batch. Rows whose value is NaN are left out; rows that the sink could never take are named with
     /// [`Requests::reject`].
     ///

@@ -146,7 +146,11 @@ impl Worker {
         }
         let latest = later(now, FUTURE_TOLERANCE);
         let period = u64::from(config.store.period.seconds());
-        let live = Instant::from_seconds(now.seconds().saturating_sub(period));
+        let live = match config.adapter.description().push.in_order {
+            // Nothing is ahead of the oldest window that is due.
+            true => latest,
+            false => Instant::from_seconds(now.seconds().saturating_sub(period)),
+        };
         match self.ledger(move |l, store| l.next_job(store, now, latest, live)).await {
             Ok(Head::Job(job)) => self.deliver(&config, job).await,
             Ok(Head::Nothing) => self.idle(&config, now).await,
@@ -312,7 +316,7 @@ impl Worker {
         }
         self.obstacle(Obstacle::Sink(reason.clone()));
         // If it is this window that the sink cannot take, those behind it must get their turn.
-        let aside = job.attempts + 1 >= FAILING;
+        let aside = job.attempts + 1 >= FAILING && !config.adapter.description().push.in_order;
         let next =
             if aside { later(next, ASIDE.saturating_mul(job.attempts + 1).min(crate::chance::LONGEST)) } else { next };
         self.put_off(job, reason, next, now).await

@@ -110,13 +110,20 @@ fn when(json: &mut String, when: When) {
 }
 
 fn push_traits(json: &mut String, traits: PushTraits) {
+    if traits == PushTraits::default() {
+        return;
+    }
+    key(json, "push");
+    json.push('{');
     if let Some(seconds) = traits.look_back {
-        key(json, "push");
-        json.push('{');
         key(json, "look-back");
         push(json, seconds);
-        json.push('}');
     }
+    if traits.in_order {
+        key(json, "in-order");
+        push(json, true);
+    }
+    json.push('}');
 }
 
 fn pull_traits(json: &mut String, traits: &PullTraits) {

@@ -47,13 +47,15 @@ impl GuideEntry {
 pub struct PushTraits {
     /// Seconds for which the sink takes a window after its end.
     pub look_back: Option<u32>,
+    /// Whether the sink refuses a window once it has taken a later one.
+    pub in_order: bool,
 }
 
 impl PushTraits {
     /// Those of `A`.
     #[must_use]
     pub const fn of<A: PushAdapter>() -> Self {
-        Self { look_back: A::LOOK_BACK }
+        Self { look_back: A::LOOK_BACK, in_order: A::IN_ORDER }
     }
 }
 
