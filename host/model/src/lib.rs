@@ -25,7 +25,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::{Attachment, Event, EventLimits};
 pub use id::{MetricId, MetricSetId, ObjectId, ProjectId, StoreId, TenantId};
 pub use name::{Name, NameError};
-pub use query::{Condition, MeasureSpec, MetricQuery, Operator, QueryError};
+pub use query::{Condition, Fold, FoldSpec, MeasureSpec, MetricQuery, Operator, Query, QueryError};
 pub use retention::Retention;
 pub use secret::Secret;
 pub use settings::{SettingValue, Settings, SettingsError};
