@@ -2,10 +2,12 @@
 //! the evaluator that makes numbers of a window of them.
 //!
 //! The way of the data, in the order of the modules: [`report`], [`ndjson`], [`Block`] -> [`store`] (writer, segments, dictionaries) ->
-//! `evaluate`, all behind the [`Source`] trait, which tells nothing of how the events are kept.
+//! `evaluate` for metrics and [`explore`] for questions, all behind the [`Source`] trait, which tells nothing of how the events
+//! are kept.
 
 mod block;
 mod evaluate;
+pub mod explore;
 pub mod ndjson;
 pub mod report;
 mod scalar;
@@ -14,6 +16,7 @@ pub mod source;
 pub mod store;
 
 pub use block::Block;
+pub use explore::{Answer, AttributeDescription, ExploreLimits, Progress, Watch};
 pub use source::{EvaluationLimits, MetricSpec, Source, SourceError};
 pub use store::{
     AttachmentId, AttachmentInfo, AttributeInfo, EventStats, EventStore, EventStoreError, EventStoreOptions, Horizon,

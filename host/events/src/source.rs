@@ -2,7 +2,8 @@
 //!
 //! Nothing of the embedded store shows through: no row ids, no dictionary codes, no file paths, no local clock as an order.
 
-use tidegate_model::{Instant, MetricBatch, MetricQuery, Name, ProjectId, Window};
+use crate::explore::{Answer, AttributeDescription, ExploreLimits, Watch};
+use tidegate_model::{Instant, MetricBatch, MetricQuery, Name, ProjectId, Query, Window};
 
 /// What to evaluate: a metric's name and its query.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +61,30 @@ pub enum SourceError {
         /// Bytes that were known to be needed when it was given up.
         needed: usize,
     },
+    /// A query that cannot be answered, though its form is right.
+    #[error("the query cannot be answered: {reason}")]
+    Unanswerable {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A query needs more than it may use.
+    #[error("the query needs {need} {what} or more, and {limit} are its budget; {remedy}")]
+    Budget {
+        /// Of what: bytes of memory, groups.
+        what: &'static str,
+        /// How many it may use.
+        limit: u64,
+        /// How many it was known to need when it was given up.
+        need: u64,
+        /// What helps.
+        remedy: &'static str,
+    },
+    /// Whoever asked does not want the answer any more.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// This source evaluates metrics and nothing else.
+    #[error("this source of events does not answer queries")]
+    NoQueries,
     /// The store was closed.
     #[error("the event store is closed")]
     Closed,
@@ -85,4 +110,26 @@ pub trait Source: Send + Sync {
         metrics: &[MetricSpec],
         limits: &EvaluationLimits,
     ) -> Result<Vec<MetricBatch>, SourceError>;
+
+    /// Answers a query over all events of a project, whenever they arrived. `watch` hears how far it is and may end it.
+    ///
+    /// # Errors
+    /// [`SourceError`] if there is no exact answer: part of one is never given.
+    fn explore(
+        &self,
+        _project: ProjectId,
+        _query: &Query,
+        _limits: &ExploreLimits,
+        _watch: &mut Watch<'_>,
+    ) -> Result<Answer, SourceError> {
+        Err(SourceError::NoQueries)
+    }
+
+    /// The attributes of a project that queries can use, sorted by name.
+    ///
+    /// # Errors
+    /// [`SourceError`] if they cannot be read.
+    fn describe(&self, _project: ProjectId) -> Result<Vec<AttributeDescription>, SourceError> {
+        Err(SourceError::NoQueries)
+    }
 }

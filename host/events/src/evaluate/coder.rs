@@ -13,7 +13,7 @@ use tidegate_model::{StringPool, Value};
 
 /// A value that is not text, in the form that equal ones share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Scalar {
+pub(crate) enum Scalar {
     Int(i64),
     /// Bits of a number that has not the text of an integer.
     Float(u64),
@@ -21,7 +21,7 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
-    pub(super) fn of_float(float: f64) -> Self {
+    pub(crate) fn of_float(float: f64) -> Self {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if float.trunc() == float && float.abs() < EXACT {
             return Self::Int(float as i64);
@@ -36,7 +36,7 @@ impl Scalar {
     }
 
     /// The value that has this text, if there is one.
-    fn of_text(text: &str) -> Option<Self> {
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
         let head = *text.as_bytes().first()?;
         if !matches!(head, b'0'..=b'9' | b'-' | b't' | b'f') {
             return None;
@@ -52,7 +52,7 @@ impl Scalar {
         (scalar.value().text() == text).then_some(scalar)
     }
 
-    fn value(self) -> Value {
+    pub(crate) fn value(self) -> Value {
         match self {
             Self::Int(int) => Value::Int(int),
             Self::Float(bits) => Value::Float(f64::from_bits(bits)),

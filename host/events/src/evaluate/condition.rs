@@ -14,7 +14,7 @@ use tidegate_model::value::float_text;
 use tidegate_model::{Condition, Operator, Value};
 
 /// One condition, ready to be tested.
-pub(super) struct Test {
+pub(crate) struct Test {
     /// Never a negative operator: those negate the result.
     operator: Operator,
     negative: bool,
@@ -30,7 +30,7 @@ pub(super) struct Test {
 }
 
 impl Test {
-    pub(super) fn new(condition: &Condition) -> Result<Self, String> {
+    pub(crate) fn new(condition: &Condition) -> Result<Self, String> {
         let operator = condition.operator.complement_of();
         let mut text = operand_text(&condition.operand);
         let pattern = match operator.unwrap_or(condition.operator) {
@@ -151,7 +151,7 @@ impl Test {
         })
     }
 
-    fn text_holds(&self, text: &str) -> bool {
+    pub(crate) fn text_holds(&self, text: &str) -> bool {
         match self.operator {
             Operator::Contains | Operator::RegularExpression => self.matches(text),
             Operator::IsSet => true,
@@ -159,7 +159,7 @@ impl Test {
         }
     }
 
-    fn int_holds(&self, value: i64) -> bool {
+    pub(crate) fn int_holds(&self, value: i64) -> bool {
         match self.operator {
             Operator::Contains | Operator::RegularExpression => self.matches(&value.to_string()),
             Operator::IsSet => true,
@@ -167,7 +167,7 @@ impl Test {
         }
     }
 
-    fn float_holds(&self, value: f64) -> bool {
+    pub(crate) fn float_holds(&self, value: f64) -> bool {
         match self.operator {
             Operator::Contains | Operator::RegularExpression => self.matches(&float_text(value)),
             Operator::IsSet => true,
@@ -175,12 +175,17 @@ impl Test {
         }
     }
 
-    fn bool_holds(&self, value: bool) -> bool {
+    pub(crate) fn bool_holds(&self, value: bool) -> bool {
         match self.operator {
             Operator::Contains | Operator::RegularExpression => self.matches(&Value::Bool(value).text()),
             Operator::IsSet => true,
             _ => self.ordered(self.boolean.map(|operand| value.cmp(&operand))),
         }
+    }
+
+    /// What is compared with, as text that an equal value would have.
+    pub(crate) fn operand(&self) -> &str {
+        &self.text
     }
 
     fn ordered(&self, order: Option<Ordering>) -> bool {

@@ -7,7 +7,7 @@
 use super::measure::Rows;
 
 /// Pairs of group and value, with repetitions.
-pub(super) struct PairList {
+pub(crate) struct PairList {
     groups: Vec<u32>,
     values: Vec<u32>,
     /// When there are so many, repetitions are thrown out.
@@ -16,7 +16,7 @@ pub(super) struct PairList {
 
 /// The distinct values of each group.
 #[derive(Default)]
-pub(super) struct Sets {
+pub(crate) struct Sets {
     /// Where the values of each group end.
     ends: Vec<u32>,
     values: Vec<u32>,
@@ -24,7 +24,7 @@ pub(super) struct Sets {
 
 impl PairList {
     /// An empty list that keeps about `pairs` pairs with repetitions, if so few are distinct.
-    pub(super) fn new(pairs: usize) -> Self {
+    pub(crate) fn new(pairs: usize) -> Self {
         Self { groups: Vec::new(), values: Vec::new(), tidy_at: pairs }
     }
 
@@ -55,6 +55,11 @@ impl PairList {
         }
     }
 
+    /// Adds as many rows as there are groups and values.
+    pub(crate) fn extend(&mut self, groups: &[u32], values: &[u32]) {
+        self.push(&Rows::All(0..values.len()), groups, values);
+    }
+
     fn tidy(&mut self) {
         let most = |codes: &[u32]| codes.iter().max().map_or(0, |code| *code as usize + 1);
         let sets = self.sets(most(&self.groups), most(&self.values));
@@ -70,7 +75,7 @@ impl PairList {
     }
 
     /// The sets; groups are below `width`, values below `classes`.
-    pub(super) fn sets(&self, width: usize, classes: usize) -> Sets {
+    pub(crate) fn sets(&self, width: usize, classes: usize) -> Sets {
         // Places of 32 bits: those of some thousand groups then fit the processor's first cache. The list is far shorter.
         let mut ends = vec![0u32; width];
         self.groups.iter().for_each(|&group| ends[group as usize] += 1);
@@ -101,7 +106,7 @@ impl PairList {
     }
 
     /// Memory that it takes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         (self.groups.capacity() + self.values.capacity()) * 4
     }
 }
@@ -113,7 +118,7 @@ impl Sets {
     }
 
     /// Distinct values of a group.
-    pub(super) fn count(&self, group: usize) -> usize {
+    pub(crate) fn count(&self, group: usize) -> usize {
         self.of(group).len()
     }
 

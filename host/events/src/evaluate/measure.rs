@@ -6,7 +6,7 @@ use super::load::{BOOL, Coded, FLOAT, INT};
 use super::pairs::PairTable;
 use super::plan::Measure;
 use std::ops::Range;
-use tidegate_model::Aggregate;
+use tidegate_model::{Aggregate, Value};
 
 /// The rows of a chunk that a filter lets through.
 pub(super) enum Rows<'a> {
@@ -42,7 +42,7 @@ pub(super) fn count(counts: &mut [u64], rows: &Rows, groups: Option<&[u32]>) {
 
 /// A sum: integers exact, floats with what rounding lost kept beside them (Neumaier).
 #[derive(Clone, Copy, Default)]
-pub(super) struct Sum {
+pub(crate) struct Sum {
     ints: i128,
     float: f64,
     lost: f64,
@@ -74,6 +74,29 @@ impl Sum {
             all.float + all.lost
         };
         if mean { sum / self.count as f64 } else { sum }
+    }
+
+    pub(crate) fn put_int(&mut self, value: i64) {
+        self.ints += i128::from(value);
+        self.count += 1;
+    }
+
+    pub(crate) fn put_float(&mut self, value: f64) {
+        self.add_float(value);
+        self.count += 1;
+    }
+
+    /// The sum as a value: whole if only whole numbers went in and it fits; none if it is too great for a number.
+    pub(crate) fn total(&self) -> Option<Value> {
+        match i64::try_from(self.ints) {
+            Ok(whole) if self.float == 0.0 && self.lost == 0.0 => Some(Value::Int(whole)),
+            _ => Some(self.value(false)).filter(|sum| sum.is_finite()).map(Value::Float),
+        }
+    }
+
+    /// The mean; none if there is nothing to take it of.
+    pub(crate) fn mean(&self) -> Option<Value> {
+        Some(self.value(true)).filter(|mean| mean.is_finite()).map(Value::Float)
     }
 }
 

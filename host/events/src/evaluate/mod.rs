@@ -21,10 +21,17 @@ mod plan;
 
 pub(crate) use load::Coded;
 
+// Explore is made of the same parts.
+pub(crate) use coder::Scalar;
+pub(crate) use condition::Test;
+pub(crate) use distinct::PairList;
+pub(crate) use measure::Sum;
+pub(crate) use number::Number;
+pub(crate) use pairs::PairTable;
+
 use crate::segment::Column;
 use crate::source::{EvaluationLimits, MetricSpec, SourceError};
 use measure::{Accumulator, Rows};
-use pairs::PairTable;
 use plan::{Grouping, Plan};
 use std::ops::{Deref, Range};
 use std::sync::Arc;

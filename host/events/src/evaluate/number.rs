@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// A number to compare with.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Int(i128),
     /// Finite.
     Float(f64),
@@ -13,7 +13,7 @@ pub(super) enum Number {
 impl Number {
     /// The number that a text reads as: decimal, or hexadecimal after `0x`. A point at the end is allowed, as in
     /// `1700000000.`, which clients send.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Some(digits) = text.strip_prefix("0x") {
             return u64::from_str_radix(digits, 16).ok().map(|n| Self::Int(n.into()));
         }
@@ -24,7 +24,7 @@ impl Number {
     }
 
     /// How an integer compares with this number.
-    pub(super) fn compare_int(self, value: i64) -> Ordering {
+    pub(crate) fn compare_int(self, value: i64) -> Ordering {
         match self {
             Self::Int(number) => i128::from(value).cmp(&number),
             Self::Float(number) => int_with_float(value.into(), number),
@@ -32,7 +32,7 @@ impl Number {
     }
 
     /// How a finite number compares with this one.
-    pub(super) fn compare_float(self, value: f64) -> Ordering {
+    pub(crate) fn compare_float(self, value: f64) -> Ordering {
         match self {
             Self::Int(number) => int_with_float(number, value).reverse(),
             // Both are finite, so there is an order.

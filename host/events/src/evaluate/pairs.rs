@@ -2,7 +2,7 @@
 //! pairs of distinct counts. One open-addressing table of small integers; the combinations themselves lie densely beside it.
 
 /// Numbers of combinations.
-pub(super) struct PairTable {
+pub(crate) struct PairTable {
     /// Numbers, at the places that the hashes lead to; 0 is an empty place. The length is a power of two.
     places: Vec<u32>,
     /// The combination of each number; that of 0 means nothing.
@@ -19,7 +19,7 @@ impl Default for PairTable {
 impl PairTable {
     /// The number of a combination, given if it is new.
     #[inline]
-    pub(super) fn number(&mut self, left: u32, right: u32) -> u32 {
+    pub(crate) fn number(&mut self, left: u32, right: u32) -> u32 {
         let mut place = self.place(left, right);
         loop {
             let number = self.places[place];
@@ -71,17 +71,17 @@ impl PairTable {
     }
 
     /// One more than the greatest number given.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.pairs.len()
     }
 
     /// The combination that has `number`.
-    pub(super) fn pair(&self, number: u32) -> (u32, u32) {
+    pub(crate) fn pair(&self, number: u32) -> (u32, u32) {
         self.pairs[number as usize]
     }
 
     /// All combinations, by number; the first entry means nothing.
-    pub(super) fn pairs(&self) -> &[(u32, u32)] {
+    pub(crate) fn pairs(&self) -> &[(u32, u32)] {
         &self.pairs
     }
 

@@ -134,6 +134,19 @@ impl Column {
         range
     }
 
+    /// A column of whole numbers.
+    pub(crate) fn of_ints(values: impl Iterator<Item = Option<i64>>, rows: usize) -> Self {
+        let mut ints = Numbers { valid: Bitmap::default(), values: Vec::with_capacity(rows) };
+        for (row, value) in values.enumerate() {
+            ints.values.push(value.unwrap_or_default());
+            if value.is_some() {
+                ints.valid.set(row);
+            }
+        }
+        ints.pad(rows);
+        Self { ints: Some(ints), ..Self::default() }
+    }
+
     /// Memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
         let texts = self.texts.as_ref().map_or(0, |t| t.len() * 4);

@@ -7,11 +7,13 @@
 //!
 //! The way of an event: [`EventStore::submit`] compresses its large parts and queues it -> `writer` gathers a group -> `group`
 //! numbers it, tells repeats, and makes columns (`bulk` does so for a whole [`Block`]) -> one transaction -> receipt. `merge`
-//! later makes large segments of small ones, `retain` removes old ones. `read` and `window` are the way back.
+//! later makes large segments of small ones, `retain` removes old ones. `read` and `window` are the
+//! way back, `explore` that of questions over all events.
 
 mod bulk;
 mod cache;
 mod error;
+mod explore;
 mod group;
 mod merge;
 mod options;
@@ -29,6 +31,7 @@ pub use options::{AttachmentId, AttachmentInfo, AttributeInfo, EventStats, Event
 pub use retain::{Horizon, ProjectUsage, Removed};
 
 use crate::block::Block;
+use crate::explore::{AttributeDescription, ExploreLimits, Watch};
 use crate::source::{EvaluationLimits, MetricSpec, Source, SourceError};
 use cache::Cache;
 use group::{Answer, Written};
@@ -41,7 +44,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use texts::Texts;
-use tidegate_model::{Attachment, Clock, Event, Instant, MetricBatch, ObjectId, ProjectId, Window};
+use tidegate_model::{Attachment, Clock, Event, Instant, MetricBatch, ObjectId, ProjectId, Query, Window};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use writer::{Committer, Job, Work};
 
@@ -366,6 +369,23 @@ impl Source for EventStore {
         let shared = self.shared()?;
         let result = shared.readers.snapshot(|db| window::evaluate(shared, db, project, window, metrics, limits));
         result.map_err(SourceError::from)
+    }
+
+    fn explore(
+        &self,
+        project: ProjectId,
+        query: &Query,
+        limits: &ExploreLimits,
+        watch: &mut Watch<'_>,
+    ) -> Result<crate::explore::Answer, SourceError> {
+        let shared = self.shared()?;
+        let result = shared.readers.snapshot(|db| explore::explore(shared, db, project, query, limits, watch));
+        result.map_err(SourceError::from)
+    }
+
+    fn describe(&self, project: ProjectId) -> Result<Vec<AttributeDescription>, SourceError> {
+        let described = self.shared()?.readers.snapshot(|db| explore::describe(db, project));
+        described.map_err(|error| SourceError::Storage(error.to_string()))
     }
 }
 

@@ -25,15 +25,23 @@ const CELL_BYTES: usize = 32;
 
 /// An attribute that an evaluation uses: its row id, and the first code that no text has.
 #[derive(Clone, Copy)]
-struct Known {
+pub(super) struct Known {
     id: u32,
     next_code: u32,
 }
 
-struct SnapshotTexts<'a> {
-    shared: &'a Shared,
-    db: &'a Connection,
-    attributes: Vec<Option<Known>>,
+/// The dictionaries of some attributes as of one moment.
+pub(super) struct SnapshotTexts<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) db: &'a Connection,
+    pub(super) attributes: Vec<Option<Known>>,
+}
+
+impl SnapshotTexts<'_> {
+    /// The row id of the attribute of a slot.
+    pub(super) fn id(&self, slot: usize) -> Option<u32> {
+        self.attributes[slot].map(|known| known.id)
+    }
 }
 
 impl Texts for SnapshotTexts<'_> {
@@ -95,7 +103,12 @@ fn segments(db: &Connection, project: ProjectId, window: Window) -> Result<Vec<S
     Ok(found)
 }
 
-fn known(db: &Connection, project: ProjectId, names: &[String]) -> Result<Vec<Option<Known>>, rusqlite::Error> {
+/// The attributes of these names, where there are any.
+pub(super) fn known(
+    db: &Connection,
+    project: ProjectId,
+    names: &[String],
+) -> Result<Vec<Option<Known>>, rusqlite::Error> {
     let mut find = db.prepare_cached("SELECT id, next_code FROM attribute WHERE project = ?1 AND name = ?2")?;
     let find = |name: &String| {
         find.query_row((project.0, name), |row| Ok(Known { id: row.get(0)?, next_code: row.get(1)? })).optional()

@@ -1,6 +1,8 @@
 //! What the tests of the store share.
 #![allow(dead_code, unreachable_pub)] // each test binary uses a part of it
 
+pub mod explore_oracle;
+pub mod generate;
 pub mod oracle;
 
 use serde_json::Value as Json;

@@ -14,7 +14,7 @@ pub struct Row {
 }
 
 impl Row {
-    fn get(&self, name: &str) -> Option<Value> {
+    pub fn get(&self, name: &str) -> Option<Value> {
         if name == "_tx" {
             return Some(Value::Int(self.object as i64));
         }
@@ -83,7 +83,7 @@ fn measure(rows: &[&Row], attribute: &str, aggregate: Aggregate) -> f64 {
 }
 
 /// Rounded once, at the end.
-fn sum(values: &[Value]) -> f64 {
+pub fn sum(values: &[Value]) -> f64 {
     let exact: i128 = values.iter().filter_map(scaled).sum();
     exact as f64 / SCALE
 }
@@ -91,7 +91,7 @@ fn sum(values: &[Value]) -> f64 {
 const SCALE: f64 = (1u64 << 56) as f64;
 
 /// A number as a multiple of 2^-56; the tests use no finer ones.
-fn scaled(value: &Value) -> Option<i128> {
+pub fn scaled(value: &Value) -> Option<i128> {
     match value {
         Value::Int(i) => Some(i128::from(*i) << 56),
         Value::Bool(b) => Some(i128::from(*b) << 56),
@@ -104,7 +104,7 @@ fn scaled(value: &Value) -> Option<i128> {
     }
 }
 
-fn holds(condition: &Condition, value: Option<Value>) -> bool {
+pub fn holds(condition: &Condition, value: Option<Value>) -> bool {
     use Operator::*;
     let positive = match condition.operator {
         NotEqual => Equal,

@@ -75,15 +75,15 @@ fn column(folds: &[FoldSpec], attribute: &str, index: usize) -> Option<usize> {
     folds.iter().enumerate().filter(|(_, spec)| spec.attribute == attribute).nth(index).map(|(place, _)| place)
 }
 
-/// Reads `attribute;i` or `attribute;i;part`. Names of attributes may hold semicolons, so they are read from the end.
-fn fold_figure(folds: &[FoldSpec], name: &str) -> Option<Figure> {
+/// Reads `attribute;i` or `attribute;i;part`. Names of attributes may hold semicolons, so they are read from the end; where
+/// both readings name an aggregate, `order` means the first (`with_part` is false) and `having` the second.
+fn fold_figure(folds: &[FoldSpec], name: &str, with_part: bool) -> Option<Figure> {
     let (rest, last) = name.rsplit_once(';')?;
     let last: usize = last.parse().ok()?;
+    let short = column(folds, rest, last).map(|column| (column, 0));
     let inner = rest.rsplit_once(';').and_then(|(attribute, index)| Some((attribute, index.parse().ok()?)));
-    let (column, part) = match inner.and_then(|(attribute, index)| column(folds, attribute, index)) {
-        Some(column) => (column, last),
-        None => (column(folds, rest, last)?, 0),
-    };
+    let long = inner.and_then(|(attribute, index)| column(folds, attribute, index)).map(|column| (column, last));
+    let (column, part) = if with_part { long.or(short) } else { short.or(long) }?;
     (part < folds[column].fold.parts()).then_some(Figure::Fold { column, part })
 }
 
@@ -137,7 +137,7 @@ pub(super) fn parse_order(
             _ if selects => Figure::Attribute(super::attribute(&member, name)?),
             ";count" => Figure::Count,
             ";group" => Figure::Group,
-            _ => fold_figure(folds, name).ok_or_else(|| no_such(member, name, folds))?,
+            _ => fold_figure(folds, name, false).ok_or_else(|| no_such(member, name, folds))?,
         };
         Ok(OrderTerm { by, descending })
     };
@@ -184,7 +184,7 @@ fn parse_having_item(member: String, json: &Json, folds: &[FoldSpec]) -> Result<
     };
     let of = match name {
         ";count" => Figure::Count,
-        _ => fold_figure(folds, name).ok_or_else(|| no_such(member, name, folds))?,
+        _ => fold_figure(folds, name, true).ok_or_else(|| no_such(member, name, folds))?,
     };
     Ok(Having::Compare { of, comparison, operand })
 }

@@ -1,0 +1,238 @@
+//! Which events of a segment count. Text is tested once per distinct value; the tests themselves are the evaluator's.
+
+use super::{Columns, Texts};
+use crate::evaluate::Test;
+use crate::segment::Column;
+use crate::source::SourceError;
+use serde_json::Value as Json;
+use tidegate_model::{Condition, Operator, Query};
+
+/// The attribute by which events tell their own time.
+pub(super) const TIME: &str = "timestamp";
+
+/// Truth values of texts by their codes: not known yet, or one of these.
+const FALSE: u8 = 1;
+const TRUE: u8 = 2;
+
+struct Prepared {
+    test: Test,
+    slot: usize,
+    operator: Operator,
+    negative: bool,
+    /// By dictionary code.
+    truths: Vec<u8>,
+}
+
+/// The filter of a query.
+pub(super) struct Filter {
+    conditions: Vec<Prepared>,
+    /// Any of these groups of conditions must hold as a whole.
+    any: Vec<Vec<usize>>,
+    times: Option<(i64, i64)>,
+}
+
+/// The rows of a segment that count.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Rows {
+    /// The first so many.
+    All(usize),
+    /// These, ascending.
+    Some(Vec<u32>),
+}
+
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::All(count) => *count,
+            Self::Some(rows) => rows.len(),
+        }
+    }
+
+    /// Calls `each` with every row.
+    #[inline]
+    pub(super) fn for_each(&self, mut each: impl FnMut(usize)) {
+        match self {
+            Self::All(count) => (0..*count).for_each(each),
+            Self::Some(rows) => rows.iter().for_each(|&row| each(row as usize)),
+        }
+    }
+}
+
+impl Filter {
+    pub(super) fn new(query: &Query, slot: &mut dyn FnMut(&str) -> usize) -> Result<Self, SourceError> {
+        let mut new = Self { conditions: Vec::new(), any: Vec::new(), times: times(query) };
+        // A group without conditions always holds, and so does the whole filter then.
+        if query.filter.iter().any(Vec::is_empty) {
+            return Ok(new);
+        }
+        for all in &query.filter {
+            let mut places = Vec::with_capacity(all.len());
+            for condition in all {
+                let test = Test::new(condition).map_err(|reason| SourceError::Unanswerable { reason })?;
+                let (slot, positive) = (slot(&condition.attribute), condition.operator.complement_of());
+                places.push(new.conditions.len());
+                let (operator, negative) = (positive.unwrap_or(condition.operator), positive.is_some());
+                new.conditions.push(Prepared { test, slot, operator, negative, truths: Vec::new() });
+            }
+            new.any.push(places);
+        }
+        Ok(new)
+    }
+
+    /// Whether no event with a time from `first` to `last` can pass.
+    pub(super) fn excludes(&self, first: i64, last: i64) -> bool {
+        self.times.is_some_and(|(from, to)| last < from || to < first)
+    }
+
+    /// The rows of a segment that pass.
+    pub(super) fn rows(&mut self, columns: &mut dyn Columns, texts: &dyn Texts) -> Result<Rows, SourceError> {
+        let count = columns.rows();
+        if self.any.is_empty() {
+            return Ok(Rows::All(count));
+        }
+        let mut passed = vec![0u64; count.div_ceil(64)];
+        for all in &self.any {
+            let mut held = vec![u64::MAX; passed.len()];
+            for &place in all {
+                let column = columns.column(self.conditions[place].slot)?;
+                self.conditions[place].narrow(&mut held, column.as_deref(), count, texts)?;
+                // Columns of conditions that cannot matter any more are not even read.
+                if held.iter().all(|word| *word == 0) {
+                    break;
+                }
+            }
+            passed.iter_mut().zip(held).for_each(|(all, held)| *all |= held);
+        }
+        if let (Some(last), true) = (passed.last_mut(), !count.is_multiple_of(64)) {
+            *last &= (1 << (count % 64)) - 1;
+        }
+        let mut rows = Vec::with_capacity(passed.iter().map(|word| word.count_ones() as usize).sum());
+        for (word, mut bits) in passed.into_iter().enumerate() {
+            while bits != 0 {
+                let row = word * 64 + bits.trailing_zeros() as usize;
+                rows.push(u32::try_from(row).unwrap_or(u32::MAX));
+                bits &= bits - 1;
+            }
+        }
+        Ok(if rows.len() == count { Rows::All(count) } else { Rows::Some(rows) })
+    }
+
+    /// Memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.conditions.iter().map(|condition| condition.truths.capacity()).sum()
+    }
+}
+
+impl Prepared {
+    /// Takes the rows out of `held` where the condition does not hold.
+    fn narrow(
+        &mut self,
+        held: &mut [u64],
+        column: Option<&Column>,
+        count: usize,
+        texts: &dyn Texts,
+    ) -> Result<(), SourceError> {
+        let empty = Column::default();
+        let column = column.unwrap_or(&empty);
+        let mut holds = vec![0u64; held.len()];
+        if let Some(codes) = &column.texts {
+            self.text_rows(&mut holds, codes, texts)?;
+        }
+        let is_set = self.operator == Operator::IsSet;
+        if let Some(ints) = &column.ints {
+            let test = |row: usize| ints.valid.get(row) && (is_set || self.test.int_holds(ints.values[row]));
+            mark(&mut holds, count.min(ints.values.len()), test);
+        }
+        if let Some(floats) = &column.floats {
+            let test = |row: usize| floats.valid.get(row) && (is_set || self.test.float_holds(floats.values[row]));
+            mark(&mut holds, count.min(floats.values.len()), test);
+        }
+        if let Some(bools) = &column.bools {
+            let test = |row: usize| bools[row] != 0 && (is_set || self.test.bool_holds(bools[row] == 2));
+            mark(&mut holds, count.min(bools.len()), test);
+        }
+        let flip = if self.negative { u64::MAX } else { 0 };
+        held.iter_mut().zip(holds).for_each(|(held, holds)| *held &= holds ^ flip);
+        Ok(())
+    }
+
+    fn text_rows(&mut self, holds: &mut [u64], codes: &[u32], texts: &dyn Texts) -> Result<(), SourceError> {
+        match self.operator {
+            Operator::IsSet => mark(holds, codes.len(), |row| codes[row] != 0),
+            Operator::Equal => {
+                if let Some(code) = texts.code(self.slot, self.test.operand())? {
+                    mark(holds, codes.len(), |row| codes[row] == code);
+                }
+            }
+            _ => {
+                self.learn(codes, texts)?;
+                mark(holds, codes.len(), |row| self.truths[codes[row] as usize] == TRUE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tests the texts that occur for the first time.
+    fn learn(&mut self, codes: &[u32], texts: &dyn Texts) -> Result<(), SourceError> {
+        if self.truths.is_empty() {
+            self.truths = vec![0; texts.codes(self.slot).max(1) as usize];
+            self.truths[0] = FALSE;
+        }
+        let mut new = Vec::new();
+        for &code in codes {
+            let truth = self.truths.get_mut(code as usize).ok_or_else(|| super::beyond(code))?;
+            if *truth == 0 {
+                *truth = FALSE;
+                new.push(code);
+            }
+        }
+        let (truths, test) = (&mut self.truths, &self.test);
+        texts.resolve(self.slot, &new, &mut |place, text| {
+            if test.text_holds(text) {
+                truths[new[place] as usize] = TRUE;
+            }
+        })
+    }
+}
+
+/// Sets the bits of the rows that a test holds for.
+fn mark(bits: &mut [u64], rows: usize, holds: impl Fn(usize) -> bool) {
+    for (word, start) in bits.iter_mut().zip((0..rows).step_by(64)) {
+        *word |= (start..rows.min(start + 64)).fold(0, |word, row| word | u64::from(holds(row)) << (row - start));
+    }
+}
+
+/// The times between which every event lies that can pass, if there are any.
+fn times(query: &Query) -> Option<(i64, i64)> {
+    // A virtual column of that name hides the attribute.
+    if query.filter.is_empty() || query.virtual_columns.iter().any(|column| column.name == TIME) {
+        return None;
+    }
+    let mut whole: Option<(i64, i64)> = None;
+    for all in &query.filter {
+        let (from, to) = all.iter().filter(|c| c.attribute == TIME).fold((i64::MIN, i64::MAX), |range, condition| {
+            let (from, to) = span(condition);
+            (range.0.max(from), range.1.min(to))
+        });
+        whole = Some(whole.map_or((from, to), |range| (range.0.min(from), range.1.max(to))));
+    }
+    whole
+}
+
+/// Whole numbers between which a number lies that a condition holds for; a little more is no mistake.
+fn span(condition: &Condition) -> (i64, i64) {
+    let number = match &condition.operand {
+        Json::Number(number) => number.as_f64(),
+        Json::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    // Beyond 2^53 a float is not exact, and nobody's clock is there.
+    let Some(number) = number.filter(|number: &f64| number.abs() < 9e15) else { return (i64::MIN, i64::MAX) };
+    let (low, high) = (number.floor() as i64, number.ceil() as i64);
+    match condition.operator {
+        Operator::Equal => (low, high),
+        Operator::AtLeast | Operator::GreaterThan => (low, i64::MAX),
+        Operator::AtMost | Operator::LessThan => (i64::MIN, high),
+        _ => (i64::MIN, i64::MAX),
+    }
+}
