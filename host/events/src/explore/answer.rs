@@ -15,6 +15,8 @@ pub struct Answer {
     pub events: u64,
     /// Events that were looked at.
     pub scanned: u64,
+    /// The newest event that there was; none if there was none at all. Asking again with `_tx at-most` it sees no later ones.
+    pub newest: Option<ObjectId>,
     /// Groups before `having`.
     pub groups: u64,
     /// Groups after `having` and before `limit`.

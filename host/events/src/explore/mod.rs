@@ -190,6 +190,7 @@ pub(crate) struct Exploration {
     limits: ExploreLimits,
     scanned: u64,
     passed: u64,
+    newest: Option<u64>,
 }
 
 impl Exploration {
@@ -200,7 +201,7 @@ impl Exploration {
             Work::Groups { group, folds } => State::Groups(Box::new(Table::new(query, &plan.slots, group, folds))),
             Work::Events { order, .. } => State::Events(Listing::new(query, order.clone())),
         };
-        Ok(Self { plan, state, limits: *limits, scanned: 0, passed: 0 })
+        Ok(Self { plan, state, limits: *limits, scanned: 0, passed: 0, newest: None })
     }
 
     /// The attributes by slot; none for those that no column of the store holds.
@@ -215,9 +216,10 @@ impl Exploration {
         self.plan.filter.excludes(first, last)
     }
 
-    /// Notes that so many events were passed over.
-    pub(crate) fn skip(&mut self, events: u64) {
+    /// Notes that there are events with numbers from `first` on, whether they are looked at or passed over.
+    pub(crate) fn note(&mut self, first: u64, events: u64) {
         self.scanned += events;
+        self.newest = self.newest.max((first + events).checked_sub(1));
     }
 
     /// Events looked at so far.
@@ -227,7 +229,6 @@ impl Exploration {
 
     /// Takes in the next events, in the order of their numbers.
     pub(crate) fn push(&mut self, columns: &mut dyn Columns, texts: &dyn Texts) -> Result<(), SourceError> {
-        self.scanned += columns.rows() as u64;
         let mut columns = Derived::new(columns, &self.plan.slots.origins);
         let rows = self.plan.filter.rows(&mut columns, texts)?;
         if rows.len() == 0 {
@@ -270,6 +271,7 @@ impl Exploration {
             unknown: self.plan.slots.unknown,
             events: self.passed,
             scanned: self.scanned,
+            newest: self.newest.map(tidegate_model::ObjectId),
             groups: 0,
             groups_having: 0,
             events_having: self.passed,

@@ -44,9 +44,9 @@ pub(super) fn explore(
     let mut scan = Scan { shared, db, texts: &texts, watch, done: 0, total: segments.len() as u64 };
     for segment in &segments {
         scan.step(exploration.scanned())?;
-        match segment.times {
-            Some((first, last)) if exploration.excludes(first, last) => exploration.skip(segment.rows.into()),
-            _ => exploration.push(&mut scan.open(segment), &texts)?,
+        exploration.note(segment.first_object, segment.rows.into());
+        if !segment.times.is_some_and(|(first, last)| exploration.excludes(first, last)) {
+            exploration.push(&mut scan.open(segment), &texts)?;
         }
     }
     let wanted = exploration.wanted(&texts)?;

@@ -255,8 +255,13 @@ fn extremes(present: &[Value]) -> Option<(Value, Value)> {
     if of.is_empty() {
         of = present.to_vec();
     }
-    of.sort_by(ascending);
-    Some((of.first()?.clone(), of.last()?.clone()))
+    // Of those that are equal, the first one that came.
+    let mut found = (of.first()?, of.first()?);
+    for value in &of {
+        found.0 = if ascending(value, found.0).is_lt() { value } else { found.0 };
+        found.1 = if ascending(value, found.1).is_gt() { value } else { found.1 };
+    }
+    Some((found.0.clone(), found.1.clone()))
 }
 
 fn numbers(values: &[Value]) -> Vec<Value> {

@@ -111,6 +111,43 @@ impl ApiClient {
         self.answer(response.map_err(|e| self.unreachable(&e))?).await
     }
 
+    /// Posts a document and reads lines until the answer comes; `watch` gets what the others say of the progress.
+    pub(crate) async fn post_watched(
+        &self,
+        segments: &[&str],
+        body: &Json,
+        watch: &mut dyn FnMut(&Json),
+    ) -> Result<Json, CliError> {
+        let request = self.request(Method::POST, segments, &[])?.header("content-type", "application/json");
+        let request = request.header("accept", "application/x-ndjson").body(body.to_string());
+        let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        if !response.status().is_success() {
+            return self.answer(response).await;
+        }
+        let mut text: Vec<u8> = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            // The answer is one line, which may be long: only what is new is searched.
+            let searched = text.len();
+            text.extend_from_slice(&chunk);
+            let mut from = searched;
+            while let Some(end) = text[from..].iter().position(|byte| *byte == b'\n').map(|place| from + place) {
+                let mut line: Json = serde_json::from_slice(&text[..end]).unwrap_or_default();
+                text.drain(..=end);
+                from = 0;
+                if let Some(progress) = line.get("progress") {
+                    watch(progress);
+                } else if line.get("answer").is_some() {
+                    return Ok(line["answer"].take());
+                } else if let Some(error) = line.get("error") {
+                    let status = error["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(500);
+                    let detail = error["detail"].as_str().unwrap_or("the server gave no reason").to_owned();
+                    return Err(CliError::Refused { status, detail });
+                }
+            }
+        }
+        Err(CliError::Failed(format!("{} ended before it had answered", self.server)))
+    }
+
     /// Posts lines. Failures that a later try may mend are told apart from those that it will not.
     pub(crate) async fn post_lines(&self, segments: &[&str], lines: Vec<u8>) -> Result<Attempt, CliError> {
         let request = self.request(Method::POST, segments, &[])?.header("content-type", "application/x-ndjson");

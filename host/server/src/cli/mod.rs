@@ -18,6 +18,8 @@ pub mod ledger;
 pub mod metric;
 mod output;
 pub mod project;
+pub mod query;
+mod question;
 pub mod receive;
 mod references;
 pub mod serve;
@@ -49,6 +51,9 @@ Examples:
       tidegate events import crashes.ndjson --project web
       tidegate store preview web/central
 
+  Ask it about them:
+      tidegate query web --group error.type --unique guid --since 24h
+
 Exit codes: 0 done, 1 failed, 2 the command line was wrong.";
 
 /// Evaluates metrics over error and crash events and shares them with monitoring systems.
@@ -79,6 +84,10 @@ pub enum Command {
     /// Try a metric's query on the events that are there.
     #[command(subcommand)]
     Metric(metric::MetricCommand),
+    /// Ask about the events that are there: counts, users, times, values, or the events themselves.
+    Query(query::QueryArgs),
+    /// List the attributes of a project's events, with types and formats.
+    Describe(query::DescribeArgs),
     /// Send events from a file.
     #[command(subcommand)]
     Events(events::EventsCommand),
@@ -122,6 +131,8 @@ fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
         Command::Store(command) => on_one_thread(store::run(command, out)),
         Command::Ledger(command) => on_one_thread(ledger::run(command, out)),
         Command::Metric(command) => on_one_thread(metric::run(command, out)),
+        Command::Query(args) => on_one_thread(query::run(args, out)),
+        Command::Describe(args) => on_one_thread(query::describe(args, out)),
         Command::Events(command) => on_one_thread(events::run(command, out)),
         Command::Adapter(command) => on_one_thread(adapter::run(command, out)),
         Command::Receive(args) => on_one_thread(receive::run(args, out)),
@@ -217,6 +228,10 @@ mod definition {
             "tidegate ledger verify",
             "tidegate ledger backup",
             "tidegate ledger restore --data-dir ./data --from ./data/backups/20261122T130000Z",
+            "tidegate query web --group error.type --unique _tx --order=-count --since 24h",
+            "tidegate query web --select timestamp,hostname --order -timestamp --limit 20 --csv",
+            "tidegate query web --query-file errors.json --save-as crashes/users",
+            "tidegate describe web --json",
             "tidegate adapter list",
             "tidegate adapter inspect influxdb --json",
             "tidegate token create --data-dir ./data",

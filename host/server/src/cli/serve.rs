@@ -98,6 +98,12 @@ pub struct LimitArgs {
     /// Connections at once.
     #[arg(long, env = "TIDEGATE_MAX_CONNECTIONS", value_name = "N", default_value_t = 1024)]
     pub max_connections: usize,
+    /// Queries answered at once.
+    #[arg(long, env = "TIDEGATE_MAX_QUERIES", value_name = "N", default_value_t = 4)]
+    pub max_queries: usize,
+    /// Bytes of memory that one query may use for what it finds.
+    #[arg(long, env = "TIDEGATE_QUERY_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub query_memory: usize,
     /// Bytes that events.db may grow to; without it, what the disk holds.
     #[arg(long, env = "TIDEGATE_MAX_EVENTS_FILE", value_name = "SIZE", value_parser = size)]
     pub max_events_file: Option<usize>,
@@ -142,6 +148,8 @@ impl ServeArgs {
                 submissions: limits.max_submissions,
                 held_bytes: limits.max_held,
                 connections: limits.max_connections,
+                queries: limits.max_queries,
+                query_bytes: limits.query_memory,
                 ..HttpLimits::default()
             },
             adapters: Limits {

@@ -55,6 +55,7 @@ pub(crate) fn masked(path: &str) -> Cow<'_, str> {
         (Some("pull"), ..) => "/pull/…".into(),
         (Some("post"), None, _) => "/post".into(),
         (Some("api"), Some("post"), None) => "/api/post".into(),
+        (Some("api"), Some("query"), None) => "/api/query".into(),
         (Some("api"), Some("v1"), _) | (Some("healthz" | "readyz" | "metrics"), None, _) => path.into(),
         // Whatever it is, it may be a submission URL with a spelling mistake in it.
         _ => "/…".into(),

@@ -6,8 +6,10 @@
 mod access;
 mod api;
 mod auth;
+mod backtrace;
 pub(crate) mod body;
 mod bulk;
+mod explore;
 mod guide;
 mod gzip;
 mod inflate;
@@ -46,6 +48,8 @@ pub fn router(app: App) -> Router {
         .route("/pull/{token}", get(pull::page).fallback(pull::wrong_method))
         // Takes submission tokens too, so it sees to its own authorisation.
         .route("/api/v1/projects/{project}/events", post(bulk::take))
+        // The original's query API, which knows no other path; clients put their tokens in places of their own.
+        .route("/api/query", post(backtrace::query))
         .nest("/api/v1", api)
         .fallback(submission::take)
         .method_not_allowed_fallback(ops::wrong_method)

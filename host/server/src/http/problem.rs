@@ -87,8 +87,10 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    /// The problem document.
+    #[must_use]
+    pub(crate) fn document(&self) -> Json {
         let mut document = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
@@ -96,9 +98,15 @@ impl IntoResponse for Problem {
             "detail": self.detail,
         });
         if let Some(members) = document.as_object_mut() {
-            members.extend(self.more);
+            members.extend(self.more.clone());
         }
-        let mut response = Response::new(Body::from(document.to_string()));
+        document
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.document().to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

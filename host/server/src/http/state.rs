@@ -13,6 +13,7 @@ use tidegate_export::Export;
 use tidegate_export::catalog::{Catalog, CatalogError, Edit, View};
 use tidegate_model::EventLimits;
 use tidegate_sandbox::Registry;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 /// Limits on requests. Each has a test that exceeds it.
@@ -34,6 +35,10 @@ pub struct HttpLimits {
     pub patience: Duration,
     /// Bytes of a body of the management API; 4 MiB.
     pub api_bytes: usize,
+    /// Queries answered at once; 4. Each may use `query_bytes`.
+    pub queries: usize,
+    /// Bytes of memory that one query may use for what it finds; 256 MiB.
+    pub query_bytes: usize,
 }
 
 impl Default for HttpLimits {
@@ -47,6 +52,8 @@ impl Default for HttpLimits {
             connections: 1024,
             patience: Duration::from_secs(30),
             api_bytes: 4 << 20,
+            queries: 4,
+            query_bytes: 256 << 20,
         }
     }
 }
@@ -74,6 +81,7 @@ pub struct App(Arc<Inner>);
 struct Inner {
     limits: HttpLimits,
     gate: Gate,
+    queries: Arc<Semaphore>,
     metrics: Arc<HttpMetrics>,
     event_metrics: EventMetrics,
     registry: prometheus::Registry,
@@ -91,10 +99,12 @@ impl App {
         let metrics = Arc::new(HttpMetrics::register(&registry)?);
         let event_metrics = EventMetrics::register(&registry)?;
         let gate = Gate::new(limits.submissions, limits.held_bytes);
+        let queries = Arc::new(Semaphore::new(limits.queries));
         let started = std::time::Instant::now();
         Ok(Self(Arc::new(Inner {
             limits,
             gate,
+            queries,
             metrics,
             event_metrics,
             registry,
@@ -132,6 +142,15 @@ impl App {
 
     pub(crate) fn gate(&self) -> &Gate {
         &self.0.gate
+    }
+
+    /// Lets a query in, if not too many are under way.
+    pub(crate) fn query_seat(&self) -> Option<OwnedSemaphorePermit> {
+        let seat = Arc::clone(&self.0.queries).try_acquire_owned().ok();
+        if seat.is_none() {
+            self.0.metrics.refused("queries");
+        }
+        seat
     }
 
     pub(crate) fn uptime(&self) -> std::time::Duration {

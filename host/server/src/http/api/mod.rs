@@ -6,6 +6,7 @@ mod events;
 mod ledger;
 mod preview;
 mod projects;
+mod query;
 mod sets;
 mod status;
 mod stores;
@@ -41,6 +42,8 @@ pub(super) fn router() -> Router<App> {
         .route("/projects/{project}/retention", get(projects::retention).put(projects::set_retention))
         .route("/projects/{project}/submission-tokens", get(tokens::list_submission).post(tokens::create_submission))
         .route("/projects/{project}/submission-tokens/{id}", delete(tokens::delete_submission))
+        .route("/projects/{project}/query", post(query::ask))
+        .route("/projects/{project}/describe", get(query::describe))
         .route("/projects/{project}/attributes", get(events::attributes))
         .route("/projects/{project}/events/{object}", get(events::show))
         .route("/projects/{project}/metric-preview", post(preview::metric))

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tidegate_export::catalog::{CatalogError, Change, Metric, MetricSet, View};
-use tidegate_model::TenantId;
+use tidegate_model::{MetricQuery, Query, TenantId};
 
 fn find(view: &View<'_>, tenant: TenantId, project: &str, set: &str) -> Result<MetricSet, CatalogError> {
     view.metric_set_named(auth::project(view, tenant, project)?.id, set)
@@ -82,6 +82,13 @@ pub(crate) async fn put_metric(
 ) -> Result<Response, Problem> {
     let tenant = call.tenant();
     let doc = MetricDoc::read(&metric, body).map_err(Problem::invalid)?;
+    let name = project.clone();
+    let found = call.host.read(move |view| auth::project(view, tenant, &name)).await?.id;
+    let only_text = super::query::only_texts(&call, found).await?;
+    // What is wrong with its form is told by the catalog, which judges every metric, wherever it comes from.
+    if let Ok(query) = Query::parse(&doc.query) {
+        MetricQuery::of(&query, &|name| only_text.contains(name)).map_err(Problem::invalid)?;
+    }
     let put = call.host.edit(move |edit| {
         let set = find(edit, tenant, &project, &set)?;
         let put = edit.put_metric(set.id, doc.name.as_str(), &doc.query)?;

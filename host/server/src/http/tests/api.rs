@@ -28,6 +28,8 @@ async fn nothing_of_the_api_opens_without_a_valid_token() {
         (Method::GET, "/projects/web/retention"),
         (Method::PUT, "/projects/web/retention"),
         (Method::GET, "/projects/web/attributes"),
+        (Method::GET, "/projects/web/describe"),
+        (Method::POST, "/projects/web/query"),
         (Method::GET, "/projects/web/events/1"),
         (Method::GET, "/projects/web/submission-tokens"),
         (Method::POST, "/projects/web/submission-tokens"),

@@ -5,6 +5,7 @@ mod bulk;
 mod ops;
 mod overload;
 mod pull;
+mod queries;
 mod retention;
 mod submissions;
 mod tls;
