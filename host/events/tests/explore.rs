@@ -116,6 +116,8 @@ fn aggregating() -> impl Strategy<Value = Json> {
                 for (i, one) in list.as_array().unwrap().iter().enumerate() {
                     match one[0].as_str().unwrap() {
                         "histogram" | "bin" => {}
+                        // Floats among great whole numbers: the last bit of a sum may differ, and with it the order.
+                        "sum" | "mean" if name == "b" => {}
                         "range" | "distribution" => {
                             names.push((format!("{name};{i};1"), format!("{name};{i};1")));
                             names.push((format!("{name};{i}"), format!("{name};{i};0")));

@@ -142,7 +142,17 @@ impl Questioned<'_> {
             Fold::Min => Cell::Value(extremes(&present).map(|range| range.0)),
             Fold::Max => Cell::Value(extremes(&present).map(|range| range.1)),
             Fold::Range => Cell::Range(extremes(&present)),
-            Fold::Sum => Cell::Value(Some(Value::Float(sum(&present)))),
+            Fold::Sum => {
+                let whole = |value: &Value| match value {
+                    Value::Int(int) => Some(i128::from(*int)),
+                    Value::Bool(flag) => Some(i128::from(*flag)),
+                    Value::Str(_) => Some(0),
+                    Value::Float(_) => None,
+                };
+                // Whole if nothing else went in.
+                let exact = present.iter().map(whole).sum::<Option<i128>>().and_then(|sum| i64::try_from(sum).ok());
+                Cell::Value(Some(exact.map_or_else(|| Value::Float(sum(&present)), Value::Int)))
+            }
             Fold::Mean => {
                 let numbers = present.iter().filter(|value| value.number().is_some()).count();
                 Cell::Value((numbers > 0).then(|| Value::Float(sum(&present) / numbers as f64)))

@@ -85,7 +85,7 @@ pub enum Command {
     #[command(subcommand)]
     Metric(metric::MetricCommand),
     /// Ask about the events that are there: counts, users, times, values, or the events themselves.
-    Query(query::QueryArgs),
+    Query(Box<query::QueryArgs>),
     /// List the attributes of a project's events, with types and formats.
     Describe(query::DescribeArgs),
     /// Send events from a file.
@@ -131,7 +131,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
         Command::Store(command) => on_one_thread(store::run(command, out)),
         Command::Ledger(command) => on_one_thread(ledger::run(command, out)),
         Command::Metric(command) => on_one_thread(metric::run(command, out)),
-        Command::Query(args) => on_one_thread(query::run(args, out)),
+        Command::Query(args) => on_one_thread(query::run(*args, out)),
         Command::Describe(args) => on_one_thread(query::describe(args, out)),
         Command::Events(command) => on_one_thread(events::run(command, out)),
         Command::Adapter(command) => on_one_thread(adapter::run(command, out)),

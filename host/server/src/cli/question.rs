@@ -340,7 +340,7 @@ mod tests {
     fn asked(line: &[&str]) -> Result<Json, CliError> {
         let cli = Cli::try_parse_from(["tidegate", "query", "web"].iter().chain(line)).unwrap();
         let Command::Query(args) = cli.command else { panic!("another command") };
-        let query = args.query.map_or(json!({}), |query| serde_json::from_str(&query).unwrap());
+        let query = args.query.clone().map_or(json!({}), |query| serde_json::from_str(&query).unwrap());
         Question::new(Timestamp::from_second(1_700_000_000).unwrap()).query(&args.question, query)
     }
 
