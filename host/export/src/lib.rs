@@ -38,4 +38,4 @@ pub use options::{ExportOptions, ExportSettings};
 pub use preview::{ExportError, MAX_PREVIEW_WINDOWS, Preview, PreviewMessage, PreviewPart};
 pub use pull::PullAnswer;
 pub use replay::{Replay, SameBytes};
-pub use status::{DeliveryCounts, StoreState, StoreStatus};
+pub use status::{DeliveryCounts, FoldedGroups, StoreState, StoreStatus};

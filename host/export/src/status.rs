@@ -66,10 +66,27 @@ pub struct StoreStatus {
     pub failed_windows: u64,
     /// Rows of the newest evaluated windows.
     pub rows: u64,
+    /// Metrics that had more groups than rows in those windows; empty if every group has a row of its own.
+    pub folded: Vec<FoldedGroups>,
     /// Path of the pull URL, a credential; none for a push store.
     pub pull_path: Option<String>,
     /// Pages that were read since the start.
     pub pages: u64,
+}
+
+/// A metric with more groups than it may have rows: its last row, called `other`, stands for all that do not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FoldedGroups {
+    /// The metric set.
+    pub metric_set: Name,
+    /// The metric.
+    pub metric: Name,
+    /// Groups that share the last row.
+    pub groups: u64,
+    /// Rows in all.
+    pub rows: u64,
+    /// The end of the window.
+    pub window_end: Instant,
 }
 
 /// Deliveries of a store since it was made.
@@ -129,6 +146,7 @@ impl Parts<'_> {
             deliveries: facts.counts,
             failed_windows: facts.failed_windows,
             rows: facts.rows,
+            folded: facts.folded,
             pull_path: store.pull_token.as_ref().map(|token| format!("/pull/{token}")),
             pages: readers.pages,
         }

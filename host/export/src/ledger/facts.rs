@@ -1,8 +1,9 @@
 //! What the ledger says of a store: the raw material of its status.
 
+use super::record::unpack;
 use super::{Ledger, LedgerError, unsigned};
-use crate::status::DeliveryCounts;
-use rusqlite::OptionalExtension;
+use crate::status::{DeliveryCounts, FoldedGroups};
+use rusqlite::{Connection, OptionalExtension};
 use tidegate_model::{Instant, StoreId};
 
 /// What is on record of a store.
@@ -22,10 +23,35 @@ pub(crate) struct StoreFacts {
     pub(crate) lost: Option<(Instant, String)>,
     /// Live rows of the newest evaluated window of each connected set.
     pub(crate) rows: u64,
+    /// Metrics that had more groups than rows in those windows.
+    pub(crate) folded: Vec<FoldedGroups>,
 }
 
 fn instant(seconds: i64) -> Instant {
     Instant::from_seconds(unsigned(seconds))
+}
+
+/// The metrics whose last row stands for groups that had none of their own, in the newest windows of the connected sets.
+fn folded(c: &Connection, store: StoreId) -> Result<Vec<FoldedGroups>, LedgerError> {
+    let sql = "SELECT (SELECT w.batch FROM windows w WHERE w.metric_set = l.metric_set AND w.period = l.period \
+               AND w.state = 'evaluated' ORDER BY w.start DESC LIMIT 1) \
+               FROM links l WHERE l.store = ?1 AND l.until IS NULL ORDER BY l.metric_set";
+    let mut statement = c.prepare_cached(sql)?;
+    let batches = statement.query_map([store.0], |row| row.get::<_, Option<Vec<u8>>>(0))?;
+    let mut found = Vec::new();
+    for packed in batches {
+        let Some(batch) = packed?.map(|packed| unpack(&packed)).transpose()? else { continue };
+        for metric in batch.metrics.iter().filter(|metric| metric.folded_groups > 0) {
+            found.push(FoldedGroups {
+                metric_set: batch.metric_set.clone(),
+                metric: metric.name.clone(),
+                groups: metric.folded_groups,
+                rows: u64::from(metric.live_rows),
+                window_end: batch.window.end(),
+            });
+        }
+    }
+    Ok(found)
 }
 
 impl Ledger {
@@ -73,6 +99,7 @@ impl Ledger {
                        AND w.period = l.period AND w.state = 'evaluated' ORDER BY w.start DESC LIMIT 1)), 0) \
                        FROM links l WHERE l.store = ?1 AND l.until IS NULL";
             facts.rows = unsigned(c.prepare_cached(sql)?.query_row([store.0], |row| row.get(0))?);
+            facts.folded = folded(c, store)?;
             Ok(facts)
         })
     }

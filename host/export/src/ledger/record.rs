@@ -420,7 +420,7 @@ pub(super) fn unpack_checked(packed: &[u8], digest: Option<&[u8]>) -> Result<Arc
 }
 
 /// A stored batch.
-fn unpack(packed: &[u8]) -> Result<Arc<Batch>, LedgerError> {
+pub(super) fn unpack(packed: &[u8]) -> Result<Arc<Batch>, LedgerError> {
     let stored = zstd::decode_all(packed).map_err(|e| LedgerError::Damaged(e.to_string()))?;
     codec::decode(&stored).map(Arc::new).map_err(|e| LedgerError::Damaged(e.to_string()))
 }

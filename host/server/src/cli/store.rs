@@ -264,6 +264,16 @@ fn show(out: &mut Output, store: &Json, revealed: bool) -> Result<(), CliError> 
     if let Some(problem) = status["problem"].as_str() {
         line("problem", problem.to_owned())?;
     }
+    for folded in status["folded"].as_array().into_iter().flatten() {
+        let of = |member: &str| text(&folded[member]);
+        let told = format!(
+            "{}/{}: {} groups share the row `other`; fewer groups, or --max-groups of `tidegate serve`, give each its own",
+            of("metric_set"),
+            of("metric"),
+            of("groups")
+        );
+        line("too many groups", told)?;
+    }
     line("last shared", moment(&status["last_shared"]))?;
     line("next window", format!("ends {}", moment(&status["next_window_end"])))?;
     if let Some(url) = store["pull"]["url"].as_str() {

@@ -237,3 +237,40 @@ async fn a_query_becomes_a_metric_or_the_reason_and_the_nearest_one_are_told() {
     assert_eq!((status, &saved["dropped_time_frame"]), (201, &json!(["timestamp at-least \"1700000000.\""])));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_metric_with_more_groups_than_rows_is_told_in_the_status_of_the_store_and_its_users_are_counted_once() {
+    let server = Server::with(|options| options.export.groups = 3).await;
+    server.project("web").await;
+    assert_eq!(server.send(Method::PUT, "/projects/web/metric-sets/s", json!({})).await.0, 201);
+    let query = json!({"query": {"group": ["id"], "fold": {"_tx": [["count"]], "guid": [["unique"]]}}});
+    assert_eq!(server.send(Method::PUT, "/projects/web/metric-sets/s/metrics/m", query.clone()).await.0, 201);
+    let body = json!({"adapter": "prometheus", "period": 1, "metric_sets": ["s"]});
+    assert_eq!(server.send(Method::PUT, "/projects/web/stores/page", body).await.0, 201);
+    // Two groups with several events each, and four with one event of one and the same user.
+    let ids = ["a", "a", "a", "b", "b", "c", "d", "e", "f"];
+    let lines: Vec<String> = ids.iter().map(|id| json!({"id": id, "guid": "one"}).to_string()).collect();
+    let sent = server.request(Method::POST, "/projects/web/events").body(lines.join("\n")).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    for _ in 0..1_000 {
+        let (_, store) = server.get("/projects/web/stores/page").await;
+        let folded = &store["status"]["folded"];
+        if folded != &json!([]) {
+            let told = (&folded[0]["metric_set"], &folded[0]["metric"], &folded[0]["groups"], &folded[0]["rows"]);
+            assert_eq!(told, (&json!("s"), &json!("m"), &json!(4), &json!(3)), "{store}");
+            let wish = json!({"query": query["query"], "period": 1, "windows": 60});
+            let (_, shown) = server.send(Method::POST, "/projects/web/metric-preview", wish).await;
+            let window = shown["windows"].as_array().unwrap().iter().find(|w| w["folded_groups"] == 4);
+            let rows = &window.unwrap_or_else(|| panic!("{shown}"))["rows"];
+            assert_eq!(
+                rows[2],
+                json!({"group": ["other"], "values": [4.0, 1.0]}),
+                "a sum would count the user four times"
+            );
+            server.stop().await;
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("the groups are never told");
+}
