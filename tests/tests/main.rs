@@ -14,6 +14,7 @@ mod influxdb;
 mod kill;
 mod operate;
 mod prometheus;
+mod queries;
 mod restart;
 mod secrets;
 mod servers;
