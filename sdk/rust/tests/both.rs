@@ -38,6 +38,7 @@ fn lines(batch: &Batch<'_>) -> String {
 impl PushAdapter for Lines {
     type Settings = Both;
     const LOOK_BACK: Option<u32> = Some(3600);
+    const IN_ORDER: bool = true;
 
     fn encode(_: &Both, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
         let mut stream = Stream::to(&Both::OUT);
@@ -83,6 +84,7 @@ fn both_ways_give_the_same_text_and_totals_are_for_whoever_reads() {
 fn what_an_adapter_says_beyond_its_settings_reaches_the_host() {
     let description = tidegate_model::Description::parse(&describe::<Lines, Both>()).unwrap();
     assert_eq!(description.push.look_back, Some(3600));
+    assert!(description.push.in_order);
     let settings = |host: &str| {
         let raw = serde_json::json!({"host": host});
         tidegate_model::Settings::check(&description, raw.as_object().unwrap()).unwrap()
