@@ -17,6 +17,7 @@ mod conversation;
 mod engine;
 mod exchange;
 mod fault;
+mod folder;
 // The generated bindings re-export the types of resources, so these are `pub` inside.
 #[allow(unreachable_pub)]
 mod host;
@@ -38,7 +39,8 @@ pub use conversation::{Conversation, Step};
 pub use engine::EngineError;
 pub use exchange::{Disposition, Outcome, Page, RejectedRows, Snapshot, Verdict};
 pub use fault::Fault;
+pub use folder::{Folder, News};
 pub use limits::{Called, Limits, SandboxOptions, Usage};
 pub use load::LoadError;
-pub use registry::{BuiltinError, Registered, Registry};
+pub use registry::{AmbiguousAdapter, BuiltinError, Refused, Registered, Registry};
 pub use sandbox::Sandbox;

@@ -117,16 +117,12 @@ pub enum LoadError {
         /// What it is.
         found: &'static str,
     },
-    /// Another adapter of that name is there, and not older.
-    #[error("an adapter {name} {present} is loaded already; this one is {version}, which is not newer")]
-    Superseded {
-        /// The name.
-        name: String,
-        /// The version that is loaded.
-        present: String,
-        /// The version of the refused one.
-        version: String,
-    },
+    /// A link that leaves the folder, goes in circles, or leads nowhere.
+    #[error("this is a link that is not followed: {0}; links may lead to files in the same folder only")]
+    Link(String),
+    /// It changed while it was read.
+    #[error("the file changed while it was read; it is read again when it has come to rest")]
+    Unsettled,
 }
 
 fn newer(wanted: &str, offered: &str) -> String {

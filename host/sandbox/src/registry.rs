@@ -1,34 +1,61 @@
-//! The adapters that stores can name: those inside the binary, and those in a folder.
+//! The adapters that stores can name, in all their versions: those inside the binary, those in the folder, and those that are
+//! kept only because stores still use them.
 //!
-//! A bad file costs itself only. Where two adapters have one name, the newer version wins, whichever came first; of two with
-//! the same version the first one stays. So a fixed adapter can be dropped into the folder without a new host, and the order of
-//! files in a folder decides nothing.
+//! A version is known by the digest of its bytes, never by what it says of itself: two files that both claim to be 1.0.0 are two
+//! versions. The trap is the update that nobody asked for; so a newer version takes no store over, it is only what new stores
+//! get. A bad file costs itself only, and is listed with the reason.
 
 use crate::adapter::Adapter;
 use crate::builtin;
 use crate::load::LoadError;
 use crate::sandbox::Sandbox;
 use crate::version::Version;
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// An adapter and where it came from.
+/// One version of an adapter, and where it is.
 #[derive(Clone, Debug)]
 pub struct Registered {
     /// The adapter.
     pub adapter: Arc<Adapter>,
-    /// The file; none if it is inside the binary.
-    pub file: Option<PathBuf>,
+    /// Whether it is inside the binary.
+    pub builtin: bool,
+    /// Its files in the folder; several have the same bytes.
+    pub files: BTreeSet<PathBuf>,
+    /// Bytes of the component.
+    pub size: usize,
 }
 
-/// The adapters by name.
+impl Registered {
+    /// Whether new stores can have it. A version that is neither in the binary nor in the folder any more is there for the
+    /// stores that use it already.
+    #[must_use]
+    pub fn offered(&self) -> bool {
+        self.builtin || !self.files.is_empty()
+    }
+}
+
+/// A file that is no adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The file.
+    pub file: PathBuf,
+    /// Why.
+    pub error: LoadError,
+}
+
+/// The adapters by digest.
 #[derive(Debug)]
 pub struct Registry {
     sandbox: Arc<Sandbox>,
-    adapters: RwLock<BTreeMap<String, Registered>>,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    adapters: HashMap<[u8; 32], Registered>,
+    refused: BTreeMap<PathBuf, LoadError>,
 }
 
 /// An adapter inside the binary that could not be loaded: a defect of this build.
@@ -41,11 +68,21 @@ pub struct BuiltinError {
     pub error: LoadError,
 }
 
+/// A reference that does not say which adapter is meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reference:?} may be any of {}; say which by its digest", candidates.join(", "))]
+pub struct AmbiguousAdapter {
+    /// What was asked for.
+    pub reference: String,
+    /// What it may be.
+    pub candidates: Vec<String>,
+}
+
 impl Registry {
     /// An empty registry for adapters that run in `sandbox`.
     #[must_use]
     pub fn new(sandbox: Arc<Sandbox>) -> Self {
-        Self { sandbox, adapters: RwLock::default() }
+        Self { sandbox, known: RwLock::default() }
     }
 
     /// Where its adapters run.
@@ -60,114 +97,184 @@ impl Registry {
     /// [`BuiltinError`] for the first that cannot be used.
     pub fn add_builtin(&self) -> Result<(), BuiltinError> {
         for &(name, component) in builtin::COMPONENTS {
-            let added = self.sandbox.load(component).and_then(|adapter| self.add(adapter, None));
-            added.map_err(|error| BuiltinError { name, error })?;
+            let adapter = self.load(component).map_err(|error| BuiltinError { name, error })?;
+            let registered = Registered { adapter, builtin: true, files: BTreeSet::new(), size: component.len() };
+            self.write().merge(registered);
         }
         Ok(())
     }
 
-    /// Loads each `*.wasm` in `dir`, in the order of their names, and tells for each what came of it. A folder that cannot be
-    /// read gives one error under its own path.
-    pub fn add_folder(&self, dir: &Path) -> Vec<(PathBuf, Result<Arc<Adapter>, LoadError>)> {
-        let files = match files(dir) {
-            Ok(files) => files,
-            Err(error) => return vec![(dir.to_owned(), Err(LoadError::Unreadable(error.to_string())))],
-        };
-        let load = |file: PathBuf| {
-            let added = read(&file, self.sandbox.options().max_component_bytes)
-                .and_then(|bytes| self.sandbox.load(&bytes))
-                .and_then(|adapter| self.add(adapter, Some(file.clone())));
-            (file, added)
-        };
-        files.into_iter().map(load).collect()
-    }
-
-    /// Makes `adapter` known under its name, unless one that is not older is there.
+    /// Loads `component`, unless its bytes are known already. It is not listed by that. Blocking.
     ///
     /// # Errors
-    /// [`LoadError::Superseded`] with both versions.
-    pub fn add(&self, adapter: Arc<Adapter>, file: Option<PathBuf>) -> Result<Arc<Adapter>, LoadError> {
-        let (name, version) = (adapter.description().name.clone(), adapter.description().version.clone());
-        let mut adapters = self.adapters.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(present) = adapters.get(&name) {
-            let present = present.adapter.description().version.clone();
-            if !newer(&version, &present) {
-                return Err(LoadError::Superseded { name, present, version });
-            }
-            tracing::info!(adapter = %name, %present, %version, "a newer version takes the place of a loaded adapter");
+    /// As for [`Sandbox::load`].
+    pub fn load(&self, component: &[u8]) -> Result<Arc<Adapter>, LoadError> {
+        match self.find(&Sandbox::digest(component)) {
+            Some(known) => Ok(known.adapter),
+            None => self.sandbox.load(component),
         }
-        adapters.insert(name, Registered { adapter: Arc::clone(&adapter), file });
+    }
+
+    /// Loads the component that was read from `file` and offers it to stores; a file that is no adapter is listed with the
+    /// reason, and what was loaded from it before is not offered any more. Blocking.
+    ///
+    /// # Errors
+    /// As for [`Sandbox::load`].
+    pub fn add_file(&self, file: &Path, component: Result<&[u8], LoadError>) -> Result<Arc<Adapter>, LoadError> {
+        let loaded = component.and_then(|bytes| Ok((self.load(bytes)?, bytes.len())));
+        let mut known = self.write();
+        known.leave(file);
+        match loaded {
+            Ok((adapter, size)) => {
+                let of = Arc::clone(&adapter);
+                known.merge(Registered { adapter, builtin: false, files: [file.to_owned()].into(), size });
+                Ok(of)
+            }
+            Err(error) => {
+                known.refused.insert(file.to_owned(), error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// `file` is not there any more: what was loaded from it is not offered any more.
+    pub fn remove_file(&self, file: &Path) {
+        self.write().leave(file);
+    }
+
+    /// Has `component` at hand for the stores that use it, without offering it. Blocking.
+    ///
+    /// # Errors
+    /// As for [`Sandbox::load`].
+    pub fn keep(&self, component: &[u8]) -> Result<Arc<Adapter>, LoadError> {
+        let adapter = self.load(component)?;
+        let of = Arc::clone(&adapter);
+        let kept = Registered { adapter: of, builtin: false, files: BTreeSet::new(), size: component.len() };
+        self.write().merge(kept);
         Ok(adapter)
     }
 
-    /// The adapter called `name`.
+    /// Forgets the versions that are offered no more, except those in `used`.
+    pub fn forget_unused(&self, used: &HashSet<[u8; 32]>) {
+        self.write().adapters.retain(|digest, registered| registered.offered() || used.contains(digest));
+    }
+
+    /// What a new store gets that names `name`: the newest version on offer; of two that call themselves the same, the one
+    /// inside the binary.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Adapter>> {
-        let adapters = self.adapters.read().unwrap_or_else(PoisonError::into_inner);
-        adapters.get(name).map(|r| Arc::clone(&r.adapter))
+        self.read().newest(name).map(|r| Arc::clone(&r.adapter))
     }
 
-    /// All adapters, by name.
+    /// The version with this digest.
+    #[must_use]
+    pub fn find(&self, digest: &[u8; 32]) -> Option<Registered> {
+        self.read().adapters.get(digest).cloned()
+    }
+
+    /// The version that `reference` means: `name` (what a new store would get), `name@version`, or a digest (`sha256:` and at
+    /// least eight of its digits). None if there is no such version.
+    ///
+    /// # Errors
+    /// [`AmbiguousAdapter`] if there are several.
+    pub fn resolve(&self, reference: &str) -> Result<Option<Registered>, AmbiguousAdapter> {
+        let known = self.read();
+        let fits: Box<dyn Fn(&Registered) -> bool> = if let Some(digits) = reference.strip_prefix("sha256:") {
+            if digits.len() < 8 {
+                return Ok(None);
+            }
+            let digits = digits.to_ascii_lowercase();
+            Box::new(move |r| hex::encode(r.adapter.digest()).starts_with(&digits))
+        } else if let Some((name, version)) = reference.split_once('@') {
+            Box::new(move |r| {
+                let description = r.adapter.description();
+                description.name == name && description.version == version
+            })
+        } else {
+            let all = || known.adapters.values().filter(|r| r.adapter.description().name == reference);
+            return Ok(known.newest(reference).or_else(|| all().max_by_key(|r| rank(r))).cloned());
+        };
+        let mut found: Vec<&Registered> = known.adapters.values().filter(|r| fits(r)).collect();
+        // One that is on offer is meant rather than one that is only kept.
+        if found.len() > 1 && found.iter().filter(|r| r.offered()).count() == 1 {
+            found.retain(|r| r.offered());
+        }
+        if found.len() > 1 {
+            let candidates = found.iter().map(|r| format!("sha256:{}", &hex::encode(r.adapter.digest())[..12]));
+            let mut candidates: Vec<String> = candidates.collect();
+            candidates.sort();
+            return Err(AmbiguousAdapter { reference: reference.to_owned(), candidates });
+        }
+        Ok(found.pop().cloned())
+    }
+
+    /// All versions, by name, the newest first.
     #[must_use]
     pub fn list(&self) -> Vec<Registered> {
-        self.adapters.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        let mut all: Vec<Registered> = self.read().adapters.values().cloned().collect();
+        all.sort_by(|a, b| {
+            let name = |r: &Registered| r.adapter.description().name.clone();
+            name(a).cmp(&name(b)).then_with(|| rank(b).cmp(&rank(a)))
+        });
+        all
+    }
+
+    /// The names of the adapters on offer.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let known = self.read();
+        let offered = known.adapters.values().filter(|r| r.offered());
+        let mut names: Vec<String> = offered.map(|r| r.adapter.description().name.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The files that are no adapters, by path.
+    #[must_use]
+    pub fn refused(&self) -> Vec<Refused> {
+        let of = |(file, error): (&PathBuf, &LoadError)| Refused { file: file.clone(), error: error.clone() };
+        self.read().refused.iter().map(of).collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether `version` is newer than `present`. What is no version is newer than nothing and older than everything.
-fn newer(version: &str, present: &str) -> bool {
-    match (Version::parse(version), Version::parse(present)) {
-        (Some(version), Some(present)) => version > present,
-        (version, _) => version.is_some(),
+impl Known {
+    fn newest(&self, name: &str) -> Option<&Registered> {
+        let offered = self.adapters.values().filter(|r| r.offered() && r.adapter.description().name == name);
+        offered.max_by_key(|r| rank(r))
     }
-}
 
-fn files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("wasm")) {
-            files.push(path);
+    /// Adds a version, or a place to one that is known.
+    fn merge(&mut self, new: Registered) {
+        match self.adapters.get_mut(new.adapter.digest()) {
+            None => drop(self.adapters.insert(*new.adapter.digest(), new)),
+            Some(known) => {
+                known.builtin |= new.builtin;
+                known.files.extend(new.files);
+            }
         }
     }
-    files.sort();
-    Ok(files)
+
+    /// Nothing is known of `file` from here on.
+    fn leave(&mut self, file: &Path) {
+        self.refused.remove(file);
+        for registered in self.adapters.values_mut() {
+            registered.files.remove(file);
+        }
+    }
 }
 
-/// Reads a regular file of at most `limit` bytes. Its kind is looked at before it is opened, since opening a pipe waits for a
-/// writer; its size before it is read, and again while it is, since it may grow.
-fn read(file: &Path, limit: usize) -> Result<Vec<u8>, LoadError> {
-    let unreadable = |error: std::io::Error| LoadError::Unreadable(error.to_string());
-    let kind = fs::symlink_metadata(file).map_err(unreadable)?.file_type();
-    if !kind.is_file() {
-        let found = match (kind.is_dir(), kind.is_symlink()) {
-            (true, _) => "a folder",
-            (_, true) => "a symbolic link",
-            _ => "a device or pipe",
-        };
-        return Err(LoadError::NotAFile { found });
-    }
-    let mut opened = File::open(file).map_err(unreadable)?;
-    let size = opened.metadata().map_err(unreadable)?.len();
-    if size > limit as u64 {
-        return Err(LoadError::TooLarge { size, limit });
-    }
-    let mut bytes = Vec::new();
-    opened.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newer_version_wins_and_what_is_no_version_wins_over_nothing() {
-        assert!(newer("1.1.0", "1.0.9"));
-        assert!(!newer("1.0.0", "1.0.0"));
-        assert!(!newer("1.0.0-rc1", "1.0.0"));
-        assert!(newer("1.0.0", "unversioned"));
-        assert!(!newer("unversioned", "1.0.0"));
-        assert!(!newer("b", "a"));
-    }
+/// What makes one version count for more than another of the same name. What is no version is older than everything; digests
+/// come last, so that the answer is the same whatever order things were found in.
+fn rank(registered: &Registered) -> (Option<Version>, bool, bool, [u8; 32]) {
+    let version = Version::parse(&registered.adapter.description().version);
+    (version, registered.builtin, registered.offered(), *registered.adapter.digest())
 }

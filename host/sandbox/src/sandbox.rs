@@ -56,12 +56,18 @@ impl Sandbox {
     pub fn load(self: &Arc<Self>, component: &[u8]) -> Result<Arc<Adapter>, LoadError> {
         let memory = self.options.describe.memory_bytes.min(self.options.max_memory_bytes);
         let inspected = inspect(component, self.options.max_component_bytes, memory)?;
-        let digest: [u8; 32] = Sha256::digest(component).into();
+        let digest = Self::digest(component);
         let compiled = compile(&self.engine, component).map_err(LoadError::Compile)?;
         let wrong = |error: wasmtime::Error| inspect::types(&inspected.contract, &error);
         let pre = self.linker.instantiate_pre(&compiled).map_err(wrong)?;
         let entry = Entry::new(pre, inspected.direction).map_err(wrong)?;
         Adapter::describe(self, entry, inspected, digest).map(Arc::new)
+    }
+
+    /// The digest by which `component` is known: of these very bytes.
+    #[must_use]
+    pub fn digest(component: &[u8]) -> [u8; 32] {
+        Sha256::digest(component).into()
     }
 
     /// Conversations and pages that are under way.

@@ -3,9 +3,7 @@
 mod common;
 
 use common::*;
-use std::fs;
-use std::sync::Arc;
-use tidegate_sandbox::{LoadError, Registry, Sandbox, SandboxOptions, Step};
+use tidegate_sandbox::{LoadError, Sandbox, SandboxOptions};
 
 /// Bytes up to the end of the last section that matters: what follows is names and the like.
 fn needed(component: &[u8]) -> usize {
@@ -150,93 +148,6 @@ fn a_component_of_too_many_parts_is_refused_with_the_number_and_the_limit() {
         let told = with(&modules);
         assert!(told.starts_with("the component cannot be compiled: "), "{told}");
         assert!(figures.iter().all(|figure| told.contains(figure)), "{figures:?}: {told}");
-    }
-}
-
-fn described(name: &str, version: &str) -> Guest {
-    Guest { description: format!(r#"{{"name":"{name}","version":"{version}"}}"#), ..Guest::default() }
-}
-
-fn registry() -> Registry {
-    Registry::new(Arc::clone(sandbox()))
-}
-
-#[test]
-fn one_bad_file_in_a_folder_costs_itself_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let put = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
-    put("a-good.wasm", &described("a", "1.0.0").component());
-    put("b-empty.wasm", b"");
-    put("c-text.WASM", b"hello");
-    put("d-ignored.txt", b"hello");
-    put("e-good.wasm", &described("e", "1.0.0").component());
-    fs::create_dir(folder.path().join("f-folder.wasm")).unwrap();
-    std::os::unix::fs::symlink("g-link.wasm", folder.path().join("g-link.wasm")).unwrap();
-    let registry = registry();
-    let told: Vec<_> = registry
-        .add_folder(folder.path())
-        .into_iter()
-        .map(|(file, result)| {
-            (file.file_name().unwrap().to_str().unwrap().to_owned(), result.err().map(|e| e.to_string()))
-        })
-        .collect();
-    let names: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["a-good.wasm", "b-empty.wasm", "c-text.WASM", "e-good.wasm", "f-folder.wasm", "g-link.wasm"]);
-    assert_eq!((&told[0].1, &told[3].1), (&None, &None));
-    assert!(told[1].1.as_ref().unwrap().starts_with("the file is empty"));
-    assert!(told[2].1.as_ref().unwrap().starts_with("the file is text"));
-    assert_eq!(told[4].1.as_ref().unwrap(), "this is a folder; only regular files are loaded");
-    assert_eq!(told[5].1.as_ref().unwrap(), "this is a symbolic link; only regular files are loaded");
-    let listed: Vec<_> = registry.list().into_iter().map(|r| r.adapter.description().name.clone()).collect();
-    assert_eq!(listed, ["a", "e"]);
-    let adapter = registry.get("e").unwrap();
-    assert!(matches!(adapter.begin(&settings(), view(), &Default::default()).result, Ok(Step::Done(_))));
-    assert!(registry.get("b").is_none());
-}
-
-#[test]
-fn a_pipe_is_not_opened() {
-    let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("pipe.wasm");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let told = registry().add_folder(folder.path());
-    assert_eq!(told[0].1.as_ref().unwrap_err().to_string(), "this is a device or pipe; only regular files are loaded");
-}
-
-#[test]
-fn a_file_over_the_size_limit_is_not_read() {
-    let folder = tempfile::tempdir().unwrap();
-    // A hole of 1 TiB: reading it would take all memory there is.
-    fs::File::create(folder.path().join("hole.wasm")).unwrap().set_len(1 << 40).unwrap();
-    let told = registry().add_folder(folder.path());
-    let expected = "the component has 1099511627776 bytes; the limit is 33554432 bytes";
-    assert_eq!(told[0].1.as_ref().unwrap_err().to_string(), expected);
-}
-
-#[test]
-fn a_folder_that_is_not_there_is_one_error() {
-    let told = registry().add_folder("/nowhere/at/all".as_ref());
-    assert_eq!(told.len(), 1);
-    assert!(matches!(told[0].1, Err(LoadError::Unreadable(_))));
-}
-
-#[test]
-fn of_two_adapters_with_one_name_the_newer_version_stays_whichever_comes_first() {
-    for versions in [["1.2.0", "1.10.0"], ["1.10.0", "1.2.0"]] {
-        let folder = tempfile::tempdir().unwrap();
-        for (file, version) in ["a.wasm", "b.wasm"].iter().zip(versions) {
-            fs::write(folder.path().join(file), described("twin", version).component()).unwrap();
-        }
-        let registry = registry();
-        let told = registry.add_folder(folder.path());
-        assert_eq!(registry.get("twin").unwrap().description().version, "1.10.0");
-        let refusals: Vec<_> = told.into_iter().filter_map(|(_, result)| result.err()).collect();
-        if versions[0] == "1.10.0" {
-            let expected = "an adapter twin 1.10.0 is loaded already; this one is 1.2.0, which is not newer";
-            assert_eq!(refusals[0].to_string(), expected);
-        } else {
-            assert!(refusals.is_empty());
-        }
     }
 }
 

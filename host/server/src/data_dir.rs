@@ -83,6 +83,12 @@ impl DataDir {
         catalog_in(&self.path)
     }
 
+    /// Where adapters are dropped, unless another folder was named.
+    #[must_use]
+    pub fn adapters(&self) -> PathBuf {
+        self.path.join("adapters")
+    }
+
     /// Where the server says on which address it listens.
     #[must_use]
     pub fn address(&self) -> PathBuf {

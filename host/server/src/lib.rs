@@ -8,6 +8,7 @@ pub mod apply;
 pub mod cli;
 pub mod data_dir;
 pub mod demo;
+mod drop_in;
 pub mod http;
 pub mod logging;
 pub mod receiver;

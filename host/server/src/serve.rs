@@ -5,6 +5,7 @@
 //! new events, then the deliveries.
 
 use crate::data_dir::{DataDir, DataDirError};
+use crate::drop_in::{self, DropIn};
 use crate::http::tls::Tls;
 use crate::http::{App, Host, HttpLimits, TlsError, TlsFiles, listener, router};
 use crate::tidy::Tidy;
@@ -16,7 +17,7 @@ use tidegate_events::{EventStore, EventStoreError, EventStoreOptions};
 use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, OpenError};
 use tidegate_export::{EgressPolicy, Export, ExportOptions, ExportSettings, StartError};
 use tidegate_model::{Clock, Secret};
-use tidegate_sandbox::{BuiltinError, EngineError, Limits, Registry, Sandbox, SandboxOptions};
+use tidegate_sandbox::{BuiltinError, EngineError, Limits};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,8 +34,10 @@ pub struct Options {
     pub tls: Option<TlsFiles>,
     /// Where others reach the server, if that is not where it listens.
     pub public_url: Option<Url>,
-    /// A folder with more adapters.
+    /// The folder into which adapters are dropped; without it, `adapters` in the data directory.
     pub adapter_dir: Option<PathBuf>,
+    /// How often that folder is looked at.
+    pub adapter_poll: Duration,
     /// What stores may reach beyond public addresses.
     pub egress: EgressPolicy,
     /// Limits on requests.
@@ -61,6 +64,7 @@ impl Options {
             tls: None,
             public_url: None,
             adapter_dir: None,
+            adapter_poll: Duration::from_millis(500),
             egress: EgressPolicy::default(),
             http: HttpLimits::default(),
             adapters: Limits::default(),
@@ -181,7 +185,7 @@ impl Running {
         let served = tokio::spawn(async move { listener::serve(listener, routes, tls, &http, end, grace).await });
         let tidy_clock = Arc::clone(&clock);
         let parts = Parts::open(&data, &options, clock, counters).await;
-        let Parts { catalog, events, export, registry, first_token } = match parts {
+        let Parts { catalog, events, export, drop_in, first_token } = match parts {
             Ok(parts) => parts,
             Err(ServeError::Open(damaged @ OpenError::Damaged { .. })) => {
                 // Ending would have a supervisor start it again and again; it stays, and says what is wrong to whoever asks.
@@ -198,7 +202,8 @@ impl Running {
             catalog: Arc::clone(&catalog),
             events: events.clone(),
             export: Arc::clone(&export),
-            registry,
+            registry: Arc::clone(drop_in.registry()),
+            adapter_dir: drop_in.path().to_owned(),
             public_url: public_url.clone(),
             data_dir: data.path().to_owned(),
         };
@@ -209,6 +214,7 @@ impl Running {
             clock: tidy_clock,
         };
         let tidied = tokio::spawn(tidy.run(options.tidy_every, stop.clone()));
+        tokio::spawn(drop_in.watch(options.adapter_poll, stop.clone()));
         app.ready(host);
         data.write_address(address)?;
         let grace = options.grace;
@@ -270,8 +276,17 @@ struct Parts {
     catalog: Arc<Catalog>,
     events: EventStore,
     export: Arc<Export>,
-    registry: Arc<Registry>,
+    drop_in: DropIn,
     first_token: Option<Secret>,
+}
+
+impl From<drop_in::OpenError> for ServeError {
+    fn from(error: drop_in::OpenError) -> Self {
+        match error {
+            drop_in::OpenError::Engine(error) => Self::Engine(error),
+            drop_in::OpenError::Builtin(error) => Self::Builtin(error),
+        }
+    }
 }
 
 impl Parts {
@@ -282,8 +297,8 @@ impl Parts {
         counters: prometheus::Registry,
     ) -> Result<Self, ServeError> {
         // Files and adapters are opened side by side: both take a moment and neither needs the other.
-        let adapter_dir = options.adapter_dir.clone();
-        let adapters = tokio::task::spawn_blocking(move || load_adapters(adapter_dir));
+        let dropped = options.adapter_dir.clone().unwrap_or_else(|| data.adapters());
+        let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped));
         let (catalog_file, events_file) = (data.catalog(), data.events());
         let (event_options, event_clock, catalog_clock) =
             (options.events.clone(), Arc::clone(&clock), Arc::clone(&clock));
@@ -295,7 +310,8 @@ impl Parts {
         });
         let broke = |e: tokio::task::JoinError| ServeError::Broke(e.to_string());
         let (catalog, events, first_token) = files.await.map_err(broke)??;
-        let registry = adapters.await.map_err(broke)??;
+        let drop_in = adapters.await.map_err(broke)??;
+        let registry = Arc::clone(drop_in.registry());
         let source = Arc::new(events.clone());
         let mut wanted = ExportOptions::new(Arc::clone(&catalog), source, Arc::clone(&registry), clock);
         wanted.egress = options.egress.clone();
@@ -303,7 +319,7 @@ impl Parts {
         wanted.settings = options.export.clone();
         wanted.metrics = counters;
         let export = Export::start(wanted).await?;
-        Ok(Self { catalog, events, export, registry, first_token })
+        Ok(Self { catalog, events, export, drop_in, first_token })
     }
 }
 
@@ -329,19 +345,4 @@ fn first_token(catalog: &Catalog) -> Result<Option<Secret>, CatalogError> {
             Ok(None)
         }
     })
-}
-
-fn load_adapters(folder: Option<PathBuf>) -> Result<Arc<Registry>, ServeError> {
-    let registry = Registry::new(Sandbox::new(SandboxOptions::default())?);
-    registry.add_builtin()?;
-    for (file, loaded) in folder.iter().flat_map(|f| registry.add_folder(f)) {
-        match loaded {
-            Ok(adapter) => {
-                let description = adapter.description();
-                tracing::info!(file = %file.display(), name = description.name, version = description.version, "adapter loaded");
-            }
-            Err(error) => tracing::error!(file = %file.display(), %error, "this adapter cannot be used"),
-        }
-    }
-    Ok(Arc::new(registry))
 }

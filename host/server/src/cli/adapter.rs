@@ -50,9 +50,12 @@ pub struct ListArgs {
 /// Arguments of `adapter inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  tidegate adapter inspect influxdb")]
+  tidegate adapter inspect influxdb
+  tidegate adapter inspect influxdb@1.2.0
+  tidegate adapter inspect sha256:0123abcd")]
 pub struct InspectArgs {
-    /// The adapter's name.
+    /// The adapter: its name for the version that new stores get, NAME@VERSION, or its digest (sha256:...).
+    #[arg(value_name = "ADAPTER")]
     pub name: String,
     /// Print JSON.
     #[arg(long)]
@@ -125,13 +128,39 @@ fn text(value: &Json) -> String {
 
 fn list(out: &mut Output, answer: &Json) -> Result<(), CliError> {
     let adapters = answer["adapters"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let row = |a: &Json| ["name", "direction", "version", "vendor", "summary"].map(|m| text(&a[m])).to_vec();
-    let head = ["name", "direction", "version", "vendor", "summary"];
-    out.table(&head, adapters.iter().map(row).collect(), "There are no adapters.")
+    let place = |a: &Json| match (a["builtin"] == true, a["file"].as_str()) {
+        (true, _) => "built in".to_owned(),
+        (false, Some(file)) => file.rsplit('/').next().unwrap_or(file).to_owned(),
+        (false, None) => "kept for its stores".to_owned(),
+    };
+    let row = |a: &Json| {
+        let mut row = ["name", "version", "direction", "vendor"].map(|m| text(&a[m])).to_vec();
+        row.extend([short(&text(&a["digest"])), place(a), text(&a["summary"])]);
+        row
+    };
+    let head = ["name", "version", "direction", "vendor", "digest", "from", "summary"];
+    out.table(&head, adapters.iter().map(row).collect(), "There are no adapters.")?;
+    let refused = answer["refused"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !refused.is_empty() {
+        out.line("\nThese files are no adapters that can be used:\n")?;
+        out.table(
+            &["file", "reason"],
+            refused.iter().map(|r| vec![text(&r["file"]), text(&r["reason"])]).collect(),
+            "",
+        )?;
+    }
+    Ok(())
+}
+
+/// As much of a digest as people compare.
+fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
 }
 
 fn inspect(out: &mut Output, adapter: &Json) -> Result<(), CliError> {
-    for member in ["name", "version", "vendor", "summary", "documentation", "direction", "contract", "digest", "file"] {
+    for member in
+        ["name", "version", "vendor", "summary", "documentation", "direction", "contract", "digest", "size", "file"]
+    {
         let value = text(&adapter[member]);
         if !value.is_empty() {
             out.line(format_args!("{member:<15}{value}"))?;

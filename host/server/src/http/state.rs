@@ -68,6 +68,8 @@ pub struct Host {
     pub export: Arc<Export>,
     /// The adapters.
     pub registry: Arc<Registry>,
+    /// The folder into which they are dropped.
+    pub adapter_dir: PathBuf,
     /// Where others reach the server.
     pub public_url: Url,
     /// Where everything is kept.
@@ -223,6 +225,6 @@ impl Adapters for RegistryAdapters {
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.list().iter().map(|a| a.adapter.description().name.clone()).collect()
+        self.0.names()
     }
 }

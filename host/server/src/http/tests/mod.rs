@@ -1,5 +1,6 @@
 //! The HTTP side as clients see it: a whole server on a socket, and a real client.
 
+mod adapters;
 mod api;
 mod bulk;
 mod ops;

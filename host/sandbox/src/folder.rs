@@ -1,0 +1,251 @@
+//! The folder into which adapters are dropped while the host runs.
+//!
+//! Whoever may write to the folder is trusted to choose adapters, not to bring the host down or to have it read other files. So
+//! the folder is opened as a capability: a link out of it leads nowhere. What is not a regular file is never waited for, what is
+//! too large is never read, and what is still being written is left alone until it has come to rest. A file is read once: the
+//! bytes that are hashed are the bytes that are inspected and compiled.
+//!
+//! The folder is polled. A notice from the kernel would be quicker by some tenths of a second, and does not come at all from
+//! network file systems and from some container mounts, which is where adapters are dropped.
+
+use crate::adapter::Adapter;
+use crate::fault::Fault;
+use crate::load::LoadError;
+use crate::registry::Registry;
+use cap_fs_ext::OpenOptionsSyncExt;
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, File, Metadata, OpenOptions};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A file that was changed longer ago than this has come to rest.
+const RESTED: Duration = Duration::from_secs(2);
+/// A younger one has if it looks the same for this long.
+const SETTLE: Duration = Duration::from_millis(300);
+/// Components that a folder may hold; more are refused by name. Each costs memory for as long as it lies there.
+const MOST_FILES: usize = 256;
+
+/// What became of a file.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// It is an adapter, and on offer.
+    Loaded(PathBuf, Arc<Adapter>),
+    /// It is none.
+    Refused(PathBuf, LoadError),
+    /// It is there no more.
+    Gone(PathBuf),
+}
+
+/// A folder that is looked at again and again.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    files: BTreeMap<OsString, Seen>,
+    /// Why the folder itself could not be read the last time.
+    unreadable: bool,
+}
+
+/// What a file looked like.
+#[derive(Debug)]
+struct Seen {
+    stamp: Option<Stamp>,
+    since: Instant,
+    done: bool,
+}
+
+/// Two looks at a file that give the same stamp saw the same file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: Option<std::time::SystemTime>,
+    /// Changes whenever anything of the file does, whatever a copying program says of its time; and the file's number.
+    changed: (i64, i64, u64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let changed = {
+            use cap_std::fs::MetadataExt;
+            (metadata.ctime(), metadata.ctime_nsec(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let changed = (0, 0, 0);
+        Self { length: metadata.len(), modified: metadata.modified().ok().map(|m| m.into_std()), changed }
+    }
+
+    fn rested(&self) -> bool {
+        let age = self.modified.and_then(|m| std::time::SystemTime::now().duration_since(m).ok());
+        age.is_some_and(|age| age >= RESTED)
+    }
+}
+
+impl Folder {
+    /// The folder at `path`. It need not be there yet.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, files: BTreeMap::new(), unreadable: false }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Looks once, and brings `registry` up to date. Files that are being written are left for the next time. Blocking: each
+    /// new file is compiled, one after the other, so a hundred at once cost the deliveries one core at most.
+    pub fn look(&mut self, registry: &Registry) -> Vec<News> {
+        // Opened anew each time: what is at the path now counts, also after a mount or a rename.
+        let listed = Dir::open_ambient_dir(&self.path, ambient_authority()).and_then(|dir| Ok((names(&dir)?, dir)));
+        let (names, dir) = match listed {
+            Ok(listed) => listed,
+            Err(error) => return self.unreadable(registry, &error),
+        };
+        if std::mem::take(&mut self.unreadable) {
+            registry.remove_file(&self.path);
+        }
+        let mut news = Vec::new();
+        let gone: Vec<OsString> = self.files.keys().filter(|name| !names.contains(name)).cloned().collect();
+        for name in gone {
+            self.files.remove(&name);
+            registry.remove_file(&self.path.join(&name));
+            news.push(News::Gone(self.path.join(&name)));
+        }
+        for (at, name) in names.into_iter().enumerate() {
+            let Some(component) = self.settled(&dir, &name, registry.sandbox().options().max_component_bytes) else {
+                continue;
+            };
+            let file = self.path.join(&name);
+            let component = match at {
+                _ if at < MOST_FILES => component,
+                _ => Err(LoadError::Unreadable(format!("the folder has more than {MOST_FILES} components"))),
+            };
+            match registry.add_file(&file, component.as_deref().map_err(Clone::clone)) {
+                Ok(adapter) => news.push(News::Loaded(file, adapter)),
+                // All places are taken at the moment, which says nothing of the file.
+                Err(LoadError::Describe(Fault::Busy { .. })) => self.again(&name),
+                Err(error) => news.push(News::Refused(file, error)),
+            }
+        }
+        news
+    }
+
+    /// Looks until nothing is being written any more, but no longer than `patience`.
+    pub fn settle(&mut self, registry: &Registry, patience: Duration) -> Vec<News> {
+        let end = Instant::now() + patience;
+        let mut news = self.look(registry);
+        while self.files.values().any(|seen| !seen.done) && Instant::now() < end {
+            std::thread::sleep(SETTLE / 4);
+            news.extend(self.look(registry));
+        }
+        news
+    }
+
+    fn unreadable(&mut self, registry: &Registry, error: &io::Error) -> Vec<News> {
+        if std::mem::replace(&mut self.unreadable, true) {
+            return Vec::new();
+        }
+        // What was loaded stays: a mount that is away for a moment must not take adapters from their stores.
+        let error = LoadError::Unreadable(error.to_string());
+        let _ = registry.add_file(&self.path, Err(error.clone()));
+        vec![News::Refused(self.path.clone(), error)]
+    }
+
+    /// The bytes of a file that is new, or another than before, and has come to rest; or what is wrong with it.
+    fn settled(&mut self, dir: &Dir, name: &OsStr, limit: usize) -> Option<Result<Vec<u8>, LoadError>> {
+        let now = Instant::now();
+        let looked = dir.metadata(name);
+        let stamp = looked.as_ref().ok().map(Stamp::of);
+        let seen =
+            self.files.entry(name.to_owned()).or_insert_with(|| Seen { stamp: stamp.clone(), since: now, done: false });
+        if seen.stamp != stamp {
+            *seen = Seen { stamp: stamp.clone(), since: now, done: false };
+        }
+        let metadata = match looked {
+            _ if seen.done => return None,
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link(dir, name) => return None,
+            Err(error) => {
+                seen.done = true;
+                let link = is_link(dir, name);
+                let text = error.to_string();
+                return Some(Err(if link { LoadError::Link(text) } else { LoadError::Unreadable(text) }));
+            }
+        };
+        let stamp = stamp?;
+        if metadata.is_file() && !stamp.rested() && seen.since.elapsed() < SETTLE {
+            return None;
+        }
+        match read(dir, name, &metadata, limit) {
+            Err(LoadError::Unsettled) => {
+                seen.since = now;
+                None
+            }
+            read => {
+                seen.done = true;
+                Some(read)
+            }
+        }
+    }
+
+    fn again(&mut self, name: &OsStr) {
+        if let Some(seen) = self.files.get_mut(name) {
+            seen.done = false;
+        }
+    }
+}
+
+/// The components of a folder, by name. Hidden files are those that something is writing, or a mount's own.
+fn names(dir: &Dir) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in dir.entries()? {
+        let name = entry?.file_name();
+        let component = Path::new(&name).extension().is_some_and(|e| e.eq_ignore_ascii_case("wasm"));
+        if component && !name.as_encoded_bytes().starts_with(b".") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn is_link(dir: &Dir, name: &OsStr) -> bool {
+    dir.symlink_metadata(name).is_ok_and(|m| m.is_symlink())
+}
+
+/// Reads a regular file of at most `limit` bytes that looks like `seen` before and after.
+fn read(dir: &Dir, name: &OsStr, seen: &Metadata, limit: usize) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |error: io::Error| LoadError::Unreadable(error.to_string());
+    regular(seen, limit)?;
+    // It may have become a pipe since: opening one would wait for a writer.
+    let mut options = OpenOptions::new();
+    options.read(true).nonblock(true);
+    let mut file: File = dir.open_with(name, &options).map_err(unreadable)?;
+    let opened = file.metadata().map_err(unreadable)?;
+    regular(&opened, limit)?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let after = file.metadata().map_err(unreadable)?;
+    if Stamp::of(&after) != Stamp::of(seen) || bytes.len() as u64 != after.len() {
+        return Err(LoadError::Unsettled);
+    }
+    Ok(bytes)
+}
+
+fn regular(metadata: &Metadata, limit: usize) -> Result<(), LoadError> {
+    if metadata.is_dir() {
+        return Err(LoadError::NotAFile { found: "a folder" });
+    }
+    if !metadata.is_file() {
+        return Err(LoadError::NotAFile { found: "a device, socket or pipe" });
+    }
+    if metadata.len() > limit as u64 {
+        return Err(LoadError::TooLarge { size: metadata.len(), limit });
+    }
+    Ok(())
+}
