@@ -227,6 +227,8 @@ impl Tidegate {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
+        // One cache for all: compiling the adapters anew at each start would be most of the work of many a test.
+        command.env("TIDEGATE_CACHE_DIR", build_folder().join("compiled-adapters"));
         command.current_dir(&self.folder).envs(self.variables.iter().map(|(k, v)| (k, v)));
         command
     }

@@ -5,6 +5,7 @@
 //! form of it, with a warning, instead of a host that does not start.
 
 use crate::limits::SandboxOptions;
+use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
@@ -41,7 +42,7 @@ pub enum EngineError {
 }
 
 /// Where instances get their memory from, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Allocation {
     /// A pool whose places are so far apart that accesses need no bounds checks.
     Pool,
@@ -81,6 +82,15 @@ pub(crate) fn build(options: &SandboxOptions) -> Result<(Engine, Allocation), En
 }
 
 fn config(options: &SandboxOptions, allocation: Allocation) -> Config {
+    let mut config = settings(options, allocation);
+    if allocation != Allocation::OnDemand {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
+    }
+    config
+}
+
+/// Everything that machine code depends on; what compiles it needs no more than this.
+pub(crate) fn settings(options: &SandboxOptions, allocation: Allocation) -> Config {
     let mut config = Config::new();
     // Nothing in the contract is asynchronous, and calls are cheaper without the machinery for it.
     config.concurrency_support(false);
@@ -110,10 +120,8 @@ fn config(options: &SandboxOptions, allocation: Allocation) -> Config {
             config.memory_reservation(0);
             config.memory_guard_size(64 << 10);
             config.memory_reservation_for_growth(1 << 20);
-            return config;
         }
     }
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
     config
 }
 

@@ -34,6 +34,7 @@ mod version;
 
 pub use action::{Action, Credential, HttpRequest, Method, StreamBytes};
 pub use adapter::Adapter;
+pub use compile::{CompileCounts, CompileError, CompileLimits, CompileOptions, Job, Probe, probe_walls, run_job};
 pub use conformance::{Conformance, Finding, conformance};
 pub use conversation::{Conversation, Step};
 pub use engine::EngineError;

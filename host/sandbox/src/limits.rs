@@ -1,7 +1,10 @@
 //! How much an adapter may use, and how much it used.
 
+use crate::compile::CompileOptions;
 use crate::fault::Fault;
 use std::time::Duration;
+
+pub(crate) const MIB: u64 = 1 << 20;
 
 /// The size of the engine's pool and what it will look at at all. Fixed when the sandbox is made.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub struct SandboxOptions {
     pub tick: Duration,
     /// What `describe` may use when an adapter is loaded.
     pub describe: Limits,
+    /// How components are compiled; in this process, and nothing is kept.
+    pub compile: CompileOptions,
 }
 
 impl Default for SandboxOptions {
@@ -26,6 +31,7 @@ impl Default for SandboxOptions {
             max_component_bytes: 32 << 20,
             tick: Duration::from_millis(5),
             describe: Limits::default(),
+            compile: CompileOptions::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why a file is not an adapter that can be used, in words that tell the operator what it is instead and what to do.
 
+use crate::compile::CompileError;
 use crate::fault::Fault;
 use crate::text::plain;
 use tidegate_model::DescriptionError;
@@ -88,7 +89,7 @@ pub enum LoadError {
     },
     /// The compiler refuses it.
     #[error("the component cannot be compiled: {0}")]
-    Compile(String),
+    Compile(CompileError),
     /// Its imports or exports are called as they should be, but are of other types.
     #[error(
         "the component does not fit version {offered} of the adapter contract{}: {problem}",

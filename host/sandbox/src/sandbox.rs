@@ -1,7 +1,7 @@
 //! The sandbox: one engine, one pool, and the door by which adapters come in.
 
 use crate::adapter::{Adapter, Entry};
-use crate::compile::compile;
+use crate::compile::{CompileCounts, Compiler};
 use crate::engine::{self, Allocation, EngineError};
 use crate::fault::Fault;
 use crate::host::{self, State};
@@ -20,6 +20,7 @@ use wasmtime::component::Linker;
 pub struct Sandbox {
     engine: Engine,
     linker: Linker<State>,
+    compiler: Compiler,
     options: SandboxOptions,
     allocation: Allocation,
     taken: Arc<AtomicU32>,
@@ -45,7 +46,8 @@ impl Sandbox {
         let mut linker = Linker::new(&engine);
         host::add_to_linker(&mut linker).map_err(|error| EngineError::Engine(format!("{error:#}")))?;
         let taken = Arc::default();
-        Ok(Arc::new(Self { engine, linker, options, allocation, taken, _ticker: ticker }))
+        let compiler = Compiler::new(&engine, &options, allocation);
+        Ok(Arc::new(Self { engine, linker, compiler, options, allocation, taken, _ticker: ticker }))
     }
 
     /// Inspects, compiles and links `component`, and asks it to describe itself. Takes tens of milliseconds for a small one and
@@ -57,7 +59,7 @@ impl Sandbox {
         let memory = self.options.describe.memory_bytes.min(self.options.max_memory_bytes);
         let inspected = inspect(component, self.options.max_component_bytes, memory)?;
         let digest = Self::digest(component);
-        let compiled = compile(&self.engine, component).map_err(LoadError::Compile)?;
+        let compiled = self.compiler.component(component, &digest).map_err(LoadError::Compile)?;
         let wrong = |error: wasmtime::Error| inspect::types(&inspected.contract, &error);
         let pre = self.linker.instantiate_pre(&compiled).map_err(wrong)?;
         let entry = Entry::new(pre, inspected.direction).map_err(wrong)?;
@@ -74,6 +76,12 @@ impl Sandbox {
     #[must_use]
     pub fn running(&self) -> u32 {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many components were compiled, and how many came out of the cache.
+    #[must_use]
+    pub fn compiled(&self) -> CompileCounts {
+        self.compiler.counts()
     }
 
     /// What the sandbox was made with.

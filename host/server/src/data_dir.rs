@@ -89,6 +89,12 @@ impl DataDir {
         self.path.join("adapters")
     }
 
+    /// Compiled adapters, and the key that seals them. Can be removed at any time; what is missing is compiled again.
+    #[must_use]
+    pub fn compiled(&self) -> PathBuf {
+        self.path.join("compiled")
+    }
+
     /// Where the server says on which address it listens.
     #[must_use]
     pub fn address(&self) -> PathBuf {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_sandbox::{BuiltinError, EngineError, Folder, News, Registry, Sandbox, SandboxOptions};
+use tidegate_sandbox::{BuiltinError, CompileOptions, EngineError, Folder, News, Registry, Sandbox, SandboxOptions};
 use tokio_util::sync::CancellationToken;
 
 /// How long the start waits for files that are just being copied.
@@ -32,8 +32,8 @@ pub(crate) struct DropIn {
 
 impl DropIn {
     /// Loads the adapters inside the binary and those in `folder`, which is made if it is not there. Blocking.
-    pub(crate) fn open(folder: PathBuf) -> Result<Self, OpenError> {
-        let registry = Arc::new(Registry::new(Sandbox::new(SandboxOptions::default())?));
+    pub(crate) fn open(folder: PathBuf, compile: CompileOptions) -> Result<Self, OpenError> {
+        let registry = Arc::new(Registry::new(Sandbox::new(SandboxOptions { compile, ..SandboxOptions::default() })?));
         registry.add_builtin()?;
         if let Err(error) = std::fs::create_dir_all(&folder) {
             tracing::warn!(folder = %folder.display(), %error, "the folder for adapters cannot be made");

@@ -17,7 +17,7 @@ use tidegate_events::{EventStore, EventStoreError, EventStoreOptions};
 use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, OpenError};
 use tidegate_export::{EgressPolicy, Export, ExportOptions, ExportSettings, StartError};
 use tidegate_model::{Clock, Secret};
-use tidegate_sandbox::{BuiltinError, EngineError, Limits};
+use tidegate_sandbox::{BuiltinError, CompileOptions, EngineError, Limits};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,10 @@ pub struct Options {
     pub adapter_dir: Option<PathBuf>,
     /// How often that folder is looked at.
     pub adapter_poll: Duration,
+    /// Where compiled adapters are kept; in the data directory if not said.
+    pub cache_dir: Option<PathBuf>,
+    /// How adapters are compiled. A library has no program of its own to do it in, so by default it happens in this process.
+    pub compile: CompileOptions,
     /// What stores may reach beyond public addresses.
     pub egress: EgressPolicy,
     /// Limits on requests.
@@ -65,6 +69,8 @@ impl Options {
             public_url: None,
             adapter_dir: None,
             adapter_poll: Duration::from_millis(500),
+            cache_dir: None,
+            compile: CompileOptions::default(),
             egress: EgressPolicy::default(),
             http: HttpLimits::default(),
             adapters: Limits::default(),
@@ -298,7 +304,9 @@ impl Parts {
     ) -> Result<Self, ServeError> {
         // Files and adapters are opened side by side: both take a moment and neither needs the other.
         let dropped = options.adapter_dir.clone().unwrap_or_else(|| data.adapters());
-        let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped));
+        let cache = options.cache_dir.clone().unwrap_or_else(|| data.compiled());
+        let compile = CompileOptions { cache: Some(cache), ..options.compile.clone() };
+        let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped, compile));
         let (catalog_file, events_file) = (data.catalog(), data.events());
         let (event_options, event_clock, catalog_clock) =
             (options.events.clone(), Arc::clone(&clock), Arc::clone(&clock));

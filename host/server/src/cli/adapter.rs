@@ -83,7 +83,9 @@ pub(crate) async fn run(command: AdapterCommand, out: &mut Output) -> Result<Exi
 /// Loads the file, or the adapter of that name, and runs the suite.
 fn check(args: &CheckArgs, out: &mut Output) -> Result<ExitCode, CliError> {
     let told = |e: &dyn std::fmt::Display| CliError::Failed(format!("{}: {e}", args.adapter.display()));
-    let sandbox = Sandbox::new(SandboxOptions::default()).map_err(|e| told(&e))?;
+    // Whoever checks an adapter may not have written it.
+    let options = SandboxOptions { compile: super::compile::by_child(), ..SandboxOptions::default() };
+    let sandbox = Sandbox::new(options).map_err(|e| told(&e))?;
     let name = args.adapter.to_str().unwrap_or_default();
     let builtin = builtin::COMPONENTS.iter().find(|(known, _)| *known == name && !args.adapter.exists());
     let adapter = match builtin {

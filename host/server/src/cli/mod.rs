@@ -9,6 +9,7 @@ use std::process::ExitCode;
 pub mod adapter;
 pub mod apply;
 mod client;
+pub mod compile;
 pub mod completions;
 pub mod demo;
 mod error;
@@ -103,6 +104,9 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Print a completion script for your shell.
     Completions(completions::CompletionsArgs),
+    /// Compile a component in a process that can do nothing else; the server calls this by itself.
+    #[command(hide = true)]
+    Compile(compile::CompileArgs),
 }
 
 /// Parses the command line and runs it.
@@ -138,6 +142,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
         Command::Receive(args) => on_one_thread(receive::run(args, out)),
         Command::Token(command) => token::run(command, out),
         Command::Completions(args) => completions::run(&args, out),
+        Command::Compile(args) => compile::run(&args, out),
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tidegate_events::EventStoreOptions;
 use tidegate_export::{EgressPolicy, ExportSettings};
 use tidegate_model::{EventLimits, SystemClock};
-use tidegate_sandbox::Limits;
+use tidegate_sandbox::{CompileLimits, CompileOptions, Limits};
 use url::Url;
 
 /// Arguments of `serve`.
@@ -47,6 +47,9 @@ pub struct ServeArgs {
     /// The folder with more adapters (*.wasm); one that is dropped into it is live within two seconds. Without this, DIR/adapters.
     #[arg(long, env = "TIDEGATE_ADAPTER_DIR", value_name = "DIR")]
     pub adapter_dir: Option<PathBuf>,
+    /// Where compiled adapters are kept, so that a start need not compile them again; without it, inside the data directory.
+    #[arg(long, env = "TIDEGATE_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
     /// A network, or an address, that stores may reach although it is not public; repeatable.
     #[arg(long, env = "TIDEGATE_ALLOW_EGRESS", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     pub allow_egress: Vec<IpNet>,
@@ -119,6 +122,12 @@ pub struct LimitArgs {
     /// Bytes that an adapter may write for one delivery or page.
     #[arg(long, env = "TIDEGATE_ADAPTER_OUTPUT", value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     pub adapter_output: usize,
+    /// CPU seconds that compiling an adapter may take.
+    #[arg(long, env = "TIDEGATE_COMPILE_TIME", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub compile_time: u64,
+    /// Bytes of memory that compiling an adapter may take.
+    #[arg(long, env = "TIDEGATE_COMPILE_MEMORY", value_name = "SIZE", default_value = "2GiB", value_parser = size)]
+    pub compile_memory: usize,
 }
 
 impl ServeArgs {
@@ -140,6 +149,15 @@ impl ServeArgs {
                 .map(|(certificate, key)| TlsFiles { certificate, key }),
             public_url: self.public_url.clone(),
             adapter_dir: self.adapter_dir.clone(),
+            cache_dir: self.cache_dir.clone(),
+            compile: CompileOptions {
+                limits: CompileLimits {
+                    cpu: Duration::from_secs(limits.compile_time),
+                    memory_bytes: u64::try_from(limits.compile_memory).unwrap_or(u64::MAX),
+                    ..CompileLimits::default()
+                },
+                ..CompileOptions::default()
+            },
             egress: EgressPolicy::allowing(self.allow_egress.clone()),
             http: HttpLimits {
                 events,
@@ -178,7 +196,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     logging::start(args.log, &args.log_level).map_err(|e| CliError::Failed(e.to_string()))?;
     let mut signals = Signals::listen()?;
     let started = std::time::Instant::now();
-    let start = Running::start(args.options(), Arc::new(SystemClock));
+    let mut options = args.options();
+    options.compile.program = super::compile::by_child().program;
+    let start = Running::start(options, Arc::new(SystemClock));
     let running = tokio::select! {
         running = start => match running {
             Ok(running) => running,
