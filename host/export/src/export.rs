@@ -1,13 +1,15 @@
 //! The running export: schedule, deliverers and pull pages under one roof, with the questions that the server asks of them.
 
-use crate::catalog::{Catalog, View};
+use crate::catalog::{Catalog, CatalogError, Kind, View};
 use crate::chance::Chance;
 use crate::check::{StoreCheck, check};
 use crate::config::{ConfigError, Configs};
 use crate::db::{CopyError, Verified, copy_database, verify_database};
 use crate::deliver::{Converse, Healths, Shared, deliver};
 use crate::egress::{Egress, EgressError, EgressOptions, Transport};
-use crate::ledger::{Gap, Horizons, Ledger, LedgerError, LedgerOptions, StoreLedger, Track, WindowRecord};
+use crate::ledger::{
+    Gap, Horizons, Ledger, LedgerError, LedgerOptions, Outcome, StoreLedger, StoreWindow, Track, WindowRecord,
+};
 use crate::look_back::LookBack;
 use crate::observe::{Loss, Observed};
 use crate::offload;
@@ -17,7 +19,8 @@ use crate::pull::{Board, Pull, PullAnswer};
 use crate::replay::{Replay, Replayer};
 use crate::schedule::{Drive, Schedule, drive};
 use crate::status::{Parts, StoreStatus};
-use std::collections::BTreeSet;
+use crate::test_point::{self, TestPoint};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -230,22 +233,75 @@ impl Export {
     /// # Errors
     /// [`ExportError::Catalog`] if there is no such store.
     pub async fn store_status(&self, id: StoreId) -> Result<StoreStatus, ExportError> {
+        let missing = || CatalogError::not_found(Kind::Store, id);
+        Ok(self.store_statuses(vec![id]).await?.pop().ok_or_else(missing)?)
+    }
+
+    /// How several stores are doing, in their order; those that are not there any more are left out.
+    ///
+    /// # Errors
+    /// [`ExportError`] if catalog or ledger cannot be read.
+    pub async fn store_statuses(&self, ids: Vec<StoreId>) -> Result<Vec<StoreStatus>, ExportError> {
         let (catalog, ledger) = (Arc::clone(&self.catalog), Arc::clone(&self.ledger));
-        let (configs, board) = (Arc::clone(&self.configs), Arc::clone(&self.board));
-        let (health, readers, now) = (self.healths.get(id), self.pull.readers(id), self.clock.now());
+        let (configs, board, now) = (Arc::clone(&self.configs), Arc::clone(&self.board), self.clock.now());
+        let known: Vec<_> = ids.iter().map(|&id| (id, self.healths.get(id), self.pull.readers(id))).collect();
         blocking(move || {
-            let (store, links) = catalog.read(|v| Ok((v.store(id)?, v.links()?)))?;
-            let unfit = match configs.get(id) {
-                Err(ConfigError::Unfit(why)) => Some(why),
-                _ => None,
-            };
-            let links: Vec<_> = links.into_iter().filter(|l| l.store == id).collect();
-            let shown = links.iter().filter_map(|l| board.newest((l.metric_set, l.period))).collect();
-            let connected = !links.is_empty();
-            let facts = ledger.facts(id)?;
-            Ok(Parts { store: &store, facts, health, readers, unfit, shown, connected, now }.status())
+            // Read once for all: the links of every store come in one piece.
+            let mut links: HashMap<StoreId, Vec<Track>> = HashMap::new();
+            for link in catalog.read(|v| Ok(v.links()?))? {
+                links.entry(link.store).or_default().push((link.metric_set, link.period));
+            }
+            let mut statuses = Vec::with_capacity(known.len());
+            for (id, health, readers) in known {
+                let store = match catalog.read(|v| v.store(id)) {
+                    Ok(store) => store,
+                    Err(CatalogError::NotFound { .. }) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+                let unfit = match configs.get(id) {
+                    Err(ConfigError::Unfit(why)) => Some(why),
+                    _ => None,
+                };
+                let tracks = links.get(&id).map(Vec::as_slice).unwrap_or_default();
+                let shown = tracks.iter().filter_map(|track| board.newest(*track)).collect();
+                let (facts, connected) = (ledger.facts(id)?, !tracks.is_empty());
+                statuses.push(Parts { store: &store, facts, health, readers, unfit, shown, connected, now }.status());
+            }
+            Ok(statuses)
         })
         .await
+    }
+
+    /// The windows that a store got or was to get, newest first: at least `most` of those that begin before the second
+    /// `before`, if there are so many.
+    ///
+    /// # Errors
+    /// [`ExportError::Internal`].
+    pub async fn store_windows(
+        &self,
+        id: StoreId,
+        before: Option<u64>,
+        most: u32,
+    ) -> Result<Vec<StoreWindow>, ExportError> {
+        let ledger = Arc::clone(&self.ledger);
+        blocking(move || Ok(ledger.store_windows(id, before, most)?)).await
+    }
+
+    /// The outcomes of the newest `most` windows of each store, oldest first; for small pictures beside a list.
+    ///
+    /// # Errors
+    /// [`ExportError::Internal`].
+    pub async fn recent_outcomes(&self, ids: Vec<StoreId>, most: u32) -> Result<Vec<Vec<Outcome>>, ExportError> {
+        let ledger = Arc::clone(&self.ledger);
+        blocking(move || Ok(ledger.recent_outcomes(&ids, most)?)).await
+    }
+
+    /// Sends one labelled point through a push store, and tells what came of it. The ledger has nothing of it.
+    ///
+    /// # Errors
+    /// [`ExportError`]; [`ExportError::Misconfigured`] for a pull store.
+    pub async fn test_store(&self, id: StoreId) -> Result<TestPoint, ExportError> {
+        test_point::send(&self.catalog, &self.configs, &self.converse, &self.clock, id).await
     }
 
     /// What a store would get next, with credentials masked.

@@ -24,6 +24,7 @@ mod pull;
 mod replay;
 mod schedule;
 mod status;
+mod test_point;
 #[cfg(test)]
 mod tests;
 
@@ -33,9 +34,10 @@ pub use db::{CopyError, Verified, copy_database, verify_database};
 pub use egress::EgressError;
 pub use egress::policy::{Denied, EgressPolicy};
 pub use export::{Export, StartError};
-pub use ledger::{DeliveryRecord, Gap, StoreLedger, WindowRecord};
+pub use ledger::{DeliveryRecord, Gap, Outcome, StoreLedger, StoreWindow, WindowRecord};
 pub use options::{ExportOptions, ExportSettings};
 pub use preview::{ExportError, MAX_PREVIEW_WINDOWS, Preview, PreviewMessage, PreviewPart};
 pub use pull::PullAnswer;
 pub use replay::{Replay, SameBytes};
 pub use status::{DeliveryCounts, FoldedGroups, StoreState, StoreStatus};
+pub use test_point::TestPoint;

@@ -6,6 +6,7 @@
 
 mod deliveries;
 mod facts;
+mod history;
 mod inspect;
 mod record;
 mod retention;
@@ -16,6 +17,7 @@ pub(crate) use totals::without_live;
 
 pub(crate) use deliveries::{Finished, FirstAction, Job, Next, RowRejection};
 pub(crate) use facts::StoreFacts;
+pub use history::{Outcome, StoreWindow};
 pub use inspect::{DeliveryRecord, Gap, StoreLedger, WindowRecord};
 pub(crate) use inspect::{NoPast, Past};
 pub(crate) use record::{Evaluated, Failed, Shown};

@@ -92,3 +92,53 @@ async fn a_window_that_the_sink_would_drop_unseen_expires_although_the_operator_
     let reason: String = world.catalog.db().read(|c| c.query_row(sql, [], |r| r.get(0))).unwrap();
     assert!(reason.starts_with("not delivered within 1 h"), "{reason}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_point_is_labelled_reaches_the_sink_and_leaves_nothing_in_the_ledger() {
+    let (mut world, receiver) = (World::new(1), Receiver::new().await);
+    let store = world.influx("flux", &receiver);
+    let page = world.put("page", "prometheus", &json!({}), &[world.set], false);
+    world.start().await;
+    receiver.script([Answer::status("204 No Content"), Answer::Say("401 Unauthorized", "", format!("no {CANARY}"))]);
+    let sent = world.export().test_store(store).await.unwrap();
+    assert!(sent.accepted, "{sent:?}");
+    assert_eq!((sent.status, sent.reason.as_deref(), sent.window.end()), (Some(204), None, world.window(0).start()));
+    let got = receiver.got();
+    assert!(got[0].body.starts_with("tidegate_test,") && got[0].body.contains("store=flux"), "{}", got[0].body);
+    assert!(!format!("{:?}", sent.message).contains(CANARY));
+    let refused = world.export().test_store(store).await.unwrap();
+    assert!(!refused.accepted && refused.status == Some(401), "{refused:?}");
+    assert!(!refused.reason.unwrap().contains(CANARY));
+    let status = world.status(store).await;
+    assert_eq!((status.deliveries.confirmed, status.deliveries.rejected, status.problem), (0, 0, None));
+    let told = world.export().test_store(page).await.unwrap_err().to_string();
+    assert!(told.contains("a scraper reads this store"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_of_a_store_tells_each_window_once_page_by_page() {
+    let (mut world, receiver) = (World::new(2), Receiver::new().await);
+    let (push, pull) =
+        (world.influx("flux", &receiver), world.put("page", "prometheus", &json!({}), &[world.set], false));
+    world.start().await;
+    world.clock.set(world.window(2).end());
+    world.until_confirmed(push, 3).await;
+    world.until(pull, |s| s.last_window_end == Some(world.window(2).end())).await;
+    for store in [push, pull] {
+        let first = world.export().store_windows(store, None, 2).await.unwrap();
+        let rest = world.export().store_windows(store, Some(first[1].start), 2).await.unwrap();
+        let mut starts: Vec<_> = first.iter().chain(&rest).map(|w| w.start).collect();
+        starts.sort_unstable();
+        assert_eq!(starts, [T0, T0 + 60, T0 + 120]);
+        for window in first.iter().chain(&rest) {
+            assert_eq!((window.metric_set.as_str(), window.rows, window.kept), ("crashes", 2, true));
+            let delivery = window.delivery.as_ref().map(|d| (d.state.as_str(), d.accepted_rows));
+            assert_eq!(delivery, (store == push).then_some(("confirmed", 2)));
+        }
+    }
+    let recent = world.export().recent_outcomes(vec![push, pull], 2).await.unwrap();
+    let told = |of: &[crate::Outcome]| of.iter().map(|o| (o.end, o.state.clone())).collect::<Vec<_>>();
+    let ends = [T0 + 120, T0 + 180];
+    assert_eq!(told(&recent[0]), ends.map(|end| (end, "confirmed".to_owned())));
+    assert_eq!(told(&recent[1]), ends.map(|end| (end, "evaluated".to_owned())));
+}

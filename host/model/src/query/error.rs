@@ -95,6 +95,17 @@ fn instead(query: &Option<String>) -> String {
 }
 
 impl QueryError {
+    /// The nearest query that could be a metric, in the JSON form, if the error knows one.
+    #[must_use]
+    pub fn nearest(&self) -> Option<&str> {
+        match self {
+            Self::NotScalar { nearest, .. }
+            | Self::NotNumeric { nearest, .. }
+            | Self::NotForMetrics { nearest, .. } => nearest.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The same error with a query beside it that could be a metric.
     pub(super) fn near(mut self, query: Option<&Query>) -> Self {
         if let Self::NotScalar { nearest, .. }

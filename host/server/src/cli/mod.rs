@@ -26,6 +26,7 @@ mod references;
 pub mod serve;
 mod signals;
 pub mod store;
+pub(crate) mod store_windows;
 #[cfg(test)]
 mod tests;
 pub mod token;

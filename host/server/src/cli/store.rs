@@ -20,6 +20,10 @@ pub enum StoreCommand {
     Preview(OneArgs),
     /// Ask the sink of a push store whether it takes the settings; nothing is written to it.
     Check(OneArgs),
+    /// Send one labelled point through a push store and tell what its sink says; it is in no metric.
+    Test(OneArgs),
+    /// What became of a store's windows, newest first.
+    Windows(super::store_windows::WindowsArgs),
     /// Give a pull store a new URL, and a new login if it has one; what held before is refused at once.
     Rotate(OneArgs),
     /// Hold back a store's deliveries; its windows queue up.
@@ -102,7 +106,7 @@ pub struct DeleteArgs {
 }
 
 impl OneArgs {
-    fn path(&self) -> Result<[&str; 4], CliError> {
+    pub(super) fn path(&self) -> Result<[&str; 4], CliError> {
         let (project, store) = match &self.project {
             Some(project) => (project.as_str(), self.store.as_str()),
             None => self.store.split_once('/').ok_or_else(|| {
@@ -158,6 +162,8 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
             let good = matches!(answer["outcome"].as_str(), Some("holds" | "not-offered"));
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        StoreCommand::Test(args) => return super::store_windows::test(&args, out).await,
+        StoreCommand::Windows(args) => super::store_windows::windows(&args, out).await?,
         StoreCommand::Rotate(args) => {
             let [a, b, c, d] = args.path()?;
             let answer = ApiClient::new(&args.server)?.post(&[a, b, c, d, "pull-token"], &[], &Json::Null).await?;

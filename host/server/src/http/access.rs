@@ -53,6 +53,7 @@ pub(crate) fn masked(path: &str) -> Cow<'_, str> {
     match (segments.next(), segments.next(), segments.next()) {
         (None, ..) => "/".into(),
         (Some("pull"), ..) => "/pull/…".into(),
+        (Some("console"), ..) => "/console/…".into(),
         (Some("post"), None, _) => "/post".into(),
         (Some("api"), Some("post"), None) => "/api/post".into(),
         (Some("api"), Some("query"), None) => "/api/query".into(),

@@ -9,6 +9,8 @@ mod auth;
 mod backtrace;
 pub(crate) mod body;
 mod bulk;
+mod console;
+mod console_files;
 mod explore;
 mod guide;
 mod gzip;
@@ -51,6 +53,7 @@ pub fn router(app: App) -> Router {
         // The original's query API, which knows no other path; clients put their tokens in places of their own.
         .route("/api/query", post(backtrace::query))
         .nest("/api/v1", api)
+        .merge(console::router())
         .fallback(submission::take)
         .method_not_allowed_fallback(ops::wrong_method)
         // Bodies are read by our own reader, which has limits of its own.

@@ -4,8 +4,8 @@
 use super::problem::Problem;
 use super::state::App;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use prometheus::{Encoder, IntCounter, IntGauge, Opts, Registry, TextEncoder};
 use std::sync::{Mutex, PoisonError};
 use tidegate_events::EventStats;
@@ -16,13 +16,18 @@ Tidegate evaluates metrics over error and crash events and shares them with moni
 Send reports from Backtrace's client libraries to   POST /post?format=json&token=<submission token>
 or, in bulk, one JSON object per line, to           POST /api/v1/projects/<project>/events
 Set it up with the command line                     tidegate apply -f tidegate.yaml
+in a browser                                        /console/
 or by its HTTP API, with an API token               /api/v1/
 Scrapers read pull stores at                        /pull/<secret>; `tidegate store show` tells it
 Is it alive, is it ready, how is it doing           /healthz  /readyz  /metrics
 ";
 
-/// `/`
-pub(crate) async fn index() -> Response {
+/// `/`: the console for a browser, words for everything else.
+pub(crate) async fn index(headers: HeaderMap) -> Response {
+    let takes = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    if takes.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("text/html")) {
+        return Redirect::to("/console/").into_response();
+    }
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], INDEX).into_response()
 }
 

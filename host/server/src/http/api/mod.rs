@@ -9,6 +9,8 @@ mod projects;
 mod query;
 mod sets;
 mod status;
+mod store_history;
+mod store_list;
 mod stores;
 mod tokens;
 
@@ -32,7 +34,7 @@ pub(super) fn router() -> Router<App> {
         .route("/tenants/{tenant}", delete(projects::delete_tenant))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{token}", delete(tokens::delete))
-        .route("/stores", get(stores::list_all))
+        .route("/stores", get(store_list::list_all))
         .route("/ledger", get(ledger::status))
         .route("/ledger/gaps", get(ledger::gaps))
         .route("/ledger/verify", post(ledger::verify))
@@ -54,9 +56,11 @@ pub(super) fn router() -> Router<App> {
             get(sets::show_metric).put(sets::put_metric).delete(sets::delete_metric),
         )
         .route("/projects/{project}/metric-sets/{set}/windows/{at}", get(ledger::windows))
-        .route("/projects/{project}/stores", get(stores::list))
+        .route("/projects/{project}/stores", get(store_list::list))
         .route("/projects/{project}/stores/{store}", get(stores::show).put(stores::put).delete(stores::delete))
         .route("/projects/{project}/stores/{store}/preview", get(preview::store))
+        .route("/projects/{project}/stores/{store}/windows", get(store_history::windows))
+        .route("/projects/{project}/stores/{store}/test", post(store_history::test))
         .route("/projects/{project}/stores/{store}/replay", post(ledger::replay))
         .route("/projects/{project}/stores/{store}/rename", post(stores::rename))
         .route("/projects/{project}/stores/{store}/pause", post(stores::pause))

@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_export::{ExportError, PreviewMessage, PreviewPart};
-use tidegate_model::{MetricBatch, MetricQuery, Period, Window};
+use tidegate_model::{MetricBatch, MetricQuery, Period, Query, QueryError, Window};
 
 /// Most rows that a metric preview tells of each window.
 const MOST_ROWS: u32 = 1_000;
@@ -104,13 +104,25 @@ pub(crate) async fn metric(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let wish: Wish = serde_json::from_value(body).map_err(Problem::invalid)?;
-    let parsed = MetricQuery::parse(&wish.query).map_err(|e| Problem::invalid(format_args!("query: {e}")))?;
+    let query = Query::parse(&wish.query).map_err(|e| Problem::invalid(format_args!("query: {e}")))?;
     let tenant = call.tenant();
     let project = call.host.read(move |view| auth::project(view, tenant, &project)).await?.id;
+    let only_text = super::query::only_texts(&call, project).await?;
+    let parsed = MetricQuery::of(&query, &|name| only_text.contains(name)).map_err(|error| not_a_metric(&error))?;
     let shown = call.host.export.preview_metric(project, parsed.query, wish.period, wish.windows).await;
     let windows: Vec<Value> =
         shown.map_err(Problem::from)?.iter().map(|(window, batch)| batch_json(*window, batch)).collect();
     Ok(Json(json!({"windows": windows, "dropped_time_frame": parsed.dropped_time_frame})).into_response())
+}
+
+/// Why a query cannot be a metric; `nearest` of the document is one that can, if there is one.
+pub(super) fn not_a_metric(error: &QueryError) -> Problem {
+    let nearest = error.nearest().and_then(|query| serde_json::from_str(query).ok());
+    let problem = Problem::invalid(format_args!("query: {error}"));
+    match nearest {
+        Some(nearest) => problem.with("nearest", nearest),
+        None => problem,
+    }
 }
 
 fn batch_json(window: Window, batch: &MetricBatch) -> Value {

@@ -87,7 +87,8 @@ pub(crate) async fn put_metric(
     let only_text = super::query::only_texts(&call, found).await?;
     // What is wrong with its form is told by the catalog, which judges every metric, wherever it comes from.
     if let Ok(query) = Query::parse(&doc.query) {
-        MetricQuery::of(&query, &|name| only_text.contains(name)).map_err(Problem::invalid)?;
+        MetricQuery::of(&query, &|name| only_text.contains(name))
+            .map_err(|error| super::preview::not_a_metric(&error))?;
     }
     let put = call.host.edit(move |edit| {
         let set = find(edit, tenant, &project, &set)?;

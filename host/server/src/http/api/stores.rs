@@ -16,8 +16,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tidegate_export::StoreCheck;
 use tidegate_export::catalog::{CatalogError, Change, Project, Store, View};
+use tidegate_export::{StoreCheck, StoreStatus};
 use tidegate_model::TenantId;
 
 type StorePath = Path<(String, String)>;
@@ -44,6 +44,17 @@ pub(super) fn find(
 /// A store as the API tells of it; with `reveal`, the password of its page is in it.
 async fn store_json(host: &Host, project: &Project, store: &Store, reveal: bool) -> Result<Value, Problem> {
     let status = host.export.store_status(store.id).await?;
+    store_document(host, project, store, &status, reveal).await
+}
+
+/// The same, with a status that is known.
+pub(super) async fn store_document(
+    host: &Host,
+    project: &Project,
+    store: &Store,
+    status: &StoreStatus,
+    reveal: bool,
+) -> Result<Value, Problem> {
     let reading = reading(host, store, reveal).await?;
     let mut document = json!({
         "project": project.name,
@@ -76,42 +87,6 @@ async fn reading(host: &Host, store: &Store, reveal: bool) -> Result<Option<Read
         Ok(Reading::of(&public, &store, adapter.description(), &settings, login.as_ref(), reveal))
     });
     read.await
-}
-
-async fn many(host: &Host, stores: Vec<(Project, Store)>) -> Result<Response, Problem> {
-    let mut documents = Vec::with_capacity(stores.len());
-    for (project, store) in &stores {
-        match store_json(host, project, store, false).await {
-            Ok(document) => documents.push(document),
-            // Deleted while the list was made.
-            Err(problem) if problem.status() == StatusCode::NOT_FOUND => {}
-            Err(problem) => return Err(problem),
-        }
-    }
-    Ok(Json(json!({"metric_stores": documents})).into_response())
-}
-
-/// The stores of all projects.
-pub(crate) async fn list_all(call: Call) -> Result<Response, Problem> {
-    let tenant = call.tenant();
-    let stores = call.host.read(move |view| {
-        let mut stores = Vec::new();
-        for project in view.projects(tenant)? {
-            stores.extend(view.stores(project.id)?.into_iter().map(|s| (project.clone(), s)));
-        }
-        Ok(stores)
-    });
-    many(&call.host, stores.await?).await
-}
-
-/// The stores of a project.
-pub(crate) async fn list(call: Call, Path(project): Path<String>) -> Result<Response, Problem> {
-    let tenant = call.tenant();
-    let stores = call.host.read(move |view| {
-        let project = auth::project(view, tenant, &project)?;
-        Ok(view.stores(project.id)?.into_iter().map(|s| (project.clone(), s)).collect())
-    });
-    many(&call.host, stores.await?).await
 }
 
 /// One store.

@@ -3,6 +3,7 @@
 mod adapters;
 mod api;
 mod bulk;
+mod console;
 mod ops;
 mod overload;
 mod pull;

@@ -1,0 +1,112 @@
+// Tables that filter and sort. What is filtered and sorted stands in the address. On a narrow screen a row becomes a small card.
+
+import { fill, fresh, h, later } from "../lib/dom.js";
+import { count } from "../lib/format.js";
+import { note } from "../lib/router.js";
+import { announce } from "./say.js";
+
+const PAGE = 50;
+
+/**
+ * Columns are {label, cell(row), by(row), number, bare, fit}; `by` makes a column sortable, the filter looks at `text(row)`.
+ * `fetch`, if it is there, asks the server for a page ({find, sort, offset, limit, signal}) → {rows, total}; then `by` of a column
+ * is the server's word for it.
+ */
+export function listing({ label, columns, rows = [], text, fetch = null, query = {}, empty, noun = "entry", nouns, tools = [], keys = ["find", "sort", "page"], page = PAGE, signal }) {
+  const [findKey, sortKey, pageKey] = keys;
+  const state = { find: query[findKey] ?? "", sort: query[sortKey] ?? "", page: Math.max(1, Number(query[pageKey]) || 1) };
+  const body = h("tbody", { role: "rowgroup" });
+  const heads = h("tr", { role: "row" });
+  const said = h("span");
+  const pager = h("div.row");
+  const id = fresh("find");
+  const find = h("input", { type: "search", id, value: state.find, placeholder: "Filter", autocomplete: "off" });
+  // The roles are those that the elements have anyway; browsers drop them where the style makes blocks of rows.
+  const table = h("table.fold", { "aria-label": label, role: "table" }, h("thead", { role: "rowgroup" }, heads), body);
+  const scroll = h("div.scroll", table);
+  const foot = h("div.foot", said, pager);
+  const order = h("select", { "aria-label": `Sort ${label.toLowerCase()} by`, onchange: () => { state.sort = order.value; state.page = 1; remember(); draw(); } },
+    h("option", { value: "" }, "As it comes"), columns.filter((c) => c.by).flatMap((c) => [h("option", { value: slug(c.label) }, `${c.label} ↑`), h("option", { value: `-${slug(c.label)}` }, `${c.label} ↓`)]));
+  const bar = h("div.tools", h("label.hidden", { for: id }, `Filter ${label.toLowerCase()}`), find, ...tools, columns.some((c) => c.by) && h("span.narrow-only", order));
+  const whole = h("div.listing", bar, scroll, foot);
+
+  const remember = () => {
+    const others = Object.fromEntries(new URLSearchParams(location.search));
+    note({ ...others, [findKey]: state.find, [sortKey]: state.sort, [pageKey]: state.page > 1 ? state.page : "" });
+  };
+  const sorted = () => {
+    const [down, name] = state.sort.startsWith("-") ? [true, state.sort.slice(1)] : [false, state.sort];
+    return { down, column: columns.find((c) => c.by && slug(c.label) === name) };
+  };
+
+  function drawHeads() {
+    const { down, column } = sorted();
+    order.value = state.sort;
+    fill(heads, columns.map((c) => {
+      const mine = c === column;
+      const attributes = { scope: "col", role: "columnheader", class: `${c.number ? "number" : ""}${c.fit ? " fit" : ""}`, "aria-sort": mine ? (down ? "descending" : "ascending") : null };
+      if (!c.by) return h("th", attributes, c.hide ? h("span.hidden", c.label) : c.label);
+      return h("th", attributes, h("button", { type: "button", onclick: () => {
+        state.sort = mine && !down ? `-${slug(c.label)}` : slug(c.label);
+        state.page = 1;
+        remember(); draw();
+      } }, c.label, h("span.mark", { "aria-hidden": "true" }, mine ? (down ? "↓" : "↑") : "")));
+    }));
+  }
+
+  async function draw() {
+    drawHeads();
+    const { down, column } = sorted();
+    let shown;
+    let total;
+    if (fetch) {
+      const got = await fetch({ find: state.find, sort: column ? `${down ? "-" : ""}${column.by}` : "", offset: (state.page - 1) * page, limit: page, signal });
+      [shown, total] = [got.rows, got.total];
+    } else {
+      const words = state.find.toLowerCase().split(/\s+/).filter(Boolean);
+      let found = words.length ? rows.filter((row) => { const t = text(row).toLowerCase(); return words.every((w) => t.includes(w)); }) : rows;
+      if (column) found = [...found].sort((a, b) => (down ? -1 : 1) * compare(column.by(a), column.by(b)));
+      total = found.length;
+      state.page = Math.min(state.page, Math.max(1, Math.ceil(total / page)));
+      shown = found.slice((state.page - 1) * page, state.page * page);
+    }
+    const nothing = total === 0 && !state.find;
+    bar.hidden = nothing && tools.length === 0;
+    foot.hidden = nothing;
+    if (nothing && empty) return fill(scroll, empty);
+    if (total === 0) fill(scroll, h("div.empty", h("p", `No ${noun} matches “${state.find}”.`), h("button", { type: "button", onclick: () => { find.value = ""; changed(); find.focus(); } }, "Clear the filter")));
+    else fill(scroll, table);
+    fill(body, shown.map((row) => h("tr", { role: "row" }, columns.map((c, i) => h(i === 0 ? "th" : "td", {
+      role: i === 0 ? "rowheader" : "cell",
+      class: `${c.number ? "number" : ""}${c.clip ? " clip" : ""}${c.bare ? " bare" : ""}${c.fit ? " fit" : ""}`, scope: i === 0 ? "row" : null, "data-label": c.label,
+    }, c.cell(row))))));
+    said.textContent = total > page ? `${(state.page - 1) * page + 1}–${(state.page - 1) * page + shown.length} of ${count(total, noun, nouns)}` : count(total, noun, nouns);
+    const pages = Math.ceil(total / page);
+    const turn = (to, name) => h("button.small", { type: "button", disabled: to < 1 || to > pages, onclick: () => { state.page = to; remember(); draw(); announce(`Page ${to} of ${pages}`); } }, name);
+    fill(pager, pages > 1 && [turn(state.page - 1, "Previous"), h("span", `Page ${state.page} of ${pages}`), turn(state.page + 1, "Next")]);
+    return undefined;
+  }
+
+  const changed = () => { state.find = find.value; state.page = 1; remember(); draw(); };
+  find.addEventListener("input", later(fetch ? 200 : 80, changed));
+  whole.refresh = (more) => { if (more) rows = more; return draw(); };
+  whole.ready = draw();
+  return whole;
+}
+
+export const slug = (label) => label.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+
+/** Numbers by size, texts by their words, nothing last. */
+export function compare(a, b) {
+  const none = (v) => v === null || v === undefined;
+  if (none(a) || none(b)) return none(a) - none(b);
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  return String(a).localeCompare(String(b), undefined, { numeric: true });
+}
+
+/** A table that is only looked at. */
+export function plain(label, heads, rows) {
+  return h("div.table-plain", { tabindex: "0", role: "region", "aria-label": label }, h("table", { "aria-label": label },
+    h("thead", h("tr", heads.map((head) => h("th", { scope: "col", class: head.number ? "number" : null }, head.label ?? head)))),
+    h("tbody", rows.map((cells) => h("tr", cells.map((cell, i) => h("td", { class: heads[i]?.number ? "number" : null }, cell)))))));
+}

@@ -1,0 +1,31 @@
+// Which address shows which page.
+
+import { route } from "./lib/router.js";
+import { adapter, adapters } from "./pages/adapters.js";
+import { event } from "./pages/event.js";
+import { explore } from "./pages/explore.js";
+import { metric, metricSet, metricSets } from "./pages/metrics.js";
+import { newProject, project, projects } from "./pages/projects.js";
+import { setup, signin } from "./pages/signin.js";
+import { allStores, store, stores } from "./pages/stores.js";
+import { editStore, newStore } from "./pages/store-form.js";
+
+export function routes() {
+  route("/signin", signin, { open: true });
+  route("/setup", setup, { open: true });
+  route("/", projects, { section: "projects" });
+  route("/projects/new", newProject, { section: "projects" });
+  route("/p/:project", project, { section: "project" });
+  route("/p/:project/explore", explore, { section: "explore" });
+  route("/p/:project/events/:object", event, { section: "explore" });
+  route("/p/:project/metric-sets", metricSets, { section: "sets" });
+  route("/p/:project/metric-sets/:set", metricSet, { section: "sets" });
+  route("/p/:project/metric-sets/:set/:metric", metric, { section: "sets" });
+  route("/p/:project/stores", stores, { section: "stores" });
+  route("/p/:project/stores/new", newStore, { section: "stores" });
+  route("/p/:project/stores/:store", store, { section: "stores" });
+  route("/p/:project/stores/:store/edit", editStore, { section: "stores" });
+  route("/stores", allStores, { section: "all-stores" });
+  route("/adapters", adapters, { section: "adapters" });
+  route("/adapters/:adapter", adapter, { section: "adapters" });
+}

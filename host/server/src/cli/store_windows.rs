@@ -1,0 +1,76 @@
+//! `tidegate store test` and `tidegate store windows`: a point to try a store with, and what became of its windows.
+
+use super::client::ApiClient;
+use super::store::OneArgs;
+use super::{CliError, Output};
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use std::process::ExitCode;
+
+/// Arguments of `store windows`.
+#[derive(Debug, Args)]
+pub struct WindowsArgs {
+    /// How many windows.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Which store, and how.
+    #[command(flatten)]
+    pub one: OneArgs,
+}
+
+/// Sends a test point. The exit code says whether it was accepted.
+pub(crate) async fn test(args: &OneArgs, out: &mut Output) -> Result<ExitCode, CliError> {
+    let [a, b, c, d] = args.path()?;
+    let answer = ApiClient::new(&args.server)?.post(&[a, b, c, d, "test"], &[], &Json::Null).await?;
+    if args.json {
+        out.json(&answer)?;
+    } else {
+        told(out, &answer)?;
+    }
+    Ok(if answer["accepted"] == true { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn told(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    if let Some(line) = answer["request_line"].as_str() {
+        out.line(format_args!("sent: {line}"))?;
+    }
+    let status = answer["status"].as_u64().map(|status| format!(" (HTTP status {status})")).unwrap_or_default();
+    match answer["reason"].as_str() {
+        None => out.line(format_args!("The point tidegate_test was accepted{status}.")),
+        Some(reason) => out.line(format_args!("The point tidegate_test was not accepted{status}: {reason}")),
+    }
+}
+
+/// The newest windows of a store.
+pub(crate) async fn windows(args: &WindowsArgs, out: &mut Output) -> Result<(), CliError> {
+    let [a, b, c, d] = args.one.path()?;
+    let limit = args.limit.to_string();
+    let client = ApiClient::new(&args.one.server)?;
+    let answer = client.get_with(&[a, b, c, d, "windows"], &[("limit", &limit)]).await?;
+    if args.one.json {
+        return out.json(&answer);
+    }
+    let windows = answer["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let head = ["METRIC SET", "START", "END", "OUTCOME", "ROWS", "REASON"];
+    out.table(&head, windows.iter().map(row).collect(), "no window has ended yet")
+}
+
+fn row(window: &Json) -> Vec<String> {
+    let delivery = &window["delivery"];
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let state = if delivery.is_null() { &window["state"] } else { &delivery["state"] };
+    let rows = match (delivery["accepted_rows"].as_u64(), delivery["rejected_rows"].as_u64()) {
+        (Some(accepted), Some(rejected)) if accepted + rejected > 0 => {
+            format!("{accepted} of {}", accepted + rejected)
+        }
+        _ => window["rows"].to_string(),
+    };
+    let reason = if delivery["problem"].is_string() { &delivery["problem"] } else { &window["reason"] };
+    vec![text(&window["metric_set"]), moment(&window["start"]), moment(&window["end"]), text(state), rows, text(reason)]
+}
+
+fn moment(seconds: &Json) -> String {
+    let moment = seconds.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    moment.map_or_else(|| seconds.to_string(), |moment| moment.to_string())
+}

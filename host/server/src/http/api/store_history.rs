@@ -1,0 +1,63 @@
+//! What a store got, window by window, and a point to try it with.
+
+use super::preview::message_json;
+use super::stores;
+use crate::http::auth::Call;
+use crate::http::path::Path;
+use crate::http::problem::Problem;
+use axum::Json;
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+/// Most windows of a page.
+const MOST_WINDOWS: u32 = 1_000;
+
+/// Which windows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wish {
+    /// Those that begin before this second.
+    before: Option<u64>,
+    /// Windows of the page.
+    #[serde(default = "hundred")]
+    limit: u32,
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+/// The windows that a store got or was to get, newest first. `next` is the `before` of the next page.
+pub(crate) async fn windows(
+    call: Call,
+    Path(path): Path<(String, String)>,
+    wish: Result<Query<Wish>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(wish) = wish.map_err(|e| Problem::invalid(e.body_text()))?;
+    if !(1..=MOST_WINDOWS).contains(&wish.limit) {
+        return Err(Problem::invalid(format_args!("limit: expected 1 to {MOST_WINDOWS}, found {}", wish.limit)));
+    }
+    let tenant = call.tenant();
+    let (_, store) = call.host.read(move |view| stores::find(view, tenant, &path)).await?;
+    let windows = call.host.export.store_windows(store.id, wish.before, wish.limit).await?;
+    let whole = windows.len() >= wish.limit as usize;
+    let next = windows.last().filter(|_| whole).map(|window| window.start);
+    Ok(Json(json!({"windows": windows, "next": next})).into_response())
+}
+
+/// Sends one labelled point through a push store.
+pub(crate) async fn test(call: Call, Path(path): Path<(String, String)>) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    tracing::info!(by = call.by(), project = path.0, store = path.1, "a test point is sent");
+    let (_, store) = call.host.read(move |view| stores::find(view, tenant, &path)).await?;
+    let sent = call.host.export.test_store(store.id).await?;
+    let mut document = message_json(&sent.message);
+    document["window"] = json!({"start": sent.window.start().seconds(), "end": sent.window.end().seconds()});
+    document["accepted"] = json!(sent.accepted);
+    document["status"] = json!(sent.status);
+    document["reason"] = json!(sent.reason);
+    Ok(Json(document).into_response())
+}
