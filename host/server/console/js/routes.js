@@ -1,6 +1,7 @@
 // Which address shows which page.
 
 import { route } from "./lib/router.js";
+import { audit } from "./pages/audit.js";
 import { adapter, adapters } from "./pages/adapters.js";
 import { event } from "./pages/event.js";
 import { explore } from "./pages/explore.js";
@@ -9,6 +10,8 @@ import { newProject, project, projects } from "./pages/projects.js";
 import { setup, signin } from "./pages/signin.js";
 import { allStores, store, stores } from "./pages/stores.js";
 import { editStore, newStore } from "./pages/store-form.js";
+import { tokens } from "./pages/tokens.js";
+import { account, users } from "./pages/users.js";
 
 export function routes() {
   route("/signin", signin, { open: true });
@@ -27,5 +30,9 @@ export function routes() {
   route("/p/:project/stores/:store/edit", editStore, { section: "stores" });
   route("/stores", allStores, { section: "all-stores" });
   route("/adapters", adapters, { section: "adapters" });
+  route("/users", users, { section: "users" });
+  route("/tokens", tokens, { section: "tokens" });
+  route("/audit", audit, { section: "audit" });
+  route("/account", account, { section: "account" });
   route("/adapters/:adapter", adapter, { section: "adapters" });
 }

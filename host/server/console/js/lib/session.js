@@ -31,9 +31,11 @@ export async function signIn(user, password) {
 export async function signInWithToken(token) {
   api.use({ token });
   try {
-    const status = await api.get("/status");
-    me = { user: `API token of ${status.tenant ?? "this host"}`, operator: true, roles: [], token: true };
-    try { Object.assign(me, await api.get("/session"), { token: true }); } catch { /* the server tells sessions only about cookies */ }
+    const told = await api.get("/session").catch((error) => {
+      if (error.status !== 404) throw error;
+      return api.get("/status").then(() => ({ token: "", operator: true, roles: [] }));
+    });
+    me = { ...told, user: `Token ${told.token}`, token: true };
     return me;
   } catch (error) {
     api.use({});
@@ -51,6 +53,9 @@ export function forget() {
   me = null;
   api.use({});
 }
+
+/** Whether there is a whole tenant to administer: its users, tokens and log. */
+export const administers = () => me !== null && (me.operator || (me.roles ?? []).some((r) => (r.project === null || r.project === undefined) && r.role === "admin"));
 
 const RANK = { viewer: 1, member: 2, admin: 3 };
 

@@ -57,7 +57,13 @@ export function menu(label, entries, { picture, small = false } = {}) {
   const show = (open) => {
     list.hidden = !open;
     button.setAttribute("aria-expanded", String(open));
-    if (open) list.querySelector("button, a")?.focus();
+    if (!open) return;
+    // Fixed, so that no table that scrolls cuts it off.
+    const at = button.getBoundingClientRect();
+    const size = list.getBoundingClientRect();
+    list.style.left = `${Math.max(8, Math.min(at.right - size.width, innerWidth - size.width - 8))}px`;
+    list.style.top = `${at.bottom + 4 + size.height > innerHeight && at.top > size.height ? at.top - size.height - 4 : at.bottom + 4}px`;
+    list.querySelector("button, a")?.focus({ preventScroll: true });
   };
   fill(list, entries.filter(Boolean).map((entry) => {
     if (entry.said) return h("div.said", entry.said);
@@ -73,6 +79,7 @@ export function menu(label, entries, { picture, small = false } = {}) {
     else if (event.key === "ArrowDown") { event.preventDefault(); if (list.hidden) show(true); else items[(at + 1) % items.length]?.focus(); }
     else if (event.key === "ArrowUp" && !list.hidden) { event.preventDefault(); items[(at - 1 + items.length) % items.length]?.focus(); }
   });
+  addEventListener("scroll", () => { if (!list.hidden) show(false); }, { passive: true });
   whole.addEventListener("focusout", (event) => { if (!whole.contains(event.relatedTarget)) show(false); });
   return whole;
 }

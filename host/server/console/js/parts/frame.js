@@ -3,6 +3,7 @@
 import * as api from "../lib/api.js";
 import { fill, fresh, h } from "../lib/dom.js";
 import { go, link, path } from "../lib/router.js";
+import { administers } from "../lib/session.js";
 import * as session from "../lib/session.js";
 import { menu } from "./dialog.js";
 import { icon } from "./icons.js";
@@ -50,7 +51,6 @@ function sideBar(project, names, section) {
       entry("sets", "Metric Sets", path`/p/${project}/metric-sets`, true),
       entry("stores", "Metric Stores", path`/p/${project}/stores`, true))),
   ] : [];
-  const me = session.who();
   return h("aside.side", { "aria-label": "Side bar", id: "side" },
     h("a.brand", { href: link("/") }, h("img", { src: new URL("../../img/mark.svg", import.meta.url).pathname, alt: "", width: 28, height: 28 }), "Tidegate"),
     ...own,
@@ -58,12 +58,9 @@ function sideBar(project, names, section) {
       entry("projects", "Projects", link("/")),
       entry("all-stores", "All Metric Stores", link("/stores")),
       entry("adapters", "Adapters", link("/adapters")),
-      more.filter((m) => !m.shown || m.shown(me)).map((m) => entry(m.section, m.label, link(m.path))))),
+      administers() && [entry("users", "Users", link("/users")), entry("tokens", "API Tokens", link("/tokens")), entry("audit", "Audit Log", link("/audit"))])),
     h("div.foot", version && `Tidegate ${version}`));
 }
-
-/** Entries of the host that other parts add: {section, label, path, shown(me)}. */
-export const more = [];
 
 function topBar(page, side) {
   let veil = null;
@@ -85,6 +82,7 @@ function topBar(page, side) {
     themeSwitch(),
     me && menu(h("span.who", me.user), [
       { said: `Signed in as ${me.user}${me.operator ? " (operator)" : ""}` },
+      { label: "Your account", href: link("/account") },
       { label: "Sign out", act: () => leave(false) },
       !me.token && { label: "Sign out everywhere", act: () => leave(true) },
     ], { picture: "user" }));
