@@ -1,48 +1,61 @@
-//! What the sandbox costs: points per CPU-second through a fresh instance, beside the same adapter code native, and the fixed
-//! cost of a call.
+//! What the encoders do: points per CPU-second of each adapter through a fresh instance per call, beside the same code native,
+//! and what a call of one row costs.
 
-use crate::native::Native;
+use crate::native::{self, SUBJECTS, Subject};
 use crate::{cpu, report};
 use anyhow::{Context, ensure};
-use serde_json::json;
+use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use tidegate_model::{
-    Aggregate, Batch, BatchView, Dimension, Instant, MeasureColumn, MetricBatch, Name, Period, Settings, StringPool,
+    Aggregate, Batch, BatchView, Description, Dimension, Instant, MeasureColumn, MetricBatch, Name, Period, Settings,
+    StringPool,
 };
-use tidegate_sandbox::{Action, Adapter, Limits, Outcome, Registry, Sandbox, SandboxOptions, Step};
+use tidegate_sandbox::{Action, Adapter, Disposition, Limits, Outcome, Registry, Sandbox, SandboxOptions, Snapshot, Step};
+
+/// Rows of a batch, and how often it is encoded.
+const SIZES: [(u32, u32); 4] = [(1, 20_000), (100, 5_000), (10_000, 100), (100_000, 20)];
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let sandbox = Sandbox::new(SandboxOptions::default())?;
     let registry = Registry::new(sandbox);
     registry.add_builtin()?;
-    let adapter = registry.get("influxdb").context("the built-in influxdb adapter")?;
-    let raw = json!({"version": "1", "url": "http://localhost", "database": "m"});
-    let raw = raw.as_object().context("an object")?;
-    let settings = Arc::new(Settings::check(adapter.description(), raw)?);
-    fixed_cost(&adapter, &settings)?;
-    for (rows, times) in [(1, 20_000), (100, 5_000), (10_000, 100), (100_000, 20)] {
-        let batch = Arc::new(batch(rows)?);
-        let (inside, bytes) = cpu::seconds(|| repeat(times, || deliver(&adapter, &settings, &batch)))?;
-        let peer = Native::of(&batch);
-        let (native, other) = cpu::seconds(|| repeat(times, || Ok(peer.deliver())))?;
-        ensure!(bytes == other, "the component wrote {bytes} bytes, the native code {other}");
-        let points = f64::from(rows) * f64::from(times);
-        report(&format!("influxdb_{rows}_rows"), points / inside / 1e6, "native", points / native / 1e6, "M/s");
+    for subject in SUBJECTS {
+        let adapter = registry.get(subject.adapter).with_context(|| format!("the adapter {}", subject.adapter))?;
+        let settings = Arc::new(settings(adapter.description(), subject)?);
+        let deliver = |batch: &Arc<Batch>| deliver(subject, &adapter, &settings, batch);
+        fixed_cost(subject, &deliver)?;
+        let native = (subject.native)(subject.typed);
+        for (rows, times) in SIZES {
+            let batch = Arc::new(batch(rows)?);
+            let (inside, bytes) = cpu::seconds(|| repeat(times, || deliver(&batch)))?;
+            let peer = native::batch(&batch);
+            let (outside, other) = cpu::seconds(|| repeat(times, || Ok(native(&peer))))?;
+            ensure!(bytes == other, "{}: the component wrote {bytes} bytes, the native code {other}", subject.name);
+            let points = f64::from(rows) * f64::from(times);
+            let millions = |seconds: f64| points / seconds / 1e6;
+            report(&format!("{}_{rows}_rows", subject.name), millions(inside), "native", millions(outside), "M/s");
+        }
     }
     Ok(())
 }
 
-/// Instance, a begin on a batch without rows, drop; beside a plain call of the native code on the same batch.
-fn fixed_cost(adapter: &Arc<Adapter>, settings: &Arc<Settings>) -> anyhow::Result<()> {
-    let empty = Arc::new(batch(0)?);
-    let times = 50_000;
-    let call = || deliver(adapter, settings, &empty);
+/// What was typed, as the host reads it.
+fn settings(description: &Description, subject: &Subject) -> anyhow::Result<Settings> {
+    let raw: Map<String, Json> = subject.typed.iter().map(|(k, v)| ((*k).to_owned(), Json::from(*v))).collect();
+    Ok(Settings::check(description, &raw)?)
+}
+
+/// Instance, a call on one row, drop; beside a plain call of the native code on the same batch.
+fn fixed_cost(subject: &Subject, deliver: &dyn Fn(&Arc<Batch>) -> anyhow::Result<u64>) -> anyhow::Result<()> {
+    let one = Arc::new(batch(1)?);
+    let times = 20_000;
+    let call = || deliver(&one);
     repeat(1_000, call)?;
     let (inside, _) = cpu::seconds(|| repeat(times, call))?;
-    let peer = Native::of(&empty);
-    let (native, _) = cpu::seconds(|| repeat(times, || Ok(peer.deliver())))?;
+    let (native, peer) = ((subject.native)(subject.typed), native::batch(&one));
+    let (outside, _) = cpu::seconds(|| repeat(times, || Ok(native(&peer))))?;
     let micros = |seconds: f64| seconds / f64::from(times) * 1e6;
-    report("instantiate_call_drop", micros(inside), "native", micros(native), "us");
+    report(&format!("{}_call_of_one_row", subject.name), micros(inside), "native", micros(outside), "us");
     Ok(())
 }
 
@@ -50,18 +63,34 @@ fn repeat(times: u32, mut once: impl FnMut() -> anyhow::Result<u64>) -> anyhow::
     (0..times).try_fold(0, |sum, _| Ok(sum + once()?))
 }
 
-/// A whole conversation with a sink that accepts everything; the bytes that it would have been sent.
-fn deliver(adapter: &Arc<Adapter>, settings: &Arc<Settings>, batch: &Arc<Batch>) -> anyhow::Result<u64> {
+/// A whole conversation with a sink that accepts everything, or a page; the bytes that it gave.
+fn deliver(
+    subject: &Subject,
+    adapter: &Arc<Adapter>,
+    settings: &Arc<Settings>,
+    batch: &Arc<Batch>,
+) -> anyhow::Result<u64> {
+    if subject.pull {
+        let snapshot = Snapshot { batches: vec![Arc::clone(batch)], period: batch.window.period() };
+        let page = adapter.render(settings, snapshot, Vec::new(), &Limits::default()).result?;
+        return Ok(page.body_len() as u64);
+    }
     let mut bytes = 0;
     let mut step = adapter.begin(settings, BatchView::whole(batch.clone()), &Limits::default()).result?;
     loop {
         match step {
-            Step::Done(_) => return Ok(bytes),
+            Step::Done(verdict) => {
+                let split = matches!(verdict.disposition, Disposition::Split(_));
+                ensure!(!split, "{} wants the batch in halves, so this is not what is measured", subject.name);
+                return Ok(bytes);
+            }
             Step::Act(conversation, action) => {
-                let Action::Send(request) = action else { anyhow::bail!("the influxdb adapter sends HTTP requests") };
-                bytes += request.body_len() as u64;
-                let outcome = Outcome { status: Some(204), ..Outcome::default() };
-                step = conversation.step(outcome).result?;
+                bytes += match &action {
+                    Action::Send(request) => request.body_len() as u64,
+                    Action::SendStream(stream) => stream.body_len() as u64,
+                };
+                let status = matches!(action, Action::Send(_)).then_some(204);
+                step = conversation.step(Outcome { status, ..Outcome::default() }).result?;
             }
         }
     }
