@@ -29,6 +29,13 @@ pub struct PrometheusSettings {
     )]
     help: bool,
     #[setting(
+        label = "Job",
+        help = "The job_name in the piece of configuration that is shown to you; Prometheus adds it to every series as the label job. \
+                Left out, it is tidegate- and the store's name"
+    )]
+    #[allow(dead_code, reason = "the host alone fills it in")]
+    job: Option<String>,
+    #[setting(
         label = "OpenMetrics",
         help = "Scrapers that ask for OpenMetrics 1.0 get it; gauges that have a counter beside them are then called ..._window",
         default = false
@@ -46,7 +53,7 @@ pub struct PrometheusSettings {
 /// A piece of the configuration of Prometheus, up to the login.
 const SNIPPET: &str = "\
 scrape_configs:
-  - job_name: \"tidegate-{store}\"
+  - job_name: \"{settings.job|tidegate-{store}}\"
     scheme: {scheme}
     metrics_path: {path}
     scrape_interval: {period}s
@@ -56,7 +63,7 @@ scrape_configs:
 /// The same with a login.
 const SNIPPET_WITH_LOGIN: &str = "\
 scrape_configs:
-  - job_name: \"tidegate-{store}\"
+  - job_name: \"{settings.job|tidegate-{store}}\"
     scheme: {scheme}
     metrics_path: {path}
     scrape_interval: {period}s

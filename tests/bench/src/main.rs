@@ -9,6 +9,7 @@ mod cpu;
 mod evaluate;
 mod ingest;
 mod native;
+mod peers;
 mod sandbox;
 
 fn main() -> anyhow::Result<()> {

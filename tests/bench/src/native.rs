@@ -42,12 +42,10 @@ fn push<A: PushAdapter>(typed: Typed) -> Deliver {
 
 fn page<A: tidegate_adapter::PullAdapter>(typed: Typed) -> Deliver {
     let store = Arc::new(PullStore::<A>::new(typed.iter().copied()));
-    Box::new(move |batch| {
-        store.render(std::slice::from_ref(batch), &[]).map_or(0, |page| page.body.len() as u64)
-    })
+    Box::new(move |batch| store.render(std::slice::from_ref(batch), &[]).map_or(0, |page| page.body.len() as u64))
 }
 
-/// Every adapter of the binary. What is no line protocol is JSON, but for Prometheus' text.
+/// Every adapter of the binary.
 pub(crate) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "influxdb",
@@ -84,13 +82,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         pull: false,
         native: push::<Circonus>,
     },
-    Subject {
-        name: "circonus_page",
-        adapter: "circonus",
-        typed: &[],
-        pull: true,
-        native: page::<Circonus>,
-    },
+    Subject { name: "circonus_page", adapter: "circonus", typed: &[], pull: true, native: page::<Circonus> },
     Subject { name: "prometheus", adapter: "prometheus", typed: &[], pull: true, native: page::<Prometheus> },
 ];
 

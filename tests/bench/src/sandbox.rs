@@ -1,24 +1,30 @@
-//! What the encoders do: points per CPU-second of each adapter through a fresh instance per call, beside the same code native,
-//! and what a call of one row costs.
+//! What the encoders do: points per CPU-second of each adapter through a fresh instance per call, beside the same code native and
+//! beside what others need to take in and send on the same series; and what a call of one row costs.
 
 use crate::native::{self, SUBJECTS, Subject};
-use crate::{cpu, report};
+use crate::{cpu, peers, report};
 use anyhow::{Context, ensure};
 use serde_json::{Map, Value as Json};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use tidegate_model::{
     Aggregate, Batch, BatchView, Description, Dimension, Instant, MeasureColumn, MetricBatch, Name, Period, Settings,
     StringPool,
 };
-use tidegate_sandbox::{Action, Adapter, Disposition, Limits, Outcome, Registry, Sandbox, SandboxOptions, Snapshot, Step};
+use tidegate_sandbox::{
+    Action, Adapter, Disposition, Limits, Outcome, Registry, Sandbox, SandboxOptions, Snapshot, Step,
+};
 
 /// Rows of a batch, and how often it is encoded.
-const SIZES: [(u32, u32); 4] = [(1, 20_000), (100, 5_000), (10_000, 100), (100_000, 20)];
+const SIZES: [(u32, u32); 4] = [(1, 20_000), (100, 5_000), (10_000, 100), (LARGEST, 20)];
+const LARGEST: u32 = 100_000;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let sandbox = Sandbox::new(SandboxOptions::default())?;
     let registry = Registry::new(sandbox);
     registry.add_builtin()?;
+    let shippers = [("vmagent", shipper("vmagent")?), ("rotel", shipper("rotel")?)];
     for subject in SUBJECTS {
         let adapter = registry.get(subject.adapter).with_context(|| format!("the adapter {}", subject.adapter))?;
         let settings = Arc::new(settings(adapter.description(), subject)?);
@@ -26,17 +32,37 @@ pub(crate) fn run() -> anyhow::Result<()> {
         fixed_cost(subject, &deliver)?;
         let native = (subject.native)(subject.typed);
         for (rows, times) in SIZES {
-            let batch = Arc::new(batch(rows)?);
-            let (inside, bytes) = cpu::seconds(|| repeat(times, || deliver(&batch)))?;
-            let peer = native::batch(&batch);
-            let (outside, other) = cpu::seconds(|| repeat(times, || Ok(native(&peer))))?;
+            let pieces = pieces(rows, &deliver)?;
+            let all = || pieces.iter().try_fold(0, |sum, piece| Ok(sum + deliver(piece)?));
+            let (inside, bytes) = cpu::seconds(|| repeat(times, all))?;
+            let peers: Vec<_> = pieces.iter().map(|piece| native::batch(piece)).collect();
+            let (outside, other) = cpu::seconds(|| repeat(times, || Ok(peers.iter().map(&native).sum())))?;
             ensure!(bytes == other, "{}: the component wrote {bytes} bytes, the native code {other}", subject.name);
-            let points = f64::from(rows) * f64::from(times);
-            let millions = |seconds: f64| points / seconds / 1e6;
-            report(&format!("{}_{rows}_rows", subject.name), millions(inside), "native", millions(outside), "M/s");
+            let millions = |seconds: f64| f64::from(rows) * f64::from(times) / seconds / 1e6;
+            let name = format!("{}_{rows}_rows", subject.name);
+            report(&name, millions(inside), "native", millions(outside), "M/s");
+            for (who, theirs) in shippers.iter().filter(|_| rows == LARGEST && !subject.pull) {
+                report(&name, millions(inside), who, *theirs, "M/s");
+            }
         }
     }
     Ok(())
+}
+
+/// Millions of points per CPU-second of somebody else's program: it takes the series in, and sends them on.
+fn shipper(who: &str) -> anyhow::Result<f64> {
+    let answer = peers::run(&format!("{who}_push.py"), &[])?;
+    let figure = |name: &str| answer[name].as_f64().with_context(|| format!("the peer's {name}"));
+    Ok(figure("points")? / figure("cpu")? / 1e6)
+}
+
+/// The rows in batches that the adapter takes whole: one, or halves of it if the sink's limits want that, as the host makes them.
+fn pieces(rows: u32, deliver: &dyn Fn(&Arc<Batch>) -> anyhow::Result<u64>) -> anyhow::Result<Vec<Arc<Batch>>> {
+    let whole = vec![Arc::new(batch(0..rows)?)];
+    if deliver(&whole[0]).is_ok() {
+        return Ok(whole);
+    }
+    [0..rows / 2, rows / 2..rows].map(|part| Ok(Arc::new(batch(part)?))).into_iter().collect()
 }
 
 /// What was typed, as the host reads it.
@@ -47,7 +73,7 @@ fn settings(description: &Description, subject: &Subject) -> anyhow::Result<Sett
 
 /// Instance, a call on one row, drop; beside a plain call of the native code on the same batch.
 fn fixed_cost(subject: &Subject, deliver: &dyn Fn(&Arc<Batch>) -> anyhow::Result<u64>) -> anyhow::Result<()> {
-    let one = Arc::new(batch(1)?);
+    let one = Arc::new(batch(0..1)?);
     let times = 20_000;
     let call = || deliver(&one);
     repeat(1_000, call)?;
@@ -96,13 +122,18 @@ fn deliver(
     }
 }
 
-/// `rows` series with three labels, as a crash dashboard has them.
-fn batch(rows: u32) -> anyhow::Result<Batch> {
+/// Series with three labels, as a crash dashboard has them; `of` is which of them.
+fn batch(of: Range<u32>) -> anyhow::Result<Batch> {
+    let rows = of.end - of.start;
     let dimension = |name: &str, distinct: u32, spread: u32| {
         // Only what occurs, as the evaluator makes it: a dictionary beyond the rows would be the cost of a small batch.
-        let occurring = distinct.min(rows.div_ceil(spread));
-        let dictionary: StringPool = (0..occurring).map(|i| format!("{name}-{i:05}")).collect();
-        let codes = (0..rows).map(|row| row / spread % distinct).collect();
+        let mut places = HashMap::new();
+        let mut dictionary = StringPool::default();
+        let mut code = |row: u32| {
+            let value = row / spread % distinct;
+            *places.entry(value).or_insert_with(|| dictionary.push(&format!("{name}-{value:05}")))
+        };
+        let codes = of.clone().map(&mut code).collect();
         Dimension { name: name.to_owned(), dictionary, codes }
     };
     let metric = MetricBatch {
@@ -118,7 +149,7 @@ fn batch(rows: u32) -> anyhow::Result<Batch> {
         measures: vec![MeasureColumn {
             attribute: "_tx".to_owned(),
             aggregate: Aggregate::Count,
-            values: (0..rows).map(|row| f64::from(row % 1_000)).collect(),
+            values: of.clone().map(|row| f64::from(row % 1_000)).collect(),
             totals: None,
         }],
     };

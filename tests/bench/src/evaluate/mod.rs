@@ -4,12 +4,12 @@
 
 mod rows;
 
-use crate::{cpu, report};
+use crate::{cpu, peers, report};
 use anyhow::{Context, ensure};
 use rows::{BLOCK, EPOCH, PER_SECOND, PROJECT, QUERIES, SECONDS, TINY_PROJECTS, TINY_ROWS, WINDOW_SECONDS};
 use serde_json::Value as Json;
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use tidegate_events::{EvaluationLimits, EventStore, EventStoreOptions, MetricSpec, Source};
 use tidegate_model::{Instant, ManualClock, MetricBatch, Period, ProjectId, Window};
@@ -148,17 +148,11 @@ fn settle(store: &EventStore) {
 
 /// What another program makes of the same rows and queries.
 fn peer(name: &str) -> anyhow::Result<Json> {
-    let python = std::env::var("TIDEGATE_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let script = format!("{}/peers/{name}_windows.py", env!("CARGO_MANIFEST_DIR"));
     let queries = [QUERIES, BLOCK].map(|n| n as u64);
     let numbers =
         [&[SECONDS * PER_SECOND, PER_SECOND, WINDOW_SECONDS], &queries[..], &[TINY_PROJECTS, TINY_ROWS]].concat();
-    let mut command = Command::new(&python);
-    command.arg(&script).args(numbers.iter().map(u64::to_string));
-    let output = command.output().with_context(|| format!("starting {python}"))?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{script} failed; `make setup` installs what it needs: {told}");
-    Ok(serde_json::from_slice(&output.stdout)?)
+    let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    peers::run(&format!("{name}_windows.py"), &numbers.iter().map(OsStr::new).collect::<Vec<_>>())
 }
 
 fn cpu_of(peer: &Json, what: &str) -> anyhow::Result<f64> {

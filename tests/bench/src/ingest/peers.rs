@@ -7,7 +7,6 @@ use rusqlite::types::Value as Cell;
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
 
 /// Rows of one transaction: as many as a block of ours has.
 const ROWS_AT_ONCE: u64 = 8_192;
@@ -64,14 +63,8 @@ fn cell(value: &Json) -> Cell {
 /// Has DuckDB read the file into a table of a database file.
 pub(super) fn duckdb(file: &Path, folder: &Path) -> anyhow::Result<Stored> {
     let folder = tempfile::tempdir_in(folder)?;
-    let python = std::env::var("TIDEGATE_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/duckdb_ingest.py");
     let database = folder.path().join("events.duckdb");
-    let output = Command::new(&python).arg(script).arg(file).arg(&database).output();
-    let output = output.with_context(|| format!("starting {python}"))?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{python} failed; `make setup` installs duckdb for it: {told}");
-    let answer: Json = serde_json::from_slice(&output.stdout)?;
+    let answer = crate::peers::run("duckdb_ingest.py", &[file.as_os_str(), database.as_os_str()])?;
     let figure = |name: &str| answer[name].as_f64().with_context(|| format!("the peer's {name}"));
     let sums = [figure("events")?, figure("guids")?, figure("ages")?];
     Ok(Stored { events: sums[0] as u64, cpu: figure("cpu")?, bytes: figure("bytes")? as u64, sums })
