@@ -60,14 +60,14 @@ impl Reading {
             ("{store}", store.name.as_str()),
         ];
         let shown = adapter.pull.guide.iter().filter(|e| e.when.as_ref().is_none_or(|w| w.holds(settings)));
-        let setting = |key: &str| shown(settings, key);
+        let setting = |key: &str| text_of(settings, key);
         let guide = shown.map(|e| Entry { label: e.label.clone(), text: filled(&e.text, &values, &setting) }).collect();
         Some(Self { url, user, password, guide })
     }
 }
 
 /// What a setting holds, unless it is a secret.
-fn shown(settings: &Settings, key: &str) -> Option<String> {
+fn text_of(settings: &Settings, key: &str) -> Option<String> {
     match settings.get(key)? {
         SettingValue::Text(text) => Some(text.clone()),
         SettingValue::Integer(number) => Some(number.to_string()),
@@ -138,7 +138,7 @@ mod tests {
         ];
         let settings = Settings::trusted(values.map(|(key, value)| (key.to_owned(), value)));
         let text = "{settings.key|none} {settings.flag} {settings.number}";
-        assert_eq!(filled(text, &[], &|key| shown(&settings, key)), "none true 7");
+        assert_eq!(filled(text, &[], &|key| text_of(&settings, key)), "none true 7");
     }
 
     #[test]
