@@ -1,6 +1,6 @@
 //! What the admin fills in, and what a request needs of it.
 
-use tidegate_adapter::{Choice, CredentialSlot, Endpoint, Request, Settings, Template, Verdict};
+use tidegate_adapter::{Certificates, Choice, CredentialSlot, Endpoint, Request, Settings, Template, Verdict};
 
 /// Which kind of cluster the stack lives on; they want the key in different ways.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,12 @@ pub struct GrafanaSettings {
         must = ["metric", "aggregate", "attribute"]
     )]
     pub(crate) naming: Template,
+    #[setting(
+        label = "Certificates",
+        help = "Of an authority of your own that signed the certificate at the URL, in PEM"
+    )]
+    #[allow(dead_code, reason = "the host alone sees to it")]
+    authorities: Option<Certificates>,
 }
 
 impl GrafanaSettings {

@@ -19,7 +19,7 @@ fn the_host_takes_the_description_and_knows_the_adapter_by_its_package() {
     let description = description();
     assert_eq!(description.name, "grafana");
     let keys: Vec<_> = description.settings.iter().map(|s| s.key.as_str()).collect();
-    assert_eq!(keys, ["cluster", "url", "instance_id", "key", "prefix", "naming"]);
+    assert_eq!(keys, ["cluster", "url", "instance_id", "key", "prefix", "naming", "authorities"]);
     assert_eq!(<Grafana as tidegate_adapter::PushAdapter>::LOOK_BACK, Some(3_600));
 }
 

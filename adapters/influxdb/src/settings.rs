@@ -1,6 +1,6 @@
 //! What the admin fills in, and what a request needs of it.
 
-use tidegate_adapter::{Choice, CredentialSlot, Endpoint, Request, Settings, Template, Verdict};
+use tidegate_adapter::{Certificates, Choice, CredentialSlot, Endpoint, Request, Settings, Template, Verdict};
 
 /// Which write API the server has.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,12 @@ pub struct InfluxSettings {
         must = ["metric"]
     )]
     pub(crate) naming: Template,
+    #[setting(
+        label = "Certificates",
+        help = "Of an authority of your own that signed the certificate at the URL, in PEM"
+    )]
+    #[allow(dead_code, reason = "the host alone sees to it")]
+    authorities: Option<Certificates>,
 }
 
 impl InfluxSettings {

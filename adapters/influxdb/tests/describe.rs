@@ -21,7 +21,8 @@ fn the_host_takes_the_description_and_knows_the_adapter_by_its_package() {
     assert_eq!(description.version, env!("CARGO_PKG_VERSION"));
     let keys: Vec<_> = description.settings.iter().map(|s| s.key.as_str()).collect();
     let of_one = ["database", "retention_policy", "user", "password"];
-    let expected = [&["version", "url"][..], &of_one, &["org", "bucket", "token", "gzip", "naming"]].concat();
+    let expected =
+        [&["version", "url"][..], &of_one, &["org", "bucket", "token", "gzip", "naming", "authorities"]].concat();
     assert_eq!(keys, expected);
 }
 
