@@ -20,4 +20,5 @@ mod restart;
 mod secrets;
 mod servers;
 mod tls;
+mod versions;
 mod world;

@@ -30,6 +30,18 @@ pub(crate) enum ConfigError {
     Unreadable(String),
 }
 
+fn missing(store: &Store) -> String {
+    match &store.pin {
+        None => format!("there is no adapter called {:?}", store.adapter),
+        Some(pin) => format!(
+            "the version of {:?} that it uses (sha256:{}) is not there any more; put its file back, or move the store to \
+             another version with `tidegate adapter upgrade`",
+            store.adapter,
+            &hex::encode(pin.digest)[..12]
+        ),
+    }
+}
+
 /// The stores, read again when the catalog or an adapter has changed. Calls may block.
 pub(crate) struct Configs {
     catalog: Arc<Catalog>,
@@ -48,6 +60,19 @@ impl Configs {
         if let Some(known) = self.known(id, edits) {
             return Ok(known);
         }
+        let config = Arc::new(self.read(id, None)?);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.retain(|_, (at, _)| *at == edits);
+        read.insert(id, (edits, Arc::clone(&config)));
+        Ok(config)
+    }
+
+    /// A store as it would be with another version of its adapter.
+    pub(crate) fn with(&self, id: StoreId, adapter: Arc<Adapter>) -> Result<Config, ConfigError> {
+        self.read(id, Some(adapter))
+    }
+
+    fn read(&self, id: StoreId, adapter: Option<Arc<Adapter>>) -> Result<Config, ConfigError> {
         let read = |v: &View<'_>| {
             let store = v.store(id)?;
             Ok((v.project(store.project)?.name, store, v.links()?))
@@ -56,9 +81,8 @@ impl Configs {
             CatalogError::NotFound { .. } => ConfigError::Gone,
             other => ConfigError::Unreadable(other.to_string()),
         })?;
-        let adapter = self.registry.get(&store.adapter);
-        let adapter =
-            adapter.ok_or_else(|| ConfigError::Unfit(format!("there is no adapter called {:?}", store.adapter)))?;
+        let adapter = adapter.or_else(|| self.adapter_of(&store));
+        let adapter = adapter.ok_or_else(|| ConfigError::Unfit(missing(&store)))?;
         let fits = if store.pull { adapter.direction().pulls() } else { adapter.direction().pushes() };
         if !fits {
             let way = if store.pull { "make pages" } else { "push" };
@@ -74,17 +98,21 @@ impl Configs {
             Access::Open
         };
         let name = format!("{project}/{}", store.name);
-        let config = Arc::new(Config { store, name, links, adapter, settings, access });
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.retain(|_, (at, _)| *at == edits);
-        read.insert(id, (edits, Arc::clone(&config)));
-        Ok(config)
+        Ok(Config { store, name, links, adapter, settings, access })
+    }
+
+    /// The version that a store uses; one that is younger than versions are gets what a new one would.
+    fn adapter_of(&self, store: &Store) -> Option<Arc<Adapter>> {
+        match &store.pin {
+            Some(pin) => self.registry.find(&pin.digest).map(|r| r.adapter),
+            None => self.registry.get(&store.adapter),
+        }
     }
 
     fn known(&self, id: StoreId, edits: u64) -> Option<Arc<Config>> {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, config) = read.get(&id)?;
-        let adapter = self.registry.get(&config.store.adapter)?;
+        let adapter = self.adapter_of(&config.store)?;
         (*at == edits && Arc::ptr_eq(&adapter, &config.adapter)).then(|| Arc::clone(config))
     }
 }

@@ -20,12 +20,14 @@ use crate::replay::{Replay, Replayer};
 use crate::schedule::{Drive, Schedule, drive};
 use crate::status::{Parts, StoreStatus};
 use crate::test_point::{self, TestPoint};
+use crate::trial::{Comparison, Trials};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_events::{EvaluationLimits, SourceError};
 use tidegate_model::{Clock, Instant, MetricBatch, MetricQuery, MetricSetId, Period, ProjectId, StoreId, Window};
+use tidegate_sandbox::Adapter;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -140,7 +142,9 @@ impl Export {
             limits: options.limits.clone(),
             parts: settings.parts,
         };
+        let trials = Arc::new(Trials { catalog: Arc::clone(&options.catalog), clock: Arc::clone(&options.clock) });
         let shared = Arc::new(Shared {
+            trials: Arc::clone(&trials),
             catalog: Arc::clone(&options.catalog),
             ledger: Arc::clone(&ledger),
             configs: Arc::clone(&configs),
@@ -183,7 +187,8 @@ impl Export {
             keeper: tokio::spawn(keeper),
         };
         let (catalog, clock) = (options.catalog, options.clock);
-        let pull = Pull::new(Arc::clone(&board), Arc::clone(&configs), Arc::clone(&clock), options.limits, observed);
+        let pull =
+            Pull::new(Arc::clone(&board), Arc::clone(&configs), Arc::clone(&clock), options.limits, observed, trials);
         Ok(Arc::new(Self {
             catalog,
             ledger,
@@ -311,6 +316,16 @@ impl Export {
     pub async fn preview_store(&self, id: StoreId) -> Result<Preview, ExportError> {
         let previewer = Arc::clone(&self.previewer);
         blocking(move || previewer.store(id)).await
+    }
+
+    /// What a store would send with another version of its adapter, compared with what it sends now, over the windows on
+    /// record. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub async fn compare_adapter(&self, id: StoreId, other: Arc<Adapter>) -> Result<Comparison, ExportError> {
+        let previewer = Arc::clone(&self.previewer);
+        blocking(move || previewer.compare(id, &other)).await
     }
 
     /// The values of a query in its last windows, oldest first; the last one is in progress. Nothing is recorded.

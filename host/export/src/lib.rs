@@ -27,6 +27,7 @@ mod status;
 mod test_point;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use catalog::{Catalog, CatalogError};
 pub use check::StoreCheck;
@@ -41,3 +42,4 @@ pub use pull::PullAnswer;
 pub use replay::{Replay, SameBytes};
 pub use status::{DeliveryCounts, FoldedGroups, StoreState, StoreStatus};
 pub use test_point::TestPoint;
+pub use trial::{Compared, ComparedWindow, Comparison};

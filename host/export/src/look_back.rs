@@ -26,7 +26,10 @@ impl fmt::Debug for LookBack {
 impl LookBack {
     /// The operator's limit, and the sinks' by what their adapters say now.
     pub(crate) fn new(host: Duration, registry: Arc<Registry>) -> Self {
-        let traits = move |name: &str| registry.get(name).map(|a| a.description().push).unwrap_or_default();
+        let traits = move |reference: &str| {
+            let found = registry.resolve(reference).ok().flatten();
+            found.map(|r| r.adapter.description().push).unwrap_or_default()
+        };
         Self { host, traits: Arc::new(traits) }
     }
 
@@ -36,7 +39,7 @@ impl LookBack {
         Self { host, traits: Arc::new(|_| PushTraits::default()) }
     }
 
-    /// For stores of the adapter called `adapter`.
+    /// For stores whose adapter is found by `adapter`: a digest or a name.
     pub(crate) fn of(&self, adapter: &str) -> Duration {
         (self.traits)(adapter).look_back(self.host)
     }

@@ -226,20 +226,27 @@ impl Previewer {
 /// What an adapter wants done first, for people.
 pub(crate) fn shown(config: &Config, step: Step) -> PreviewMessage {
     match step {
-        Step::Act(_, Action::Send(request)) => {
-            let shown = masked::request(&request, config.adapter.description(), &config.settings);
-            let body = joined(&request.body);
-            PreviewMessage::Request { line: shown.line, headers: shown.headers, gzip: request.gzip, body }
-        }
-        Step::Act(_, Action::SendStream(stream)) => {
-            let to = masked::stream(&stream, config.adapter.description(), &config.settings);
-            PreviewMessage::Stream { to, body: joined(&stream.body) }
-        }
+        Step::Act(_, action) => message_of(config, &action),
         Step::Done(verdict) => PreviewMessage::Nothing(match verdict.disposition {
             Disposition::Accepted => "the adapter has nothing to send".to_owned(),
             Disposition::Rejected(reason) | Disposition::Split(reason) | Disposition::Stop(reason) => reason,
             Disposition::Retry { reason, .. } => reason,
         }),
+    }
+}
+
+/// An action, for people.
+pub(crate) fn message_of(config: &Config, action: &Action) -> PreviewMessage {
+    match action {
+        Action::Send(request) => {
+            let shown = masked::request(request, config.adapter.description(), &config.settings);
+            let body = joined(&request.body);
+            PreviewMessage::Request { line: shown.line, headers: shown.headers, gzip: request.gzip, body }
+        }
+        Action::SendStream(stream) => {
+            let to = masked::stream(stream, config.adapter.description(), &config.settings);
+            PreviewMessage::Stream { to, body: joined(&stream.body) }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::{Config, ConfigError, Configs};
 use crate::ledger::{Ledger, Shown, Track, without_live};
 use crate::observe::Observed;
 use crate::offload::blocking;
+use crate::trial::Trials;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -133,6 +134,7 @@ pub(crate) struct Pull {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) observed: Arc<Observed>,
+    pub(crate) trials: Arc<Trials>,
     stores: Mutex<HashMap<StoreId, Pages>>,
 }
 
@@ -143,8 +145,9 @@ impl Pull {
         clock: Arc<dyn Clock>,
         limits: Limits,
         observed: Arc<Observed>,
+        trials: Arc<Trials>,
     ) -> Self {
-        Self { board, configs, clock, limits, observed, stores: Mutex::default() }
+        Self { board, configs, clock, limits, observed, trials, stores: Mutex::default() }
     }
 
     /// The page of a store.
@@ -154,7 +157,11 @@ impl Pull {
         headers: Vec<(String, String)>,
         authorization: Option<&str>,
     ) -> PullAnswer {
-        let answer = self.answer(store, headers, authorization).await;
+        let answer = match self.answer(store, headers.clone(), authorization).await {
+            // The version before it makes this page, at once.
+            (_, true) => self.answer(store, headers, authorization).await.0,
+            (answer, false) => answer,
+        };
         let outcome = match &answer {
             PullAnswer::Page { .. } => "page",
             PullAnswer::NotFound => "not_found",
@@ -167,31 +174,60 @@ impl Pull {
         answer
     }
 
-    async fn answer(&self, store: StoreId, headers: Vec<(String, String)>, authorization: Option<&str>) -> PullAnswer {
-        let configs = Arc::clone(&self.configs);
-        let config = match blocking(move || configs.get(store)).await {
-            Ok(Ok(config)) => config,
-            Ok(Err(ConfigError::Gone)) => return PullAnswer::NotFound,
-            Ok(Err(ConfigError::Unfit(why) | ConfigError::Unreadable(why))) => return PullAnswer::Failed(why),
-            Err(error) => return PullAnswer::Failed(error.to_string()),
+    /// The page, and whether it failed in a way that took the store back to the version before of its adapter.
+    async fn answer(
+        &self,
+        store: StoreId,
+        headers: Vec<(String, String)>,
+        authorization: Option<&str>,
+    ) -> (PullAnswer, bool) {
+        let config = match self.config(store).await {
+            Ok(config) => config,
+            Err(answer) => return (answer, false),
         };
+        match self.answer_of(&config, headers, authorization).await {
+            Ok(answer) => (answer, false),
+            Err(fault) => {
+                let told = fault.to_string();
+                self.note(store, |pages| pages.last_fault = Some(told.clone()));
+                (PullAnswer::Failed(told), self.trials.ends(&config, &fault).await)
+            }
+        }
+    }
+
+    async fn config(&self, store: StoreId) -> Result<Arc<Config>, PullAnswer> {
+        let configs = Arc::clone(&self.configs);
+        match blocking(move || configs.get(store)).await {
+            Ok(Ok(config)) => Ok(config),
+            Ok(Err(ConfigError::Gone)) => Err(PullAnswer::NotFound),
+            Ok(Err(ConfigError::Unfit(why) | ConfigError::Unreadable(why))) => Err(PullAnswer::Failed(why)),
+            Err(error) => Err(PullAnswer::Failed(error.to_string())),
+        }
+    }
+
+    async fn answer_of(
+        &self,
+        config: &Arc<Config>,
+        headers: Vec<(String, String)>,
+        authorization: Option<&str>,
+    ) -> Result<PullAnswer, Fault> {
+        let store = config.store.id;
         if !config.access.allows(authorization) {
-            return PullAnswer::Unauthorized;
+            return Ok(PullAnswer::Unauthorized);
         }
         if config.store.paused {
-            return PullAnswer::NotReady("the store is paused".to_owned());
+            return Ok(PullAnswer::NotReady("the store is paused".to_owned()));
         }
         let now = self.clock.now();
-        let parts = self.parts(&config);
+        let parts = self.parts(config);
         let Some(newest) = parts.iter().map(|p| p.batch.window.end()).max() else {
-            return PullAnswer::NotReady(not_ready(&config, now));
+            return Ok(PullAnswer::NotReady(not_ready(config, now)));
         };
         let fresh: Vec<bool> = parts.iter().map(|p| is_fresh(p.batch.window, now)).collect();
         if !fresh.contains(&true) {
             let age = now.seconds().saturating_sub(newest.seconds());
-            return PullAnswer::Stale(format!(
-                "the newest window ended {age} s ago, which is more than {STALE_PERIODS} periods"
-            ));
+            let told = format!("the newest window ended {age} s ago, which is more than {STALE_PERIODS} periods");
+            return Ok(PullAnswer::Stale(told));
         }
         let key = Key {
             parts: parts.iter().zip(&fresh).map(|(p, fresh)| (p.number, *fresh)).collect(),
@@ -200,19 +236,11 @@ impl Pull {
             headers: relevant(headers),
         };
         let shown = parts.into_iter().zip(fresh).map(|(p, fresh)| (p.batch, fresh)).collect();
-        match self.rendered(&config, key, shown).await {
-            Ok(page) => {
-                self.note(store, |pages| {
-                    (pages.read, pages.last_read, pages.last_fault) = (pages.read + 1, Some(now), None);
-                });
-                PullAnswer::Page { content_type: page.content_type.clone(), body: page.body.clone() }
-            }
-            Err(fault) => {
-                let told = fault.to_string();
-                self.note(store, |pages| pages.last_fault = Some(told.clone()));
-                PullAnswer::Failed(told)
-            }
-        }
+        let page = self.rendered(config, key, shown).await?;
+        self.note(store, |pages| {
+            (pages.read, pages.last_read, pages.last_fault) = (pages.read + 1, Some(now), None);
+        });
+        Ok(PullAnswer::Page { content_type: page.content_type.clone(), body: page.body.clone() })
     }
 
     /// The newest posting of each set that is connected to the store, by the name of the set.

@@ -262,6 +262,7 @@ mod tests {
 
     fn store(pull: bool) -> Store {
         Store {
+            pin: None,
             id: StoreId(1),
             project: ProjectId(1),
             name: Name::new("central").unwrap(),

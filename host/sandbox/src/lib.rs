@@ -9,6 +9,7 @@
 
 mod action;
 mod adapter;
+mod asks;
 mod bindings;
 pub mod builtin;
 mod compile;
@@ -28,6 +29,7 @@ mod meter;
 mod registry;
 mod run;
 mod sandbox;
+mod shelf;
 mod text;
 mod ticker;
 mod version;
@@ -45,3 +47,4 @@ pub use limits::{Called, Limits, SandboxOptions, Usage};
 pub use load::LoadError;
 pub use registry::{AmbiguousAdapter, BuiltinError, Refused, Registered, Registry};
 pub use sandbox::Sandbox;
+pub use shelf::Shelf;

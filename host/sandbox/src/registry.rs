@@ -9,6 +9,7 @@ use crate::adapter::Adapter;
 use crate::builtin;
 use crate::load::LoadError;
 use crate::sandbox::Sandbox;
+use crate::shelf::Shelf;
 use crate::version::Version;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ pub struct Refused {
 #[derive(Debug)]
 pub struct Registry {
     sandbox: Arc<Sandbox>,
+    shelf: Option<Shelf>,
     known: RwLock<Known>,
 }
 
@@ -82,7 +84,13 @@ impl Registry {
     /// An empty registry for adapters that run in `sandbox`.
     #[must_use]
     pub fn new(sandbox: Arc<Sandbox>) -> Self {
-        Self { sandbox, known: RwLock::default() }
+        Self { sandbox, shelf: None, known: RwLock::default() }
+    }
+
+    /// The same, with copies of its components on `shelf`.
+    #[must_use]
+    pub fn with_shelf(sandbox: Arc<Sandbox>, shelf: Shelf) -> Self {
+        Self { shelf: Some(shelf), ..Self::new(sandbox) }
     }
 
     /// Where its adapters run.
@@ -121,7 +129,12 @@ impl Registry {
     /// # Errors
     /// As for [`Sandbox::load`].
     pub fn add_file(&self, file: &Path, component: Result<&[u8], LoadError>) -> Result<Arc<Adapter>, LoadError> {
-        let loaded = component.and_then(|bytes| Ok((self.load(bytes)?, bytes.len())));
+        let loaded = component.and_then(|bytes| {
+            let adapter = self.load(bytes)?;
+            // Before anybody can use it: the file may be gone the next moment.
+            self.shelve(bytes);
+            Ok((adapter, bytes.len()))
+        });
         let mut known = self.write();
         known.leave(file);
         match loaded {
@@ -142,21 +155,44 @@ impl Registry {
         self.write().leave(file);
     }
 
-    /// Has `component` at hand for the stores that use it, without offering it. Blocking.
-    ///
-    /// # Errors
-    /// As for [`Sandbox::load`].
-    pub fn keep(&self, component: &[u8]) -> Result<Arc<Adapter>, LoadError> {
-        let adapter = self.load(component)?;
-        let of = Arc::clone(&adapter);
-        let kept = Registered { adapter: of, builtin: false, files: BTreeSet::new(), size: component.len() };
-        self.write().merge(kept);
-        Ok(adapter)
+    /// Has the versions in `used` at hand, those too that are in neither the binary nor the folder any more, and forgets the
+    /// others of these. Tells which are to be had nowhere, and why. Blocking.
+    pub fn keep(&self, used: &HashSet<[u8; 32]>) -> Vec<([u8; 32], String)> {
+        self.write().adapters.retain(|digest, registered| registered.offered() || used.contains(digest));
+        let mut missing = Vec::new();
+        for digest in used {
+            let kept = match self.find(digest) {
+                Some(_) => Ok(()),
+                None => self.take_from_shelf(digest),
+            };
+            missing.extend(kept.err().map(|why| (*digest, why)));
+        }
+        if let Some(shelf) = &self.shelf {
+            builtin::COMPONENTS
+                .iter()
+                .filter(|(_, c)| used.contains(&Sandbox::digest(c)))
+                .for_each(|(_, c)| self.shelve(c));
+            let known: HashSet<[u8; 32]> = self.read().adapters.keys().chain(used).copied().collect();
+            if let Err(error) = shelf.retain(&known) {
+                tracing::warn!(%error, "copies of adapters that nobody uses could not be removed");
+            }
+        }
+        missing
     }
 
-    /// Forgets the versions that are offered no more, except those in `used`.
-    pub fn forget_unused(&self, used: &HashSet<[u8; 32]>) {
-        self.write().adapters.retain(|digest, registered| registered.offered() || used.contains(digest));
+    fn take_from_shelf(&self, digest: &[u8; 32]) -> Result<(), String> {
+        let shelf = self.shelf.as_ref().ok_or("there is no copy of it")?;
+        let component = shelf.get(digest).map_err(|e| e.to_string())?.ok_or("there is no copy of it")?;
+        let adapter = self.load(&component).map_err(|e| e.to_string())?;
+        self.write().merge(Registered { adapter, builtin: false, files: BTreeSet::new(), size: component.len() });
+        Ok(())
+    }
+
+    fn shelve(&self, component: &[u8]) {
+        let Some(shelf) = &self.shelf else { return };
+        if let Err(error) = shelf.put(component) {
+            tracing::warn!(%error, "no copy of an adapter could be kept; stores lose it with its file");
+        }
     }
 
     /// What a new store gets that names `name`: the newest version on offer; of two that call themselves the same, the one

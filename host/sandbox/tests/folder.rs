@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tidegate_sandbox::{Folder, LoadError, News, Registry, Sandbox, SandboxOptions, Step};
+use tidegate_sandbox::{Folder, LoadError, News, Registry, Sandbox, SandboxOptions, Shelf, Step};
 
 fn described(name: &str, version: &str) -> Vec<u8> {
     let description = format!(r#"{{"name":"{name}","version":"{version}"}}"#);
@@ -234,11 +234,29 @@ fn a_version_whose_file_is_gone_is_not_offered_but_stays_for_those_who_use_it() 
     assert_eq!(told(folder.look(&registry)), [("new.wasm".to_owned(), Some("gone".to_owned()))]);
     assert_eq!(registry.get("sink").unwrap().description().version, "1.0.0");
     assert!(registry.find(&new).is_some_and(|r| !r.offered()));
-    registry.forget_unused(&[new].into());
+    assert_eq!(registry.keep(&[new].into()), []);
     assert!(registry.find(&new).is_some());
-    registry.forget_unused(&[].into());
+    registry.keep(&[].into());
     assert!(registry.find(&new).is_none());
     assert_eq!(registry.list().len(), 1);
+}
+
+#[test]
+fn a_version_that_a_store_uses_comes_back_from_its_copy_after_a_restart_without_its_file() {
+    let (dir, mut folder) = folder();
+    let shelf = || Shelf::new(dir.path().join("shelf"));
+    let before = Registry::with_shelf(Arc::clone(sandbox()), shelf());
+    put(dir.path(), "sink.wasm", &described("sink", "1.0.0"));
+    folder.look(&before);
+    let digest = *before.get("sink").unwrap().digest();
+    fs::remove_file(dir.path().join("sink.wasm")).unwrap();
+    let after = Registry::with_shelf(Arc::clone(sandbox()), shelf());
+    assert_eq!(after.keep(&[digest].into()), []);
+    assert!(after.find(&digest).is_some_and(|r| !r.offered()) && after.get("sink").is_none());
+    // Nobody uses it any more: the copy goes, and what is used and nowhere is told.
+    after.keep(&[].into());
+    let told = after.keep(&[digest].into());
+    assert_eq!(told, [(digest, "there is no copy of it".to_owned())]);
 }
 
 #[test]

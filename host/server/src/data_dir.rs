@@ -95,6 +95,12 @@ impl DataDir {
         self.path.join("compiled")
     }
 
+    /// Where copies of the adapters are kept that stores use.
+    #[must_use]
+    pub fn adapter_versions(&self) -> PathBuf {
+        self.path.join("adapter-versions")
+    }
+
     /// Where the server says on which address it listens.
     #[must_use]
     pub fn address(&self) -> PathBuf {

@@ -6,7 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_sandbox::{BuiltinError, CompileOptions, EngineError, Folder, News, Registry, Sandbox, SandboxOptions};
+use tidegate_export::catalog::{Catalog, CatalogError};
+use tidegate_sandbox::{
+    BuiltinError, CompileOptions, EngineError, Folder, News, Registry, Sandbox, SandboxOptions, Shelf,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long the start waits for files that are just being copied.
@@ -32,8 +35,10 @@ pub(crate) struct DropIn {
 
 impl DropIn {
     /// Loads the adapters inside the binary and those in `folder`, which is made if it is not there. Blocking.
-    pub(crate) fn open(folder: PathBuf, compile: CompileOptions) -> Result<Self, OpenError> {
-        let registry = Arc::new(Registry::new(Sandbox::new(SandboxOptions { compile, ..SandboxOptions::default() })?));
+    /// Copies of what stores use are on `shelf`.
+    pub(crate) fn open(folder: PathBuf, shelf: Shelf, compile: CompileOptions) -> Result<Self, OpenError> {
+        let sandbox = Sandbox::new(SandboxOptions { compile, ..SandboxOptions::default() })?;
+        let registry = Arc::new(Registry::with_shelf(sandbox, shelf));
         registry.add_builtin()?;
         if let Err(error) = std::fs::create_dir_all(&folder) {
             tracing::warn!(folder = %folder.display(), %error, "the folder for adapters cannot be made");
@@ -53,16 +58,23 @@ impl DropIn {
     }
 
     /// Looks at the folder again and again, until `stop`.
-    pub(crate) async fn watch(self, every: Duration, stop: CancellationToken) {
+    pub(crate) async fn watch(self, every: Duration, catalog: Arc<Catalog>, stop: CancellationToken) {
         let Self { registry, mut folder } = self;
+        let mut edits = catalog.edits();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(every) => {}
             }
-            let registry = Arc::clone(&registry);
+            let (registry, catalog) = (Arc::clone(&registry), Arc::clone(&catalog));
+            let edited = edits.has_changed().unwrap_or(false);
+            edits.mark_unchanged();
             let looked = tokio::task::spawn_blocking(move || {
-                tell(&folder.look(&registry));
+                let news = folder.look(&registry);
+                tell(&news);
+                if edited || !news.is_empty() {
+                    keep_used(&registry, &catalog);
+                }
                 folder
             });
             folder = match looked.await {
@@ -73,6 +85,35 @@ impl DropIn {
                 }
             };
         }
+    }
+}
+
+/// Has the stores that use no version yet use the newest, and has every version at hand that a store uses. Blocking.
+///
+/// # Errors
+/// If the catalog cannot be read.
+pub(crate) fn attach(registry: &Registry, catalog: &Catalog) -> Result<(), CatalogError> {
+    if catalog.read(|v| v.any_unpinned())? {
+        let pinned = catalog.edit(|e| e.pin_unpinned(|name| registry.get(name).map(|adapter| *adapter.digest())));
+        match pinned {
+            Ok(stores) => tracing::info!(stores, "stores keep the versions of adapters that they use now"),
+            // The disk may be full. Such stores get what new ones would, and are tried again at the next start.
+            Err(error) => tracing::warn!(%error, "which versions of adapters the stores use could not be recorded"),
+        }
+    }
+    let missing = registry.keep(&catalog.read(|v| v.pinned())?);
+    for (digest, why) in missing {
+        let digest = hex::encode(digest);
+        tracing::error!(digest, "a version of an adapter that stores use is missing, and they wait: {why}");
+    }
+    Ok(())
+}
+
+/// The same while the server runs.
+fn keep_used(registry: &Registry, catalog: &Catalog) {
+    match catalog.read(|v| v.pinned()) {
+        Ok(used) => drop(registry.keep(&used)),
+        Err(error) => tracing::warn!(%error, "which versions of adapters are used is looked at later"),
     }
 }
 

@@ -17,7 +17,7 @@ use tidegate_events::{EventStore, EventStoreError, EventStoreOptions};
 use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, OpenError};
 use tidegate_export::{EgressPolicy, Export, ExportOptions, ExportSettings, StartError};
 use tidegate_model::{Clock, Secret};
-use tidegate_sandbox::{BuiltinError, CompileOptions, EngineError, Limits};
+use tidegate_sandbox::{BuiltinError, CompileOptions, EngineError, Limits, Shelf};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -220,7 +220,7 @@ impl Running {
             clock: tidy_clock,
         };
         let tidied = tokio::spawn(tidy.run(options.tidy_every, stop.clone()));
-        tokio::spawn(drop_in.watch(options.adapter_poll, stop.clone()));
+        tokio::spawn(drop_in.watch(options.adapter_poll, Arc::clone(&catalog), stop.clone()));
         app.ready(host);
         data.write_address(address)?;
         let grace = options.grace;
@@ -306,7 +306,8 @@ impl Parts {
         let dropped = options.adapter_dir.clone().unwrap_or_else(|| data.adapters());
         let cache = options.cache_dir.clone().unwrap_or_else(|| data.compiled());
         let compile = CompileOptions { cache: Some(cache), ..options.compile.clone() };
-        let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped, compile));
+        let shelf = Shelf::new(data.adapter_versions());
+        let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped, shelf, compile));
         let (catalog_file, events_file) = (data.catalog(), data.events());
         let (event_options, event_clock, catalog_clock) =
             (options.events.clone(), Arc::clone(&clock), Arc::clone(&clock));
@@ -320,6 +321,8 @@ impl Parts {
         let (catalog, events, first_token) = files.await.map_err(broke)??;
         let drop_in = adapters.await.map_err(broke)??;
         let registry = Arc::clone(drop_in.registry());
+        let (attached, to) = (Arc::clone(&registry), Arc::clone(&catalog));
+        tokio::task::spawn_blocking(move || drop_in::attach(&attached, &to)).await.map_err(broke)??;
         let source = Arc::new(events.clone());
         let mut wanted = ExportOptions::new(Arc::clone(&catalog), source, Arc::clone(&registry), clock);
         wanted.egress = options.egress.clone();

@@ -21,7 +21,7 @@ pub(crate) struct Link {
     pub(crate) until: Option<u64>,
     /// Whether a scraper reads the store.
     pub(crate) pull: bool,
-    /// Name of the store's adapter.
+    /// What the store's adapter is found by: its digest, or its name.
     pub(crate) adapter: String,
 }
 
@@ -47,8 +47,9 @@ fn signed(seconds: u64) -> i64 {
 impl View<'_> {
     /// All links of all stores, those of paused ones too: their windows queue up.
     pub(crate) fn links(&self) -> rusqlite::Result<Vec<Link>> {
-        let sql = "SELECT l.store, l.metric_set, m.project, l.period, l.since, l.until, s.pull, s.adapter FROM links l \
-                   JOIN stores s ON s.id = l.store JOIN metric_sets m ON m.id = l.metric_set \
+        let sql = "SELECT l.store, l.metric_set, m.project, l.period, l.since, l.until, s.pull, \
+                   coalesce('sha256:' || lower(hex(a.digest)), s.adapter) FROM links l \
+                   JOIN stores s ON s.id = l.store LEFT JOIN store_adapters a ON a.store = s.id JOIN metric_sets m ON m.id = l.metric_set \
                    WHERE s.deleted IS NULL ORDER BY l.metric_set, l.period, l.store, l.since";
         let mut statement = self.connection.prepare_cached(sql)?;
         let link = |row: &Row<'_>| {

@@ -8,6 +8,7 @@ mod error;
 mod index;
 mod links;
 mod logins;
+mod pins;
 mod sets;
 mod stores;
 mod tenants;
@@ -17,6 +18,7 @@ mod tokens;
 
 pub use error::{CatalogError, Kind};
 pub use logins::PullLogin;
+pub use pins::Pin;
 pub use sets::{Metric, MetricSet, PutMetric};
 pub use stores::{Store, StoreSpec};
 pub use tenants::{DEFAULT_TENANT, Project, Tenant};

@@ -5,7 +5,7 @@
 
 use super::error::{corrupt, name_of};
 use super::tenants::name_in;
-use super::{CatalogError, Change, Edit, Kind, View};
+use super::{CatalogError, Change, Edit, Kind, Pin, View};
 use crate::egress::roots;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Map, Value as Json};
@@ -27,6 +27,8 @@ pub struct Store {
     pub period: Period,
     /// The name of its adapter.
     pub adapter: String,
+    /// Which version of it.
+    pub pin: Option<Pin>,
     /// The settings that were given; secret ones are there as `…`.
     pub settings: Map<String, Json>,
     /// Rises with every change of adapter, settings or secrets.
@@ -62,6 +64,14 @@ pub struct StoreSpec<'a> {
     pub metric_sets: &'a [MetricSetId],
 }
 
+impl Store {
+    /// What its adapter is found by: the digest of the version that it uses, or else the name.
+    #[must_use]
+    pub fn adapter_reference(&self) -> String {
+        self.pin.as_ref().map_or_else(|| self.adapter.clone(), |pin| format!("sha256:{}", hex::encode(pin.digest)))
+    }
+}
+
 struct Split {
     plain: Map<String, Json>,
     secrets: Vec<(String, String)>,
@@ -75,6 +85,7 @@ fn store(row: &Row<'_>) -> rusqlite::Result<Store> {
         name: name_in(row, 2)?,
         period: Period::new(row.get(3)?).map_err(|e| corrupt(3, e))?,
         adapter: row.get(4)?,
+        pin: None,
         settings: serde_json::from_str(&settings).map_err(|e| corrupt(5, e))?,
         revision: u64::try_from(row.get::<_, i64>(6)?).map_err(|e| corrupt(6, e))?,
         paused: row.get(7)?,
@@ -140,6 +151,7 @@ impl View<'_> {
     }
 
     fn completed(&self, mut store: Store) -> Result<Store, CatalogError> {
+        store.pin = self.pin(store.id)?;
         for (_, name) in self.sets_connected_to(store.id)? {
             store.metric_sets.push(name_of(Kind::MetricSet, &name)?);
         }
@@ -272,6 +284,10 @@ impl Edit<'_> {
             let settings = Json::Object(split.plain.clone()).to_string();
             self.connection.execute(sql, params![known.id.0, spec.adapter.name, settings])?;
             self.write_secrets(known.id, &split.secrets)?;
+        }
+        if known.adapter != spec.adapter.name {
+            // Versions of another adapter; whoever edits says which one is meant.
+            self.connection.execute("DELETE FROM store_adapters WHERE store = ?1", [known.id.0])?;
         }
         if known.period != spec.period {
             let sql = "UPDATE stores SET period = ?2 WHERE id = ?1";
@@ -424,6 +440,7 @@ impl Edit<'_> {
         let now = self.now_micros();
         self.connection.execute("DELETE FROM store_secrets WHERE store = ?1", [id.0])?;
         self.connection.execute("DELETE FROM links WHERE store = ?1", [id.0])?;
+        self.connection.execute("DELETE FROM store_adapters WHERE store = ?1", [id.0])?;
         self.forget_login(id)?;
         let sql = "UPDATE deliveries SET state = 'expired', problem = 'the store was deleted', updated = ?2 \
                    WHERE store = ?1 AND state = 'queued'";

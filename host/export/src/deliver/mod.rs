@@ -21,6 +21,7 @@ use crate::ledger::Ledger;
 use crate::look_back::LookBack;
 use crate::observe::Observed;
 use crate::offload::blocking;
+use crate::trial::Trials;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) chance: Arc<Chance>,
     pub(crate) observed: Arc<Observed>,
     pub(crate) converse: Converse,
+    pub(crate) trials: Arc<Trials>,
     pub(crate) look_back: LookBack,
     pub(crate) parts: u32,
     pub(crate) tick: Duration,

@@ -112,8 +112,8 @@ impl Worker {
     pub(super) async fn turn(&mut self) -> Turn {
         let now = self.shared.clock.now();
         let config = self.config().await;
-        let adapter = config.as_ref().map(|c| c.store.adapter.as_str()).unwrap_or_default();
-        if let Err(error) = self.expire(now, adapter).await {
+        let adapter = config.as_ref().map(|c| c.store.adapter_reference()).unwrap_or_default();
+        if let Err(error) = self.expire(now, &adapter).await {
             return self.ledger_trouble(&error, now);
         }
         let config = match config {
@@ -238,7 +238,7 @@ impl Worker {
             conversations += 1;
             let (verdict, status) = match self.shared.converse.about(config, view.clone(), note).await {
                 Ok(said) => said,
-                Err(trouble) => return self.troubled(&job, trouble).await,
+                Err(trouble) => return self.troubled(config, &job, trouble).await,
             };
             let next = match verdict.disposition {
                 Disposition::Retry { reason, after: None } if is_suspected && Suspicion::may_be_a_row(status) => {
@@ -344,7 +344,7 @@ impl Worker {
         self.put_off(job, reason, next, now).await
     }
 
-    async fn troubled(&mut self, job: &Job, trouble: Trouble) -> Turn {
+    async fn troubled(&mut self, config: &Config, job: &Job, trouble: Trouble) -> Turn {
         let now = self.shared.clock.now();
         let reason = trouble.to_string();
         match trouble {
@@ -372,6 +372,10 @@ impl Worker {
             }
             // No fault of the store's adapter: all places were taken.
             Trouble::Fault(Fault::Busy { .. }) => Turn::Idle(Some(later(now, self.shared.chance.backoff(1)))),
+            Trouble::Fault(fault) if self.shared.trials.ends(config, &fault).await => {
+                // The version before it delivers this window, at once.
+                self.put_off(job, reason, now, now).await
+            }
             Trouble::Fault(_) | Trouble::Cut(_) => {
                 self.shared.observed.retries.with_label_values(&["adapter"]).inc();
                 let next = self.breaker.failed(now, None, &self.shared.chance);

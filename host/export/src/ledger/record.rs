@@ -289,6 +289,19 @@ impl Ledger {
         })
     }
 
+    /// The newest evaluated windows of a track as they were recorded, at most `most`, the newest first.
+    pub(crate) fn recent_batches(&self, track: Track, most: usize) -> Result<Vec<Arc<Batch>>, LedgerError> {
+        let sql = "SELECT batch FROM windows WHERE metric_set = ?1 AND period = ?2 AND state = 'evaluated' \
+                   AND batch IS NOT NULL ORDER BY start DESC LIMIT ?3";
+        self.db.read(|c| {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let mut statement = c.prepare_cached(sql)?;
+            let packed =
+                statement.query_map(params![track.0.0, track.1.seconds(), most], |row| row.get::<_, Vec<u8>>(0))?;
+            packed.map(|packed| unpack(&packed?)).collect()
+        })
+    }
+
     /// The newest evaluated window of a track as it was recorded, if its batch is still kept.
     pub(crate) fn newest_batch(&self, track: Track) -> Result<Option<Arc<Batch>>, LedgerError> {
         self.db.read(|c| match newest(c, track)? {

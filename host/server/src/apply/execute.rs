@@ -11,6 +11,8 @@ use tidegate_model::{Description, Direction, ProjectId, Secret, TenantId};
 pub trait Adapters {
     /// What is known of the adapter called `name`.
     fn find(&self, name: &str) -> Option<Known>;
+    /// What is known of the version with this digest.
+    fn version(&self, digest: &[u8; 32]) -> Option<Known>;
     /// The names of all.
     fn names(&self) -> Vec<String>;
 }
@@ -22,6 +24,8 @@ pub struct Known {
     pub description: Description,
     /// Which way it works.
     pub direction: Direction,
+    /// SHA-256 of its component.
+    pub digest: [u8; 32],
 }
 
 /// What became of one thing.
@@ -211,10 +215,29 @@ pub(crate) fn put_store(
     doc: &StoreDoc,
     adapters: &dyn Adapters,
 ) -> Result<(Store, catalog::Change, Vec<String>), CatalogError> {
-    let adapter = adapters.find(&doc.adapter).ok_or_else(|| CatalogError::Invalid {
+    let before = match edit.store_named(project, doc.name.as_str()) {
+        Ok(store) => Some(store),
+        Err(CatalogError::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    // A store keeps the version that it uses; settings are checked against that one.
+    let kept = before.as_ref().filter(|store| store.adapter == doc.adapter).and_then(|store| store.pin.as_ref());
+    let adapter = match kept {
+        Some(pin) => adapters.version(&pin.digest),
+        None => adapters.find(&doc.adapter),
+    };
+    let adapter = adapter.ok_or_else(|| CatalogError::Invalid {
         kind: Kind::Store,
         name: doc.name.to_string(),
-        why: format!("there is no adapter {:?}; there are: {}", doc.adapter, adapters.names().join(", ")),
+        why: match kept {
+            Some(pin) => format!(
+                "the version of {:?} that it uses (sha256:{}) is not there any more; put its file back, or move the store to \
+                 another version with `tidegate adapter upgrade`",
+                doc.adapter,
+                &hex::encode(pin.digest)[..12]
+            ),
+            None => format!("there is no adapter {:?}; there are: {}", doc.adapter, adapters.names().join(", ")),
+        },
     })?;
     let sets = doc.metric_sets.iter().map(|name| edit.metric_set_named(project, name.as_str()).map(|s| s.id));
     let sets = sets.collect::<Result<Vec<_>, _>>()?;
@@ -227,12 +250,11 @@ pub(crate) fn put_store(
         paused: doc.paused,
         metric_sets: &sets,
     };
-    let before = match edit.store_named(project, doc.name.as_str()) {
-        Ok(store) => Some(store),
-        Err(CatalogError::NotFound { .. }) => None,
-        Err(error) => return Err(error),
-    };
-    let (after, change) = edit.put_store(project, doc.name.as_str(), &spec)?;
+    let (mut after, change) = edit.put_store(project, doc.name.as_str(), &spec)?;
+    if after.pin.is_none() {
+        edit.pin_adapter(after.id, &adapter.digest)?;
+        after = edit.store(after.id)?;
+    }
     let details = match (&before, &change) {
         (Some(before), catalog::Change::Updated(what)) => what.iter().map(|w| difference(w, before, &after)).collect(),
         _ => Vec::new(),
@@ -276,7 +298,10 @@ mod tests {
                 {"key": "url", "label": "URL", "kind": "url", "required": true},
                 {"key": "password", "label": "Password", "kind": "secret"}]});
             let description = Description::parse(&document.to_string()).unwrap();
-            (name == "sink").then_some(Known { description, direction: Direction::Push })
+            (name == "sink").then_some(Known { description, direction: Direction::Push, digest: [7; 32] })
+        }
+        fn version(&self, digest: &[u8; 32]) -> Option<Known> {
+            self.find("sink").filter(|known| known.digest == *digest)
         }
         fn names(&self) -> Vec<String> {
             vec!["sink".to_owned()]

@@ -1,6 +1,7 @@
 //! `tidegate adapter`.
 
 use super::client::{ApiClient, ServerArgs};
+use super::store::OneArgs;
 use super::{CliError, Output};
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
@@ -15,8 +16,75 @@ pub enum AdapterCommand {
     List(ListArgs),
     /// What an adapter wants to be told, and what its stores may reach.
     Inspect(InspectArgs),
+    /// Put a component into the server's adapter folder.
+    Install(InstallArgs),
     /// Put a component through the conformance suite, here and without a server.
     Check(CheckArgs),
+    /// What a store would send with another version of its adapter, over the windows on record. Nothing is sent.
+    Diff(VersionArgs),
+    /// Have a store use another version of its adapter from its next batch on.
+    Upgrade(UpgradeArgs),
+    /// Have a store use the version before again.
+    Rollback(OneArgs),
+    /// Remove a version that no store uses from the adapter folder.
+    Remove(InspectArgs),
+}
+
+/// Arguments of `adapter install`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate adapter install target/components/collector.wasm --dry-run
+  tidegate adapter install target/components/collector.wasm
+
+No store uses it by that: new stores get the newest version, others keep theirs until `tidegate adapter upgrade`.")]
+pub struct InstallArgs {
+    /// A component (*.wasm).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only tell what the server makes of it, and what it asks for.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `adapter diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate adapter diff web/central                       against what a new store would get
+  tidegate adapter diff web/central --to influxdb@1.2.0
+  tidegate adapter diff web/central --to sha256:0123abcd
+
+Lines that only the version in use sends have a - in front, lines that only the other one sends a +. Exit code 1 if the other
+version fails where the one in use does not.")]
+pub struct VersionArgs {
+    /// Which store.
+    #[command(flatten)]
+    pub store: OneArgs,
+    /// The other version: NAME@VERSION or a digest; without it, what a new store would get.
+    #[arg(long, value_name = "ADAPTER")]
+    pub to: Option<String>,
+}
+
+/// Arguments of `adapter upgrade`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate adapter diff web/central && tidegate adapter upgrade web/central
+  tidegate adapter upgrade web/central --to influxdb@1.2.0 --consent
+
+The other version has to stand the windows on record first. What is under way is finished by the version in use. For an hour, or
+ten windows if that is longer, a crash takes the store back by itself.")]
+pub struct UpgradeArgs {
+    /// Which store, and to what.
+    #[command(flatten)]
+    pub version: VersionArgs,
+    /// Agree to everything that it asks for beyond the version in use; `adapter diff` shows it.
+    #[arg(long)]
+    pub consent: bool,
 }
 
 /// Arguments of `adapter check`.
@@ -76,8 +144,123 @@ pub(crate) async fn run(command: AdapterCommand, out: &mut Output) -> Result<Exi
             if args.json { out.json(&answer)? } else { inspect(out, &answer)? }
         }
         AdapterCommand::Check(args) => return check(&args, out),
+        AdapterCommand::Install(args) => install(&args, out).await?,
+        AdapterCommand::Diff(args) => return diff(&args, out).await,
+        AdapterCommand::Upgrade(args) => upgrade(&args, out).await?,
+        AdapterCommand::Rollback(args) => {
+            let answer =
+                ApiClient::new(&args.server)?.post(&below(&args, &["adapter", "rollback"])?, &[], &json!({})).await?;
+            if args.json { out.json(&answer)? } else { used(out, &args, &answer) }
+        }
+        AdapterCommand::Remove(args) => {
+            ApiClient::new(&args.server)?.delete(&["adapters", &args.name], &[]).await?;
+            out.note(format_args!("{} is removed.", args.name));
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The path of something below a store.
+fn below<'a>(store: &'a OneArgs, more: &[&'a str]) -> Result<Vec<&'a str>, CliError> {
+    Ok(store.path()?.into_iter().chain(more.iter().copied()).collect())
+}
+
+fn used(out: &mut Output, store: &OneArgs, answer: &Json) {
+    out.note(format_args!(
+        "{} uses version {} ({}).",
+        store.store,
+        text(&answer["version"]),
+        short(&text(&answer["digest"]))
+    ));
+}
+
+async fn install(args: &InstallArgs, out: &mut Output) -> Result<(), CliError> {
+    let component = std::fs::read(&args.file).map_err(|e| CliError::file(&args.file, e))?;
+    let query: &[(&str, &str)] = if args.dry_run { &[("dry_run", "true")] } else { &[] };
+    let answer = ApiClient::new(&args.server)?.post_bytes(&["adapters"], query, component).await?;
+    if args.json {
+        return out.json(&answer);
+    }
+    for member in ["name", "version", "vendor", "summary", "direction", "digest", "size", "file"] {
+        let value = text(&answer[member]);
+        if !value.is_empty() {
+            out.line(format_args!("{member:<15}{value}"))?;
+        }
+    }
+    out.line("\nIts stores would let it")?;
+    for ask in answer["asks"].as_array().into_iter().flatten() {
+        out.line(format_args!("  {}", text(ask)))?;
+    }
+    if args.dry_run {
+        out.note("\nIt was not installed.");
+    } else if answer["default"] == true {
+        out.note("\nNew stores get it. Others keep their version until `tidegate adapter upgrade PROJECT/STORE`.");
+    } else {
+        out.note("\nNew stores get another version, which is newer or built in; see `tidegate adapter list`.");
+    }
+    Ok(())
+}
+
+async fn compared(args: &VersionArgs) -> Result<Json, CliError> {
+    let path = below(&args.store, &["adapter", "diff"])?;
+    ApiClient::new(&args.store.server)?.post(&path, &[], &json!({"to": args.to})).await
+}
+
+async fn diff(args: &VersionArgs, out: &mut Output) -> Result<ExitCode, CliError> {
+    let answer = compared(args).await?;
+    if args.store.json {
+        out.json(&answer)?;
+    } else {
+        let to = &answer["to"];
+        out.line(format_args!("To version {} ({})", text(&to["version"]), short(&text(&to["digest"]))))?;
+        for ask in answer["asks"].as_array().into_iter().flatten() {
+            out.line(format_args!("asks for more: {}", text(ask)))?;
+        }
+        let windows = answer["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for window in windows {
+            let outcome = match window["outcome"].as_str().unwrap_or_default() {
+                "same" => "the same bytes".to_owned(),
+                "different" => "other bytes".to_owned(),
+                "now-fails" => format!("FAILS, which it does not now: {}", text(&window["reason"])),
+                "still-fails" => format!("fails, as it does now: {}", text(&window["reason"])),
+                "now-works" => format!("works, which it does not now ({})", text(&window["reason"])),
+                other => other.to_owned(),
+            };
+            let set = text(&window["metric_set"]);
+            out.line(format_args!("\n{set} window ending {}: {outcome}", text(&window["window_end"])))?;
+            for line in window["lines"].as_array().into_iter().flatten() {
+                out.line(format_args!("  {}", text(line)))?;
+            }
+        }
+        if windows.is_empty() {
+            out.note("There is no window on record yet that the versions could be compared over.");
+        }
+    }
+    match answer["objection"].as_str() {
+        Some(objection) => {
+            out.note(format_args!("\nThe store should not change: {objection}"));
+            Ok(ExitCode::FAILURE)
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn upgrade(args: &UpgradeArgs, out: &mut Output) -> Result<(), CliError> {
+    let version = &args.version;
+    // Agreed to is what is there to be seen now, and nothing that comes later.
+    let consent = if args.consent { compared(version).await?["asks"].clone() } else { json!([]) };
+    for ask in consent.as_array().into_iter().flatten() {
+        out.note(format_args!("agreed: {}", text(ask)));
+    }
+    let path = below(&version.store, &["adapter", "upgrade"])?;
+    let body = json!({"to": version.to, "consent": consent});
+    let answer = ApiClient::new(&version.store.server)?.post(&path, &[], &body).await?;
+    if version.store.json {
+        return out.json(&answer);
+    }
+    used(out, &version.store, &answer);
+    out.note("Until its trial ends, a crash takes it back by itself. By hand: tidegate adapter rollback PROJECT/STORE");
+    Ok(())
 }
 
 /// Loads the file, or the adapter of that name, and runs the suite.

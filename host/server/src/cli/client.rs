@@ -106,6 +106,18 @@ impl ApiClient {
         self.answer(response.map_err(|e| self.unreachable(&e))?).await
     }
 
+    /// Posts a file.
+    pub(crate) async fn post_bytes(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Json, CliError> {
+        let request = self.request(Method::POST, segments, query)?.header("content-type", "application/octet-stream");
+        let response = request.body(body).send().await;
+        self.answer(response.map_err(|e| self.unreachable(&e))?).await
+    }
+
     pub(crate) async fn delete(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Json, CliError> {
         let response = self.request(Method::DELETE, segments, query)?.send().await;
         self.answer(response.map_err(|e| self.unreachable(&e))?).await

@@ -12,7 +12,7 @@ use tidegate_events::EventStore;
 use tidegate_export::Export;
 use tidegate_export::catalog::{Catalog, CatalogError, Edit, View};
 use tidegate_model::EventLimits;
-use tidegate_sandbox::Registry;
+use tidegate_sandbox::{Adapter, Registry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
@@ -218,10 +218,18 @@ impl From<CatalogError> for Problem {
 /// The registry, as `apply` wants to know it.
 pub(crate) struct RegistryAdapters(pub(crate) Arc<Registry>);
 
+fn known(adapter: &Adapter) -> Known {
+    let (description, direction) = (adapter.description().clone(), adapter.direction());
+    Known { description, direction, digest: *adapter.digest() }
+}
+
 impl Adapters for RegistryAdapters {
     fn find(&self, name: &str) -> Option<Known> {
-        let adapter = self.0.get(name)?;
-        Some(Known { description: adapter.description().clone(), direction: adapter.direction() })
+        self.0.get(name).map(|adapter| known(&adapter))
+    }
+
+    fn version(&self, digest: &[u8; 32]) -> Option<Known> {
+        self.0.find(digest).map(|found| known(&found.adapter))
     }
 
     fn names(&self) -> Vec<String> {

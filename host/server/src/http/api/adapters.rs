@@ -1,12 +1,24 @@
 //! Which adapters there are, in which versions, what they say of themselves, and which files are none.
 
 use crate::http::auth::Call;
+use crate::http::body::BodyReader;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
+use crate::http::state::{App, Host, blocking};
 use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tidegate_sandbox::{Registered, Registry};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tidegate_export::catalog::Store;
+use tidegate_sandbox::{Adapter, Registered, Registry};
 
 /// One version. `default` is what a new store gets that gives the name alone.
 pub(super) fn summary(registry: &Registry, registered: &Registered) -> Value {
@@ -57,9 +69,136 @@ pub(crate) async fn show(call: Call, Path(reference): Path<String>) -> Result<Re
     let mut document = summary(&call.host.registry, &found);
     let description = found.adapter.description();
     document["documentation"] = json!(description.documentation);
+    document["asks"] = json!(found.adapter.asks());
     document["settings"] = json!(description.settings);
     document["endpoints"] = json!(description.endpoints);
     document["push"] = json!(description.push);
     document["pull"] = json!(description.pull);
     Ok(Json(document).into_response())
+}
+
+/// The version that a store uses; none if it was made before there were versions.
+pub(super) fn version_of(registry: &Registry, store: &Store) -> Value {
+    let Some(pin) = &store.pin else { return Value::Null };
+    let version = |digest: &[u8; 32]| registry.find(digest).map(|r| r.adapter.description().version.clone());
+    let previous =
+        pin.previous.as_ref().map(|digest| json!({"version": version(digest), "digest": digest_text(digest)}));
+    json!({
+        "version": version(&pin.digest),
+        "digest": digest_text(&pin.digest),
+        "previous": previous,
+        "trial_until": pin.trial_until,
+        "problem": pin.problem,
+        "update": update(registry, store).map(|adapter| json!({
+            "version": adapter.description().version, "digest": digest_text(adapter.digest()),
+        })),
+    })
+}
+
+/// What a new store would get instead of the version that this one uses.
+pub(super) fn update(registry: &Registry, store: &Store) -> Option<Arc<Adapter>> {
+    let pin = store.pin.as_ref()?;
+    registry.get(&store.adapter).filter(|adapter| *adapter.digest() != pin.digest)
+}
+
+/// The query of an upload.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Upload {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Puts the component that is the body into the folder; with `?dry_run=true`, only says what would come of it.
+pub(crate) async fn install(
+    call: Call,
+    State(app): State<App>,
+    wish: Result<Query<Upload>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Query(Upload { dry_run }) = wish.map_err(|e| Problem::invalid(e.body_text()))?;
+    let (head, body) = request.into_parts();
+    let limit = call.host.registry.sandbox().options().max_component_bytes;
+    let reader = BodyReader::new(&head.headers, body, limit, app.limits().patience);
+    let mut pass = app.enter().map_err(Problem::unavailable)?;
+    let whole = async { reader?.all(&mut pass).await };
+    let component = whole.await.map_err(|e| Problem::new(e.status(), e))?;
+    let host = Arc::clone(&call.host);
+    let (adapter, size) = (Arc::clone(&host), component.len());
+    let adapter = blocking(move || taken(&adapter, &component, dry_run)).await??;
+    let description = adapter.description();
+    if !dry_run {
+        let (name, version, digest) = (&description.name, &description.version, digest_text(adapter.digest()));
+        tracing::info!(by = call.by(), name, version, digest, "adapter installed");
+    }
+    let asks = adapter.asks();
+    let registered = host.registry.find(adapter.digest());
+    let registered = registered.unwrap_or(Registered { adapter, builtin: false, files: Default::default(), size });
+    let mut document = summary(&host.registry, &registered);
+    document["asks"] = json!(asks);
+    let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(document)).into_response())
+}
+
+/// Loads a component, and puts it into the folder unless that was only to be tried.
+fn taken(host: &Host, component: &Bytes, dry_run: bool) -> Result<Arc<Adapter>, Problem> {
+    let adapter = host.registry.load(component).map_err(Problem::invalid)?;
+    if dry_run || host.registry.find(adapter.digest()).is_some_and(|known| known.offered()) {
+        return Ok(adapter);
+    }
+    let file = host.adapter_dir.join(file_name(&adapter));
+    put(&file, component).map_err(|error| {
+        let folder = host.adapter_dir.display();
+        Problem::conflict(format_args!("it cannot be put into the adapter folder {folder}: {error}"))
+    })?;
+    host.registry.add_file(&file, Ok(component)).map_err(Problem::invalid)
+}
+
+/// What the adapter calls itself and the beginning of its digest, so that versions do not overwrite each other.
+fn file_name(adapter: &Adapter) -> String {
+    let description = adapter.description();
+    let fine = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
+    let version: String = description.version.chars().take(32).map(fine).collect();
+    format!("{}-{version}-{}.wasm", description.name, &hex::encode(adapter.digest())[..12])
+}
+
+/// Whole, or not at all: the folder is being watched.
+fn put(file: &PathBuf, component: &[u8]) -> io::Result<()> {
+    let temporary = file.with_file_name(format!(".{}.new", file.file_name().unwrap_or_default().to_string_lossy()));
+    let mut written = File::create(&temporary)?;
+    written.write_all(component).and_then(|()| written.sync_all()).and_then(|()| fs::rename(&temporary, file))
+}
+
+/// Removes the files of a version from the folder. A version that stores use, or can go back to, stays.
+pub(crate) async fn remove(call: Call, Path(reference): Path<String>) -> Result<Response, Problem> {
+    let found = resolve(&call.host.registry, &reference)?;
+    let digest = *found.adapter.digest();
+    if found.builtin {
+        return Err(Problem::conflict("it is inside the binary and cannot be removed"));
+    }
+    let (tenant, users) = (call.tenant(), call.host.read(move |view| view.users_of(&digest)).await?);
+    if !users.is_empty() {
+        let own: Vec<&str> = users.iter().filter(|(of, _)| *of == tenant).map(|(_, name)| name.as_str()).collect();
+        let others = users.len() - own.len();
+        let more = if others > 0 { format!(" ({others} of other tenants)") } else { String::new() };
+        let told = format!("{} stores use it, or can go back to it{more}: {}", users.len(), own.join(", "));
+        return Err(Problem::conflict(told).with("stores", json!(own)));
+    }
+    tracing::info!(by = call.by(), digest = digest_text(&digest), "adapter removed");
+    let host = Arc::clone(&call.host);
+    blocking(move || {
+        let used = host.catalog.read(|view| view.pinned())?;
+        for file in &found.files {
+            match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Problem::conflict(format_args!("{} cannot be removed: {error}", file.display())));
+                }
+                _ => host.registry.remove_file(file),
+            }
+        }
+        host.registry.keep(&used);
+        Ok(())
+    })
+    .await??;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

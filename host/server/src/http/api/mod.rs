@@ -13,6 +13,7 @@ mod store_history;
 mod store_list;
 mod stores;
 mod tokens;
+mod versions;
 
 use super::body::BodyReader;
 use super::problem::Problem;
@@ -28,8 +29,12 @@ pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/status", get(status::status))
         .route("/apply", post(apply::apply))
-        .route("/adapters", get(adapters::list))
-        .route("/adapters/{adapter}", get(adapters::show))
+        .route("/adapters", get(adapters::list).post(adapters::install))
+        .route("/adapters/{adapter}", get(adapters::show).delete(adapters::remove))
+        .route("/projects/{project}/stores/{store}/adapter", get(versions::show))
+        .route("/projects/{project}/stores/{store}/adapter/diff", post(versions::diff))
+        .route("/projects/{project}/stores/{store}/adapter/upgrade", post(versions::upgrade))
+        .route("/projects/{project}/stores/{store}/adapter/rollback", post(versions::roll_back))
         .route("/tenants", get(projects::tenants).post(projects::create_tenant))
         .route("/tenants/{tenant}", delete(projects::delete_tenant))
         .route("/tokens", get(tokens::list).post(tokens::create))

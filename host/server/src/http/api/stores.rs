@@ -1,7 +1,7 @@
 //! Metric stores: their settings, checked against the adapter's schema, and how they are doing. Secrets go in and never come
 //! out.
 
-use super::{JsonBody, text_member};
+use super::{JsonBody, adapters, text_member};
 use crate::apply::{self, Adapters, StoreDoc};
 use crate::http::auth::{self, Call};
 use crate::http::guide::Reading;
@@ -60,6 +60,7 @@ pub(super) async fn store_document(
         "project": project.name,
         "name": store.name,
         "adapter": store.adapter,
+        "adapter_version": adapters::version_of(&host.registry, store),
         "period": store.period,
         "settings": store.settings,
         "metric_sets": store.metric_sets,
@@ -75,7 +76,11 @@ pub(super) async fn store_document(
 
 /// How a pull store's page is read; none for push stores, and where the adapter does not take the settings any more.
 async fn reading(host: &Host, store: &Store, reveal: bool) -> Result<Option<Reading>, Problem> {
-    let Some(adapter) = host.registry.get(&store.adapter).filter(|_| store.pull) else { return Ok(None) };
+    let Ok(Some(found)) = host.registry.resolve(&store.adapter_reference()) else { return Ok(None) };
+    if !store.pull {
+        return Ok(None);
+    }
+    let adapter = found.adapter;
     let (store, public) = (store.clone(), host.public_url.clone());
     let read = host.read(move |view| {
         let settings = match view.store_settings(store.id, adapter.description()) {
@@ -194,7 +199,9 @@ pub(crate) async fn rotate(call: Call, Path(path): StorePath) -> Result<Response
     tracing::info!(by = call.by(), project = path.0, store = path.1, "the store gets a new URL and login");
     let rotated = call.host.edit(move |edit| {
         let (project, store) = find(edit, tenant, &path)?;
-        let Some(adapter) = adapters.find(&store.adapter) else {
+        let known =
+            store.pin.as_ref().map_or_else(|| adapters.find(&store.adapter), |pin| adapters.version(&pin.digest));
+        let Some(adapter) = known else {
             // Without its adapter nobody knows whether it wants a login; the URL alone shuts the old readers out.
             edit.rotate_pull_token(store.id)?;
             return Ok((project, edit.store(store.id)?));
