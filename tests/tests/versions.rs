@@ -104,17 +104,17 @@ fn a_store_changes_versions_when_it_is_told_to_and_no_event_is_lost_or_counted_t
     assert_eq!((&version["version"], &version["update"]["version"]), (&json!("1.0.0"), &json!("2.0.0")));
     let diff = bench.tidegate.cli(&["adapter", "diff", STORE]);
     assert!(diff.contains("To version 2.0.0") && diff.contains("- value ") && diff.contains("+ amount "), "{diff}");
-    bench.tidegate.cli(&["adapter", "upgrade", STORE]);
+    let _ = bench.tidegate.cli(&["adapter", "upgrade", STORE]);
     bench.send("c");
     assert_eq!(bench.arrived("amount"), 3);
-    bench.tidegate.cli(&["adapter", "rollback", STORE]);
+    let _ = bench.tidegate.cli(&["adapter", "rollback", STORE]);
     bench.send("d");
     assert_eq!(bench.arrived("amount"), 3, "the version before delivers again");
     assert_eq!(bench.version()["version"], "1.0.0");
 
     // It stands everything on record and crashes later: the version before delivers that very window.
     bench.drop_in("evolving-3", &folder, "3.0.0");
-    bench.tidegate.cli(&["adapter", "upgrade", STORE, "--to", "evolving@3.0.0"]);
+    let _ = bench.tidegate.cli(&["adapter", "upgrade", STORE, "--to", "evolving@3.0.0"]);
     bench.send("e");
     bench.arrived("value");
     assert_eq!(bench.version()["version"], "3.0.0");
@@ -143,7 +143,7 @@ fn a_store_changes_versions_when_it_is_told_to_and_no_event_is_lost_or_counted_t
         "{told}"
     );
     assert_eq!(bench.version()["version"], "1.0.0");
-    bench.tidegate.cli(&["adapter", "upgrade", STORE, "--consent"]);
+    let _ = bench.tidegate.cli(&["adapter", "upgrade", STORE, "--consent"]);
     assert_eq!(bench.version()["version"], "4.0.0");
     bench.send("f");
     bench.arrived("value");
@@ -153,13 +153,14 @@ fn a_store_changes_versions_when_it_is_told_to_and_no_event_is_lost_or_counted_t
         let refused = bench.tidegate.cli_output(&["adapter", "remove", kept]);
         assert!(String::from_utf8_lossy(&refused.stderr).contains(STORE), "{refused:?}");
     }
-    bench.tidegate.cli(&["adapter", "remove", "evolving@3.0.0"]);
+    let _ = bench.tidegate.cli(&["adapter", "remove", "evolving@3.0.0"]);
     assert!(!folder.join("evolving-3.wasm").exists());
 
     // The files go, and so does the process: the store keeps its version.
     for entry in std::fs::read_dir(&folder).expect("the folder is there").flatten() {
         std::fs::remove_file(entry.path()).expect("removed");
     }
+    bench.tidegate.stop();
     bench.tidegate.restart();
     bench.send("g");
     bench.arrived("value");
@@ -177,14 +178,14 @@ fn a_component_is_uploaded_tried_and_installed_and_what_is_none_is_refused_with_
     let told = tidegate.cli(&["adapter", "install", &file, "--dry-run"]);
     assert!(told.contains("evolving") && told.contains("send HTTP requests to {url} (endpoint url)"), "{told}");
     assert!(!tidegate.cli(&["adapter", "list"]).contains("evolving"));
-    tidegate.cli(&["adapter", "install", &file]);
+    let _ = tidegate.cli(&["adapter", "install", &file]);
     let listed = tidegate.cli(&["adapter", "list"]);
     assert!(listed.contains("evolving-1.0.0-"), "{listed}");
     let text = scratch.folder("built").join("text.wasm");
     std::fs::write(&text, "no component").expect("written");
     let refused = tidegate.cli_output(&["adapter", "install", &text.display().to_string()]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("the file is text"), "{refused:?}");
-    tidegate.cli(&["adapter", "remove", "evolving"]);
+    let _ = tidegate.cli(&["adapter", "remove", "evolving"]);
     assert!(!tidegate.cli(&["adapter", "list"]).contains("evolving"));
     let refused = tidegate.cli_output(&["adapter", "remove", "influxdb"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("inside the binary"), "{refused:?}");
