@@ -35,6 +35,7 @@ files! {
     "js/pages/projects.js",
     "js/pages/signin.js",
     "js/pages/states.js",
+    "js/pages/store-adapter.js",
     "js/pages/store-form.js",
     "js/pages/store-history.js",
     "js/pages/store-look.js",

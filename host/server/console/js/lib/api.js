@@ -61,6 +61,16 @@ async function json(response) {
   return text ? JSON.parse(text) : null;
 }
 
+/** The document with its tag, which goes back with the change: two people must not undo each other's work unseen. */
+export async function tagged(path, options) {
+  const response = await ask("GET", path, options);
+  return { document: await json(response), tag: response.headers.get("etag") };
+}
+
+/** Headers of a change: of something that must not be there yet, or must be as it was seen. */
+export const onlyNew = { headers: { "if-none-match": "*" } };
+export const onlyAs = (tag) => (tag ? { headers: { "if-match": tag } } : {});
+
 export const get = async (path, options) => json(await ask("GET", path, options));
 export const post = async (path, body, options) => json(await ask("POST", path, { ...options, body }));
 export const put = async (path, body, options) => json(await ask("PUT", path, { ...options, body }));

@@ -2,22 +2,27 @@
 
 import * as api from "../lib/api.js";
 import { at } from "../lib/api.js";
-import { h } from "../lib/dom.js";
-import { duration } from "../lib/format.js";
-import { link, path } from "../lib/router.js";
+import { fill, h } from "../lib/dom.js";
+import { bytes, duration } from "../lib/format.js";
+import { go, link, path } from "../lib/router.js";
+import { who } from "../lib/session.js";
 import { card, copyable, empty, facts, head, outward } from "../parts/bits.js";
+import { confirm, dialog } from "../parts/dialog.js";
+import { field } from "../parts/fields.js";
 import { listing, plain } from "../parts/listing.js";
-import { message } from "../parts/say.js";
+import { doing, message, note } from "../parts/say.js";
 
 const DIRECTION = { push: "Tidegate sends", pull: "a scraper reads", both: "either way" };
 
 export async function adapters({ query, signal }) {
-  const rows = (await api.get("/adapters", { signal })).adapters;
+  const { adapters: rows, refused = [], folder } = await api.get("/adapters", { signal });
+  const operator = who()?.operator;
   const table = listing({
     label: "Adapters", noun: "adapter", rows, query, text: (a) => `${a.name} ${a.vendor} ${a.summary} ${a.direction}`,
     columns: [
-      { label: "Adapter", by: (a) => a.name, cell: (a) => h("div", h("a", { href: path`/adapters/${a.name}` }, a.name), h("div.small.soft", a.summary)), clip: true },
-      { label: "Version", by: (a) => a.version, cell: (a) => a.version },
+      { label: "Adapter", by: (a) => a.name, cell: (a) => h("div", h("a", { href: path`/adapters/${a.default === false ? a.digest : a.name}` }, a.name), h("div.small.soft", a.summary)), clip: true },
+      { label: "Version", by: (a) => a.version, cell: (a) => h("div", a.version, " ", a.default && rows.filter((r) => r.name === a.name).length > 1 && h("span.tag", "for new stores")) },
+      { label: "Size", number: true, by: (a) => a.size, cell: (a) => bytes(a.size) },
       { label: "Vendor", by: (a) => a.vendor, cell: (a) => a.vendor || h("span.none", "not told") },
       { label: "Way", by: (a) => a.direction, cell: (a) => DIRECTION[a.direction] ?? a.direction },
       { label: "Contract", by: (a) => a.contract, cell: (a) => a.contract },
@@ -26,22 +31,50 @@ export async function adapters({ query, signal }) {
     ],
     empty: empty("No adapter", "The six adapters that travel with Tidegate should be here. The log of the server says what is wrong."),
   });
-  return { title: "Adapters", body: [head("Adapters", { lead: "Each is a sandboxed component. It computes; the host sends, and holds the credentials." }), table] };
+  const actions = operator ? [h("button.main", { type: "button", onclick: () => upload() }, "Upload an adapter")] : [];
+  return { title: "Adapters", body: [head("Adapters", { lead: "Each is a sandboxed component. It computes; the host sends, and holds the credentials.", actions }), table,
+    refused.length > 0 && card("Files that are no adapters", plain("Refused files", ["File", "Why"], refused.map((r) => [h("code", r.file), r.reason]))),
+    operator && folder && h("p.small.soft", "Components that are put into ", h("code", folder), " are taken up at once.")] };
+}
+
+/** A component is inspected first; it goes live when somebody has seen what it asks for. */
+function upload() {
+  return dialog("Upload an adapter", (close) => {
+    const file = field({ label: "Component", help: "A WebAssembly component, *.wasm. It is inspected in the sandbox before anything goes live.", control: (more) => h("input", { type: "file", accept: ".wasm,application/wasm", required: true, ...more }) });
+    const place = h("div.stack", { "aria-live": "polite" });
+    const inspect = h("button.main", { type: "submit" }, "Inspect");
+    const send = (dry) => api.post(`/adapters${dry ? "?dry_run=true" : ""}`, file.control.files[0]);
+    return h("form.stack", { onsubmit: (e) => {
+      e.preventDefault();
+      if (!file.control.files.length) { file.wrong("needs a file"); return; }
+      file.wrong("");
+      doing(inspect, place, async () => {
+        const found = await send(true);
+        const install = h("button.main", { type: "button", onclick: () => doing(install, place, async () => { const made = await send(false); close(); note(`${made.name} ${made.version} is installed`); await go(path`/adapters/${made.digest}`); }, "It was not installed") }, "Install");
+        fill(place, facts([["Name", found.name], ["Version", found.version], ["Vendor", found.vendor || "not told"], ["Way", DIRECTION[found.direction] ?? found.direction], ["Contract", found.contract], ["Size", bytes(found.size)]]),
+          h("div", h("h3", "What it asks for"), h("ul", (found.asks ?? []).map((ask) => h("li", ask)))), message("hint", h("p", "Installing changes no store: each keeps its version until somebody changes it.")), h("div.actions", install));
+      }, "This is no adapter that can be used");
+    } }, file, h("div.actions", inspect, h("button", { type: "button", onclick: () => close() }, "Cancel")), place);
+  });
+}
+
+async function removeAdapter(found) {
+  if (await confirm(`Remove ${found.name} ${found.version}?`, h("p", "Its file goes out of the adapter folder. A version that stores use, or can go back to, stays."), "Remove", () => api.remove(at`/adapters/${found.digest}`))) { note("The adapter is removed"); go(link("/adapters")); }
 }
 
 export async function adapter({ params: { adapter: name }, signal }) {
   const [found, used] = await Promise.all([
     api.get(at`/adapters/${name}`, { signal }),
-    api.get(`/stores?${new URLSearchParams({ find: name, limit: 200 })}`, { signal }).catch(() => ({ metric_stores: [] })),
+    api.get(`/stores?${new URLSearchParams({ find: /^sha256:|@/.test(name) ? "" : name, limit: 200 })}`, { signal }).catch(() => ({ metric_stores: [] })),
   ]);
-  const stores = used.metric_stores.filter((s) => s.adapter === name);
+  const stores = used.metric_stores.filter((s) => s.adapter === found.name);
   return {
-    title: name, crumbs: [["Adapters", link("/adapters")]],
+    title: found.name, crumbs: [["Adapters", link("/adapters")]],
     body: [
-      head(name, { lead: found.summary }),
+      head(found.name, { lead: found.summary, actions: who()?.operator && found.file && !found.builtin ? [h("button.risky", { type: "button", onclick: () => removeAdapter(found) }, "Remove")] : [] }),
       card("What it is", facts([
         ["Version", found.version], ["Vendor", found.vendor || "not told"], ["Way", DIRECTION[found.direction] ?? found.direction], ["Contract", found.contract],
-        ["Where from", found.file ?? "built in"], found.documentation && ["Documentation", outward(found.documentation)],
+        ["Where from", found.file ?? "built in"], found.size && ["Size", bytes(found.size)], found.documentation && ["Documentation", outward(found.documentation)],
         found.push?.["look-back"] && ["Oldest window it takes", duration(found.push["look-back"])],
       ]), h("div.field", h("span.label", "Digest"), copyable(found.digest, "the digest"))),
       card("What it may reach", found.endpoints.length

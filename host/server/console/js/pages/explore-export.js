@@ -39,17 +39,17 @@ export async function lastWindows(project, json, { period = 60, windows = 6, sig
 function windowTable({ windows }, period) {
   const [last] = windows.slice(-1);
   const names = last.measures.map((m) => foldWords({ attribute: m.attribute, fold: m.aggregate }));
-  const label = (row, w) => (w.dimensions.length ? w.dimensions.map((d, i) => `${d}=${row.group[i] ?? ""}`).join(", ") : "all events");
+  const label = (row, w) => (w.dimensions.length ? w.dimensions.map((_, i) => row.group[i] ?? "not set").join(" · ") : "all events");
   // Rows of the newest whole window, and what they were before.
-  const shown = windows.slice(-5);
+  const shown = windows.slice(-4);
   const whole = shown.at(-2) ?? shown.at(-1);
   const keys = new Map();
   for (const w of [whole, ...shown]) for (const row of w.rows) if (keys.size < 12) keys.set(label(row, w), row.group);
   const series = (whole.rows_in_all ?? whole.rows.length) * names.length;
   const find = (w, key) => w.rows.find((row) => label(row, w) === key);
   return h("div.stack",
-    plain("Values of the last windows", [names.length > 1 ? "Series" : names[0], ...shown.map((w, i) => ({ number: true, label: h("span", time(fromSeconds(w.window.end), "clock"), i === shown.length - 1 && h("div.small.dim", "in progress")) }))],
-      [...keys.keys()].flatMap((key) => names.map((name, m) => [names.length > 1 ? `${key}: ${name}` : key, ...shown.map((w) => { const row = find(w, key); return number(row ? row.values[m] : null); })]))),
+    plain("Values of the last windows", [last.dimensions.length ? last.dimensions.join(" · ") : "Series", ...shown.map((w, i) => ({ number: true, label: h("span", time(fromSeconds(w.window.end), "clock"), i === shown.length - 1 && h("div.small.dim", "in progress")) }))],
+      [...keys.keys()].flatMap((key) => names.map((name, m) => [h("div", key, h("div.small.soft", name)), ...shown.map((w) => { const row = find(w, key); return number(row ? row.values[m] : null); })]))),
     h("p.small.soft", `${count(series, "series", "series")} in the last whole window of ${duration(period)}${keys.size < whole.rows_in_all ? `; the first ${number(keys.size)} groups are shown` : ""}. Windows are cut by the time of arrival.`));
 }
 
@@ -89,10 +89,11 @@ export function exportMetric(project, state, adopt) {
       doing(button, null, async () => {
         const called = name.control.value.trim();
         try {
-          if (await exists(project, into, called)) return top.tell([{ field: name, text: `${into} has a metric of this name already` }]);
           if (set.control.value === NEW) await api.put(at`/projects/${project}/metric-sets/${into}`);
-          await api.put(at`/projects/${project}/metric-sets/${into}/metrics/${called}`, { query: metricJson(state) });
-        } catch (error) { return top.tell([{ field: null, text: error.message }]); }
+          await api.put(at`/projects/${project}/metric-sets/${into}/metrics/${called}`, { query: metricJson(state) }, api.onlyNew);
+        } catch (error) {
+          if (error.status === 412) return top.tell([{ field: name, text: `${into} has a metric of this name already` }]);
+          return top.tell([{ field: null, text: error.message }]); }
         close();
         note(`${called} is in the metric set ${into}`);
         return go(path`/p/${project}/metric-sets/${into}/${called}`);
@@ -109,16 +110,6 @@ function suggestion(state) {
   const what = state.fold.length === 0 ? "events" : state.fold.map((f) => (f.attribute === "_tx" ? "events" : `${f.fold}_${f.attribute}`)).join("_");
   const by = state.group.length ? `_by_${state.group.join("_")}` : "";
   return `${what}${by}`.toLowerCase().replace(/[^a-z0-9_]+/g, "_").slice(0, 60);
-}
-
-async function exists(project, set, metric) {
-  try {
-    await api.get(at`/projects/${project}/metric-sets/${set}/metrics/${metric}`);
-    return true;
-  } catch (error) {
-    if (error.status === 404) return false;
-    throw error;
-  }
 }
 
 /** Puts the query of Explore into the metric that is being changed. */

@@ -61,8 +61,9 @@ export async function explore({ params: { project }, query, signal }) {
       const answer = state.select ? await events(project, state, asked) : await groups(project, state, asked);
       clearTimeout(slow);
       if (running !== mine) return;
-      fill(result, summaryLine(answer), answer.unknown_attributes.length > 0 && message("warn", h("p", `No event ever had ${answer.unknown_attributes.join(", ")}; is it spelt right?`)),
-        answer.events === 0 ? nothing(project, state, change) : state.select ? eventTable(project, state, answer, { turn }) : groupResults(project, state, answer, { change: moved, drill, signal: mine.signal }));
+      const unknown = answer.unknown_attributes.filter((name) => name !== "timestamp");
+      fill(result, summaryLine(answer), unknown.length > 0 && message("warn", h("p", `No event ever had ${unknown.join(", ")}; is it spelt right?`)),
+        answer.events === 0 ? nothing(project, state, change, attributes.some((a) => !a.built_in)) : state.select ? eventTable(project, state, answer, { turn }) : groupResults(project, state, answer, { change: moved, drill, signal: mine.signal }));
       announce(`${count(answer.events, "event")} found`);
     } catch (error) {
       clearTimeout(slow);
@@ -106,8 +107,8 @@ function columnsFor(attributes, group) {
   return [...new Set([...wanted.slice(0, 1), ...group.filter((name) => known.has(name)), ...wanted.slice(1)])];
 }
 
-function nothing(project, state, change) {
-  const narrow = state.filter.length > 0 || state.range.since !== "all";
+function nothing(project, state, change, filled) {
+  const narrow = filled && (state.filter.length > 0 || state.range.since !== "all");
   return h("div.card", narrow
     ? empty("No event fits", "Nothing in this time range meets the conditions.", h("button", { type: "button", onclick: () => change((s) => { s.range = { since: "all" }; }) }, "Look at all time"), state.filter.length > 0 && h("button", { type: "button", onclick: () => change((s) => { s.filter = []; }) }, "Remove the conditions"))
     : empty("No event yet", "Send the first one: Project Settings has the URL and a token for clients.", h("a.button.main", { href: path`/p/${project}` }, "Project Settings")));

@@ -60,19 +60,19 @@ export async function metricSet({ params: { project, set: name }, query, signal 
     columns: [
       { label: "Metric", by: (m) => m.name, cell: (m) => h("a", { href: path`/p/${project}/metric-sets/${name}/${m.name}` }, m.name) },
       { label: "What it is", cell: (m) => words(parse(m.query)), clip: true },
-      { label: "Series now", number: true, cell: (m) => known.get(m.name) ?? place(m) },
+      may("member", project) && { label: "Series now", number: true, cell: (m) => known.get(m.name) ?? place(m) },
       admin && { label: "Actions", hide: true, bare: true, fit: true, cell: (m) => metricMenu(project, name, m, stores, again, true) },
     ].filter(Boolean),
     empty: empty("No metric yet", "Ask a question in Explore and choose Export as Metric.", h("a.button.main", { href: path`/p/${project}/explore` }, "Explore")),
   });
-  countSeries(project, set, stores, counts, known, signal);
+  if (may("member", project)) countSeries(project, set, stores, counts, known, signal);
   const actions = admin ? [menu("More", [
     { label: "Rename", act: () => renameSet(project, name) },
     { label: "Delete", risky: true, act: () => removeSet(project, set, stores) },
   ])] : [];
   return {
     title: name, crumbs: trail(project, ["Metric Sets", path`/p/${project}/metric-sets`]),
-    body: [head(name, { lead: `${count(set.metrics.length, "metric")}, revision ${number(set.revision)}`, actions: [h("a.button.main", { href: path`/p/${project}/explore` }, "Add a metric"), ...actions] }), table,
+    body: [head(name, { lead: `${count(set.metrics.length, "metric")}, revision ${number(set.revision)}`, actions: admin ? [h("a.button.main", { href: path`/p/${project}/explore` }, "Add a metric"), ...actions] : [] }), table,
       card("Metric Stores that get it", stores.length ? h("p", storeLinks(project, stores)) : h("p.soft", "None: nothing of this set is shared. ", admin && h("a", { href: path`/p/${project}/stores/new` }, "Make a store"), admin && " or edit one."))],
   };
 }
@@ -109,13 +109,14 @@ export async function metric({ params: { project, set, metric: name }, signal })
   const stores = of(set);
   const look = h("div.stack", h("p.soft", "Looking at the last windows …"));
   const period = stores[0]?.period ?? 60;
-  lastWindows(project, m.query, { period, signal }).then(({ body }) => fill(look, body)).catch((error) => { const told = failure(error); if (told) fill(look, told); });
+  if (!may("member", project)) fill(look, h("p.soft", "Members see the values here."));
+  else lastWindows(project, m.query, { period, signal }).then(({ body }) => fill(look, body)).catch((error) => { const told = failure(error); if (told) fill(look, told); });
   const admin = may("admin", project);
   const again = () => go(location.href, { replace: true });
   return {
     title: name, crumbs: trail(project, ["Metric Sets", path`/p/${project}/metric-sets`], [set, path`/p/${project}/metric-sets/${set}`]),
     body: [
-      head(name, { lead: words(parse(m.query)), actions: [h("a.button", { href: exploreOf(project, m.query) }, "Explore"), admin && metricMenu(project, set, m, stores, again, false)].filter(Boolean) }),
+      head(name, { lead: words(parse(m.query)), actions: [may("member", project) && h("a.button", { href: exploreOf(project, m.query) }, "Explore"), admin && metricMenu(project, set, m, stores, again, false)].filter(Boolean) }),
       card("The last windows", look),
       card("The query", copyable(JSON.stringify(m.query, null, 2), "the query", { block: true })),
       card("Where it goes", stores.length ? h("p", `With the metric set ${set} to `, storeLinks(project, stores), ".") : h("p.soft", `Nowhere yet: the metric set ${set} is connected to no metric store.`)),
@@ -150,12 +151,12 @@ function editJson(project, set, m, again) {
 const SERIES = "Its series get another name on the other side from the next window on; what is there stays under the old one.";
 
 async function renameMetric(project, set, m) {
-  const to = await prompt(`Rename ${m.name}`, "Name", m.name, "Rename", (value) => api.post(`${at`/projects/${project}/metric-sets/${set}/metrics/${m.name}`}/rename`, { name: value }), SERIES);
+  const to = await prompt(`Rename ${m.name}`, "Name", m.name, "Rename", (value) => api.post(at`/projects/${project}/metric-sets/${set}/metrics/${m.name}/move`, { name: value }), SERIES);
   if (to) go(path`/p/${project}/metric-sets/${set}/${to}`);
 }
 
 async function renameSet(project, name) {
-  const to = await prompt(`Rename ${name}`, "Name", name, "Rename", (value) => api.post(`${at`/projects/${project}/metric-sets/${name}`}/rename`, { name: value }), SERIES);
+  const to = await prompt(`Rename ${name}`, "Name", name, "Rename", (value) => api.post(at`/projects/${project}/metric-sets/${name}/rename`, { name: value }), SERIES);
   if (to) go(path`/p/${project}/metric-sets/${to}`);
 }
 
@@ -169,7 +170,7 @@ async function moveMetric(project, set, m) {
     const button = h("button.main", { type: "submit" }, "Move");
     return h("form.stack", { onsubmit: async (e) => {
       e.preventDefault();
-      const done = await doing(button, place, async () => { await api.post(`${at`/projects/${project}/metric-sets/${set}/metrics/${m.name}`}/move`, { metric_set: f.control.value }); return true; }, "The metric was not moved");
+      const done = await doing(button, place, async () => { await api.post(at`/projects/${project}/metric-sets/${set}/metrics/${m.name}/move`, { metric_set: f.control.value }); return true; }, "The metric was not moved");
       if (done) close(f.control.value);
     } }, f, place, h("div.actions", button, h("button", { type: "button", onclick: () => close() }, "Cancel")));
   }, { narrow: true });

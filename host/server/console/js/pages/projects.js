@@ -5,7 +5,7 @@ import { at } from "../lib/api.js";
 import { fill, h } from "../lib/dom.js";
 import { ago, bytes, fromMicros, number } from "../lib/format.js";
 import { go, link, path } from "../lib/router.js";
-import { may } from "../lib/session.js";
+import { administers, may } from "../lib/session.js";
 import { card, copyable, empty, facts, head } from "../parts/bits.js";
 import { confirm, dialog } from "../parts/dialog.js";
 import { textField } from "../parts/fields.js";
@@ -18,16 +18,16 @@ export async function projects({ query, signal }) {
   const table = listing({
     label: "Projects", noun: "project", rows, query, text: (p) => p.name,
     columns: [
-      { label: "Project", cell: (p) => h("a", { href: path`/p/${p.name}/explore` }, p.name), by: (p) => p.name },
+      { label: "Project", cell: (p) => h("a", { href: may("member", p.name) ? path`/p/${p.name}/explore` : path`/p/${p.name}/stores` }, p.name), by: (p) => p.name },
       { label: "Events", number: true, cell: (p) => number(p.events?.stored), by: (p) => p.events?.stored },
       { label: "On disk", number: true, cell: (p) => bytes(p.events?.bytes), by: (p) => p.events?.bytes },
       { label: "Oldest event", cell: (p) => ago(fromMicros(p.events?.oldest_arrival)), by: (p) => p.events?.oldest_arrival },
       { label: "Kept", cell: (p) => kept(p.retention), by: (p) => p.retention?.days },
       { label: "Go to", bare: true, cell: (p) => h("div.row", h("a", { href: path`/p/${p.name}/metric-sets` }, "Metric Sets"), h("a", { href: path`/p/${p.name}/stores` }, "Metric Stores"), h("a", { href: path`/p/${p.name}` }, "Settings")) },
     ],
-    empty: empty("No project yet", "A project is where the errors and crashes of one product arrive. Make one, and you get a token and a URL to send events to.", h("a.button.main", { href: link("/projects/new") }, "New project")),
+    empty: empty("No project yet", "A project is where the errors and crashes of one product arrive. Make one, and you get a token and a URL to send events to.", administers() && h("a.button.main", { href: link("/projects/new") }, "New project")),
   });
-  return { title: "Projects", body: [head("Projects", { actions: rows.length ? [h("a.button.main", { href: link("/projects/new") }, "New project")] : [] }), table] };
+  return { title: "Projects", body: [head("Projects", { actions: rows.length && administers() ? [h("a.button.main", { href: link("/projects/new") }, "New project")] : [] }), table] };
 }
 
 function kept(retention) {

@@ -32,15 +32,15 @@ export async function newStore({ params: { project }, query, signal }) {
 }
 
 export async function editStore({ params: { project, store }, signal }) {
-  const found = await api.get(at`/projects/${project}/stores/${store}`, { signal });
+  const { document: found, tag } = await api.tagged(at`/projects/${project}/stores/${store}`, { signal });
   const [adapter, { metric_sets: sets }] = await Promise.all([api.get(at`/adapters/${found.adapter}`, { signal }), api.get(at`/projects/${project}/metric-sets`, { signal })]);
   return {
     title: "Edit", crumbs: [[project, path`/p/${project}`], ["Metric Export"], ["Metric Stores", path`/p/${project}/stores`], [store, path`/p/${project}/stores/${store}`]],
-    body: [head(`Edit ${store}`, { lead: `Adapter ${found.adapter}` }), form(project, adapter, sets, found)],
+    body: [head(`Edit ${store}`, { lead: `Adapter ${found.adapter}` }), form(project, adapter, sets, found, tag)],
   };
 }
 
-function form(project, adapter, sets, found) {
+function form(project, adapter, sets, found, tag) {
   const name = found ? null : textField({ label: "Name", required: true, maxlength: 100, value: "", help: "How this store is called in Tidegate. No series has it in its name.", placeholder: adapter.name });
   const period = field({ label: "Period", help: "Seconds. A value is shared for each window of this length; windows start at multiples of it.",
     control: (more) => h("div.suffixed", h("input", { type: "number", min: 1, max: 86400, step: 1, required: true, value: found?.period ?? 60, ...more }), h("span", "seconds")) });
@@ -65,9 +65,9 @@ function form(project, adapter, sets, found) {
     const body = { adapter: adapter.name, period: seconds, settings: settings.value(), metric_sets: boxes.filter((b) => b.control.checked).map((b) => b.control.value), paused: found?.paused ?? false };
     doing(button, null, async () => {
       try {
-        if (!found && await there(project, called)) return top.tell([{ field: name, text: "there is a store of this name already" }]);
-        await api.put(at`/projects/${project}/stores/${called}`, body);
+        await api.put(at`/projects/${project}/stores/${called}`, body, found ? api.onlyAs(tag) : api.onlyNew);
       } catch (error) {
+        if (error.status === 412) return top.tell([found ? { field: null, text: "Somebody has changed this store meanwhile. Load the page again to see how it is now." } : { field: name, text: "there is a store of this name already" }]);
         if (error.status === undefined || error.status === 401) throw error;
         return top.tell([{ field: settings.named(error.message), text: error.message }]);
       }
@@ -80,14 +80,4 @@ function form(project, adapter, sets, found) {
     h("h2", "What it shares"), period,
     h("fieldset", h("legend", "Metric Sets"), boxes.length ? boxes : h("p.soft", "There are none yet. ", h("a", { href: path`/p/${project}/explore` }, "Make a metric in Explore"), " and connect it later.")),
     h("div.actions", button, h("a.button", { href: found ? path`/p/${project}/stores/${found.name}` : path`/p/${project}/stores` }, "Cancel")));
-}
-
-async function there(project, name) {
-  try {
-    await api.get(at`/projects/${project}/stores/${name}`);
-    return true;
-  } catch (error) {
-    if (error.status === 404) return false;
-    throw error;
-  }
 }

@@ -12,6 +12,7 @@ import { confirm, dialog, menu, prompt } from "../parts/dialog.js";
 import { listing } from "../parts/listing.js";
 import { message, note } from "../parts/say.js";
 import { checkOrTest, preview, reading } from "./store-look.js";
+import { versions } from "./store-adapter.js";
 import { history } from "./store-history.js";
 import { STATES, state } from "./states.js";
 
@@ -21,14 +22,14 @@ function columns(all) {
   return [
     { label: "Metric Store", by: "name", cell: (s) => h("a", { href: path`/p/${s.project}/stores/${s.name}` }, s.name) },
     all && { label: "Project", by: "project", cell: (s) => h("a", { href: path`/p/${s.project}/stores` }, s.project) },
-    { label: "State", by: "state", cell: (s) => h("div", state(s.status.state), h("div.small.soft", s.status.summary)), clip: true },
+    { label: "State", by: "state", cell: (s) => h("div", state(s.status.state), h("div.small.soft", s.status.summary)), clip: true, roomy: true },
+    { label: "Last windows", cell: (s) => spark(s.recent ?? [], RECENT) },
     { label: "Adapter", by: "adapter", cell: (s) => h("span", s.adapter, " ", h("span.tag", s.status.direction)) },
     { label: "Metric Sets", cell: (s) => (s.metric_sets.length ? s.metric_sets.join(", ") : h("span.none", "none")), clip: true },
     { label: "Period", by: "period", number: true, cell: (s) => duration(s.period) },
     { label: "Last shared", by: "last_shared", cell: (s) => ago(fromMicros(s.status.last_shared)) },
     { label: "Next window", by: "next", cell: (s) => (s.paused ? h("span.dim", "paused") : ago(fromMicros(s.status.next_window_end))) },
     { label: "Oldest undelivered", by: "oldest_undelivered", cell: (s) => (s.status.oldest_undelivered ? ago(fromMicros(s.status.oldest_undelivered)) : h("span.dim", s.status.direction === "pull" ? "–" : "nothing waits")) },
-    { label: "Last windows", cell: (s) => spark(s.recent ?? [], RECENT) },
   ].filter(Boolean);
 }
 
@@ -85,8 +86,9 @@ export async function store({ params: { project, store: name }, query, signal })
   const bodies = {
     overview: () => overview(found, admin, again),
     preview: () => preview(root, found, signal),
-    test: () => checkOrTest(root, found),
+    test: () => (admin ? checkOrTest(root, found) : overview(found, admin, again)),
     history: () => history(root, found, query, signal, admin),
+    adapter: () => versions(root, found, query, signal, admin),
   };
   const body = await (bodies[tab] ?? bodies.overview)();
   every(signal, 5, async () => {
@@ -104,8 +106,8 @@ export async function store({ params: { project, store: name }, query, signal })
   ] : [];
   return {
     title: name, crumbs: [[project, path`/p/${project}`], ["Metric Export"], ["Metric Stores", path`/p/${project}/stores`]],
-    body: [head(name, { lead: h("span", h("a", { href: path`/adapters/${found.adapter}` }, found.adapter), `, every ${duration(found.period)}`), actions }), top,
-      tabs("Metric store", [["Overview", tabHref("overview"), "overview"], ["Preview", tabHref("preview"), "preview"], !pulls && ["Test", tabHref("test"), "test"], ["Windows", tabHref("history"), "history"]].filter(Boolean), tab), body],
+    body: [head(name, { lead: h("span", h("a", { href: path`/adapters/${found.adapter_version?.digest ?? found.adapter}` }, found.adapter), found.adapter_version?.version && ` ${found.adapter_version.version}`, `, every ${duration(found.period)}`), actions }), top,
+      tabs("Metric store", [["Overview", tabHref("overview"), "overview"], ["Preview", tabHref("preview"), "preview"], !pulls && admin && ["Test", tabHref("test"), "test"], ["Windows", tabHref("history"), "history"], found.adapter_version && ["Adapter", tabHref("adapter"), "adapter"]].filter(Boolean), tab), body],
   };
 }
 
@@ -115,6 +117,7 @@ function statusCard(found) {
   const kind = STATES[status.state]?.[0];
   return h("section.card", { "aria-label": "Status" },
     h("div.row", state(status.state), h("span.soft", status.summary)),
+    found.adapter_version?.update && message("hint", h("p", `Version ${found.adapter_version.update.version} of the adapter is there; the tab Adapter compares it.`)),
     status.problem && !status.summary.includes(status.problem) && message(kind === "bad" ? "bad" : "warn", h("p", status.problem)),
     status.folded.map((f) => message("warn", h("p", `${f.metric_set}/${f.metric} had too many groups: ${number(f.groups)} of them share the row “other”.`))),
     facts([

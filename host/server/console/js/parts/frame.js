@@ -43,9 +43,9 @@ function sideBar(project, names, section) {
   const own = names.length > 0 ? [
     h("div.section", h("label", { for: id }, "Project")),
     h("div.project", h("select", { id, onchange: (e) => go(e.target.value === "+" ? link("/projects/new") : path`/p/${e.target.value}/${section && ["explore", "sets", "stores"].includes(section) ? { explore: "explore", sets: "metric-sets", stores: "stores" }[section] : ""}`) },
-      names.map((name) => h("option", { value: name, selected: name === project }, name)), h("option", { value: "+" }, "New project …"))),
+      names.map((name) => h("option", { value: name, selected: name === project }, name)), administers() && h("option", { value: "+" }, "New project …"))),
     h("nav", { "aria-label": "Project" }, h("ul",
-      entry("explore", "Explore", path`/p/${project}/explore`),
+      session.may("member", project) && entry("explore", "Explore", path`/p/${project}/explore`),
       entry("project", "Project Settings", path`/p/${project}`),
       h("li", h("div.section", { id: "export" }, "Metric Export")),
       entry("sets", "Metric Sets", path`/p/${project}/metric-sets`, true),

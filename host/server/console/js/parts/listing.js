@@ -78,7 +78,7 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
     else fill(scroll, table);
     fill(body, shown.map((row) => h("tr", { role: "row" }, columns.map((c, i) => h(i === 0 ? "th" : "td", {
       role: i === 0 ? "rowheader" : "cell",
-      class: `${c.number ? "number" : ""}${c.clip ? " clip" : ""}${c.bare ? " bare" : ""}${c.fit ? " fit" : ""}`, scope: i === 0 ? "row" : null, "data-label": c.label,
+      class: `${c.number ? "number" : ""}${c.clip ? " clip" : ""}${c.roomy ? " roomy" : ""}${c.bare ? " bare" : ""}${c.fit ? " fit" : ""}`, scope: i === 0 ? "row" : null, "data-label": c.label,
     }, h("div.cell", c.cell(row)))))));
     said.textContent = total > page ? `${(state.page - 1) * page + 1}–${(state.page - 1) * page + shown.length} of ${count(total, noun, nouns)}` : count(total, noun, nouns);
     const pages = Math.ceil(total / page);

@@ -92,7 +92,9 @@ async function ends(project, state, json, signal) {
   const found = await ask(project, query, { signal });
   const range = found.rows[0]?.values[0];
   if (!Array.isArray(range)) return null;
-  return { from: from ?? range[0], to: to ?? range[1] + 1 };
+  const end = to ?? range[1] + 1;
+  // A minute at least: what came at once is no line.
+  return { from: Math.min(from ?? range[0], end - 60), to: end };
 }
 
 export const groupName = (key) => (key.length === 0 ? "All events" : key.map((v) => (v === null ? "not set" : v === "" ? "empty text" : String(v))).join(" · "));
