@@ -1,6 +1,7 @@
 //! The end to end tests, one file for each behaviour. `tests/README.md` says how to run one of them.
 
 mod alerts;
+mod api;
 mod checks;
 mod circonus;
 mod clients;

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_events::{EventStore, EventStoreError, EventStoreOptions};
-use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, OpenError};
+use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, OpenError, TokenSpec};
 use tidegate_export::{EgressPolicy, Export, ExportOptions, ExportSettings, StartError};
 use tidegate_model::{Clock, Secret};
 use tidegate_sandbox::{BuiltinError, CompileOptions, EngineError, Limits, Shelf};
@@ -153,6 +153,7 @@ pub struct Running {
     address: SocketAddr,
     public_url: Url,
     first_token: Option<Secret>,
+    setup_link: Option<Secret>,
     app: App,
     catalog: Arc<Catalog>,
     events: EventStore,
@@ -191,7 +192,7 @@ impl Running {
         let served = tokio::spawn(async move { listener::serve(listener, routes, tls, &http, end, grace).await });
         let tidy_clock = Arc::clone(&clock);
         let parts = Parts::open(&data, &options, clock, counters).await;
-        let Parts { catalog, events, export, drop_in, first_token } = match parts {
+        let Parts { catalog, events, export, drop_in, first_token, setup } = match parts {
             Ok(parts) => parts,
             Err(ServeError::Open(damaged @ OpenError::Damaged { .. })) => {
                 // Ending would have a supervisor start it again and again; it stays, and says what is wrong to whoever asks.
@@ -224,7 +225,22 @@ impl Running {
         app.ready(host);
         data.write_address(address)?;
         let grace = options.grace;
-        Ok(Self { address, public_url, first_token, app, catalog, events, export, stop, served, tidied, data, grace })
+        let setup_link = setup.map(|token| setup_link(&public_url, &token));
+        Ok(Self {
+            address,
+            public_url,
+            first_token,
+            setup_link,
+            app,
+            catalog,
+            events,
+            export,
+            stop,
+            served,
+            tidied,
+            data,
+            grace,
+        })
     }
 
     /// Where it listens.
@@ -243,6 +259,12 @@ impl Running {
     #[must_use]
     pub fn first_token(&self) -> Option<&Secret> {
         self.first_token.as_ref()
+    }
+
+    /// Where the first operator chooses a password, as long as there are no users. It works once, until the next start.
+    #[must_use]
+    pub fn setup_link(&self) -> Option<&Secret> {
+        self.setup_link.as_ref()
     }
 
     /// The catalog.
@@ -284,6 +306,7 @@ struct Parts {
     export: Arc<Export>,
     drop_in: DropIn,
     first_token: Option<Secret>,
+    setup: Option<Secret>,
 }
 
 impl From<drop_in::OpenError> for ServeError {
@@ -315,10 +338,11 @@ impl Parts {
             let catalog = Catalog::open(&catalog_file, catalog_clock)?;
             let events = EventStore::open(&events_file, event_options, event_clock)?;
             let first_token = first_token(&catalog)?;
-            Ok::<_, ServeError>((Arc::new(catalog), events, first_token))
+            let setup = setup_token(&catalog)?;
+            Ok::<_, ServeError>((Arc::new(catalog), events, first_token, setup))
         });
         let broke = |e: tokio::task::JoinError| ServeError::Broke(e.to_string());
-        let (catalog, events, first_token) = files.await.map_err(broke)??;
+        let (catalog, events, first_token, setup) = files.await.map_err(broke)??;
         let drop_in = adapters.await.map_err(broke)??;
         let registry = Arc::clone(drop_in.registry());
         let (attached, to) = (Arc::clone(&registry), Arc::clone(&catalog));
@@ -330,7 +354,7 @@ impl Parts {
         wanted.settings = options.export.clone();
         wanted.metrics = counters;
         let export = Export::start(wanted).await?;
-        Ok(Self { catalog, events, export, drop_in, first_token })
+        Ok(Self { catalog, events, export, drop_in, first_token, setup })
     }
 }
 
@@ -351,9 +375,24 @@ fn first_token(catalog: &Catalog) -> Result<Option<Secret>, CatalogError> {
     catalog.edit(|edit| {
         let tenant = edit.tenant_named(DEFAULT_TENANT)?;
         if edit.api_tokens(tenant.id)?.is_empty() {
-            edit.create_api_token(tenant.id, "admin").map(Some)
+            edit.create_api_token(tenant.id, &TokenSpec::operator("admin")).map(Some)
         } else {
             Ok(None)
         }
     })
+}
+
+/// As long as nobody has an account, each start makes a link to make the first.
+fn setup_token(catalog: &Catalog) -> Result<Option<Secret>, CatalogError> {
+    // A host that was set up is not written to: it must come up with a full disk, too.
+    if !catalog.read(|view| view.users())?.is_empty() {
+        return Ok(None);
+    }
+    catalog.edit_accounts(|edit| edit.create_setup_link())
+}
+
+/// The token stands behind `#`, which browsers send to nobody.
+fn setup_link(public_url: &Url, token: &Secret) -> Secret {
+    let base = public_url.as_str().trim_end_matches('/');
+    Secret::new(format!("{base}/console/setup#{}", token.expose()))
 }

@@ -15,6 +15,7 @@ pub enum Kind {
     MetricSet,
     Metric,
     Store,
+    User,
 }
 
 impl fmt::Display for Kind {
@@ -27,6 +28,7 @@ impl fmt::Display for Kind {
             Self::MetricSet => "metric set",
             Self::Metric => "metric",
             Self::Store => "metric store",
+            Self::User => "user",
         })
     }
 }
@@ -87,6 +89,24 @@ pub enum CatalogError {
         name: String,
         /// What is wrong with them.
         error: SettingsError,
+    },
+    /// More than the tenant may have.
+    #[error(
+        "the tenant may have {limit} {what}, and this would be number {asked}; ask an operator of the host for more"
+    )]
+    Quota {
+        /// Of what.
+        what: &'static str,
+        /// How many it may have.
+        limit: u64,
+        /// How many it would have.
+        asked: u64,
+    },
+    /// A change of what somebody else has changed meanwhile.
+    #[error("{object}: it is not what If-Match says any more; read it again and decide anew")]
+    Stale {
+        /// What was to be changed.
+        object: String,
     },
     /// The database failed, or holds what it should not.
     #[error("tidegate.db cannot be read or written: {0}")]

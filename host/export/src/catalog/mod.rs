@@ -4,25 +4,35 @@
 //! happens as one or not at all; [`Catalog::rehearse`] does the same and takes it back, which is what a dry run is.
 //! The trap it avoids is the half-applied configuration, which the schedule would faithfully export.
 
+mod access;
+#[cfg(test)]
+mod account_tests;
+mod audit;
 mod error;
 mod index;
 mod links;
 mod logins;
 mod pins;
+mod quotas;
 mod sets;
 mod stores;
 mod tenants;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod users;
 
+pub use access::{Access, Actor, Grant, Role};
+pub use audit::{AuditEntry, AuditFilter, AuditRecord, Subject};
 pub use error::{CatalogError, Kind};
 pub use logins::PullLogin;
 pub use pins::Pin;
+pub use quotas::Quotas;
 pub use sets::{Metric, MetricSet, PutMetric};
 pub use stores::{Store, StoreSpec};
 pub use tenants::{DEFAULT_TENANT, Project, Tenant};
-pub use tokens::{ApiAccess, ApiToken, MIN_TOKEN_BYTES, SubmissionToken};
+pub use tokens::{ApiToken, MIN_TOKEN_BYTES, SubmissionToken, TokenSpec};
+pub use users::User;
 
 pub(crate) use error::corrupt;
 pub(crate) use links::Link;
@@ -36,8 +46,11 @@ use rusqlite::{Connection, Transaction};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use tidegate_model::{Clock, Instant, ProjectId, StoreId};
+use tidegate_model::{Clock, Instant, ProjectId, StoreId, TenantId};
 use tokio::sync::watch;
+
+/// How often it is written down that a session was used, in microseconds.
+const SEEN_EVERY: u64 = 60_000_000;
 
 /// What a `put` came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +118,17 @@ impl Catalog {
         Ok(result)
     }
 
+    /// As [`edit`](Self::edit), for what no export depends on: accounts, sessions, the audit log. Wakes nobody.
+    ///
+    /// # Errors
+    /// As for [`edit`](Self::edit).
+    pub fn edit_accounts<T>(&self, work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+        let now = self.clock.now();
+        let result = self.db.write(|transaction| work(&Edit::new(transaction, now)))?;
+        self.refresh()?;
+        Ok(result)
+    }
+
     /// Does what [`edit`](Self::edit) would do, and takes it back: for dry runs.
     ///
     /// # Errors
@@ -120,16 +144,61 @@ impl Catalog {
         self.index.load().submission(token)
     }
 
-    /// Whom an API token speaks for. Answered from memory, as above.
+    /// Who an API token is, and what it may do. Answered from memory, as above.
     #[must_use]
-    pub fn api_access(&self, token: &str) -> Option<ApiAccess> {
-        self.index.load().api(token)
+    pub fn api_access(&self, token: &str) -> Option<Arc<Access>> {
+        self.index.load().api(token, self.clock.now())
+    }
+
+    /// Who is signed in with a session, unless it was idle for `idle` microseconds or is `absolute` microseconds old. Answered
+    /// from memory; that it was used is written down once a minute at most.
+    #[must_use]
+    pub fn session_access(&self, token: &str, idle: u64, absolute: u64) -> Option<Arc<Access>> {
+        let index = self.index.load();
+        let (session, now) = (index.session(token)?, self.clock.now());
+        let age = |since: Instant| now.micros().saturating_sub(since.micros());
+        if age(session.seen()) >= idle || age(session.created) >= absolute {
+            return None;
+        }
+        if age(session.seen()) >= SEEN_EVERY {
+            session.see(now);
+            let (hash, at) = (tokens::hash_of(token), i64::try_from(now.micros()).unwrap_or(i64::MAX));
+            let sql = "UPDATE sessions SET seen = ?2 WHERE hash = ?1";
+            if let Err(error) = self.db.write(|t| t.execute(sql, rusqlite::params![hash, at])) {
+                tracing::warn!(%error, "it could not be written down that a session was used; it may end early");
+            }
+        }
+        index.user(session.user)
+    }
+
+    /// The tenant called `name`. Answered from memory.
+    #[must_use]
+    pub fn tenant_id(&self, name: &str) -> Option<TenantId> {
+        self.index.load().tenant(name)
+    }
+
+    /// The project of a tenant called `name`. Answered from memory.
+    #[must_use]
+    pub fn project_id(&self, tenant: TenantId, name: &str) -> Option<ProjectId> {
+        self.index.load().project(tenant, name)
     }
 
     /// The pull store behind the secret part of a pull URL. Answered from memory, as above.
     #[must_use]
     pub fn store_of_pull_token(&self, token: &str) -> Option<StoreId> {
         self.index.load().pull(token)
+    }
+
+    /// Whose project it is, and what that tenant may have. Answered from memory.
+    #[must_use]
+    pub fn quotas_of_project(&self, project: ProjectId) -> Option<(TenantId, Quotas)> {
+        self.index.load().quotas_of(project)
+    }
+
+    /// The projects of a tenant. Answered from memory.
+    #[must_use]
+    pub fn projects_of(&self, tenant: TenantId) -> Vec<ProjectId> {
+        self.index.load().projects_of(tenant)
     }
 
     /// Counts the edits: wakes whoever waits for the next one.
@@ -163,6 +232,12 @@ pub struct Edit<'c> {
 impl<'c> Edit<'c> {
     fn new(transaction: &'c Transaction<'c>, now: Instant) -> Self {
         Self { view: View { connection: transaction }, now }
+    }
+
+    /// The moment `seconds` from now.
+    #[must_use]
+    pub fn after(&self, seconds: u64) -> Instant {
+        Instant::from_micros(self.now.micros().saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
     fn now_micros(&self) -> i64 {

@@ -9,7 +9,8 @@ use super::{CatalogError, Change, Edit, Kind, Pin, View};
 use crate::egress::roots;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Map, Value as Json};
-use tidegate_model::{Description, Direction, MetricSetId, Name, Period, ProjectId, Settings, StoreId};
+use std::collections::HashMap;
+use tidegate_model::{Description, Direction, MetricSetId, Name, Period, ProjectId, Settings, StoreId, TenantId};
 
 /// What a listing shows in place of a secret; given back in an edit, it means "as it is".
 const MASK: &str = "…";
@@ -108,6 +109,54 @@ impl View<'_> {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let found: Vec<Store> = statement.query_map([of.0], store)?.collect::<Result<_, _>>()?;
         found.into_iter().map(|s| self.completed(s)).collect()
+    }
+
+    /// The stores of all projects of a tenant, in three statements however many there are.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`].
+    pub fn stores_of(&self, tenant: TenantId) -> Result<Vec<Store>, CatalogError> {
+        let of = "project IN (SELECT id FROM projects WHERE tenant = ?1) AND deleted IS NULL";
+        let sql = format!("SELECT {COLUMNS} FROM stores WHERE {of} ORDER BY id");
+        let found =
+            self.connection.prepare_cached(&sql)?.query_map([tenant.0], store)?.collect::<Result<Vec<_>, _>>()?;
+        let mut sets: HashMap<i64, Vec<Name>> = HashMap::new();
+        let sql = "SELECT DISTINCT l.store, m.name FROM links l JOIN metric_sets m ON m.id = l.metric_set \
+                   JOIN projects p ON p.id = m.project WHERE p.tenant = ?1 AND l.until IS NULL ORDER BY m.name";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        for row in statement.query_map([tenant.0], |row| Ok((row.get(0)?, name_in(row, 1)?)))? {
+            let (store, name) = row?;
+            sets.entry(store).or_default().push(name);
+        }
+        let mut secrets: HashMap<i64, Vec<String>> = HashMap::new();
+        let sql = format!(
+            "SELECT store, key FROM store_secrets WHERE store IN (SELECT id FROM stores WHERE {of}) ORDER BY key"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        for row in statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get(1)?)))? {
+            let (store, key) = row?;
+            secrets.entry(store).or_default().push(key);
+        }
+        let complete = |mut store: Store| {
+            store.pin = self.pin(store.id)?;
+            store.metric_sets = sets.remove(&store.id.0).unwrap_or_default();
+            let masked = secrets.remove(&store.id.0).unwrap_or_default();
+            store.settings.extend(masked.into_iter().map(|key| (key, Json::from(MASK))));
+            Ok(store)
+        };
+        found.into_iter().map(complete).collect()
+    }
+
+    /// Project and name of each store of a tenant.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`].
+    pub fn store_names(&self, tenant: TenantId) -> Result<Vec<(ProjectId, Name)>, CatalogError> {
+        let sql = "SELECT s.project, s.name FROM stores s JOIN projects p ON p.id = s.project \
+                   WHERE p.tenant = ?1 AND s.deleted IS NULL ORDER BY s.id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let row = |row: &Row<'_>| Ok((ProjectId(row.get(0)?), name_in(row, 1)?));
+        Ok(statement.query_map([tenant.0], row)?.collect::<Result<_, _>>()?)
     }
 
     /// All stores of all projects.
@@ -249,6 +298,7 @@ impl Edit<'_> {
         spec: &StoreSpec<'_>,
         split: &Split,
     ) -> Result<(Store, Change), CatalogError> {
+        self.one_store_more(self.project(of)?.tenant)?;
         let pull = pulls(spec);
         let token = if pull { Some(super::tokens::random_pull_token()?) } else { None };
         let sql = "INSERT INTO stores (project, name, period, adapter, settings, revision, paused, pull, pull_token, created) \

@@ -153,6 +153,7 @@ impl Edit<'_> {
         if self.project_named(of, name.as_str()).is_ok() {
             return Err(CatalogError::conflict(Kind::Project, name, "there is one of this name"));
         }
+        self.one_project_more(of)?;
         let sql = "INSERT INTO projects (tenant, name, created) VALUES (?1, ?2, ?3)";
         self.connection.execute(sql, params![of.0, name.as_str(), self.now_micros()])?;
         let id = ProjectId(self.connection.last_insert_rowid());

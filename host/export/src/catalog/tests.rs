@@ -327,8 +327,8 @@ fn tokens_open_their_own_door_until_they_are_revoked() {
     assert!(token.expose().starts_with(&made.hint));
     assert_eq!(f.catalog.project_of_token(token.expose()), Some(project));
     assert_eq!(f.catalog.project_of_token(&token.expose()[1..]), None);
-    let api = f.catalog.edit(|e| e.create_api_token(tenant, "first")).unwrap();
-    assert_eq!(f.catalog.api_access(api.expose()).unwrap().tenant, tenant);
+    let api = f.catalog.edit(|e| e.create_api_token(tenant, &TokenSpec::admin("first"))).unwrap();
+    assert_eq!(f.catalog.api_access(api.expose()).unwrap().role_over(tenant), Some(Role::Admin));
     assert_eq!(f.catalog.api_access(token.expose()), None);
     f.catalog.edit(|e| e.delete_submission_token(project, made.id)).unwrap();
     f.catalog.edit(|e| e.delete_api_token(tenant, "first")).unwrap();
@@ -367,4 +367,22 @@ fn a_rotated_pull_token_closes_the_old_door_and_opens_a_new_one() {
     assert_eq!(f.catalog.store_of_pull_token(new.expose()), Some(store.id));
     f.catalog.edit(|e| e.delete_store(store.id)).unwrap();
     assert_eq!(f.catalog.store_of_pull_token(new.expose()), None);
+}
+
+#[test]
+fn the_stores_of_a_tenant_are_the_same_one_by_one_and_all_at_once() {
+    let f = fixture();
+    let project = f.project();
+    let tenant = f.catalog.read(|v| v.tenant_named(DEFAULT_TENANT)).unwrap().id;
+    let sets = [f.set(project, "b"), f.set(project, "a")];
+    let (adapter, given) = (sink(), settings(json!({"url": "http://h", "token": "hunter2"})));
+    f.store(project, "with", &spec(&adapter, &given, &sets));
+    f.store(project, "without", &spec(&adapter, &settings(json!({"url": "http://h"})), &[]));
+    let (gone, _) = f.store(project, "gone", &spec(&adapter, &given, &sets[..1]));
+    f.store(project, "with", &spec(&adapter, &given, &sets[..1]));
+    f.catalog.edit(|e| e.delete_store(gone.id)).unwrap();
+    let (mut all, one_by_one) = f.catalog.read(|v| Ok((v.stores_of(tenant)?, v.stores(project)?))).unwrap();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(all, one_by_one);
+    assert_eq!(f.catalog.read(|v| v.store_names(tenant)).unwrap().len(), 2);
 }

@@ -3,8 +3,8 @@
 //! The tokens are random, so a plain hash is enough: there is no dictionary to try. Tokens that an admin brings along must be
 //! long enough to deserve the same.
 
-use super::{CatalogError, Edit, Kind, View};
-use rusqlite::{Row, params};
+use super::{CatalogError, Edit, Kind, Role, View};
+use rusqlite::{OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 use tidegate_model::{Instant, ProjectId, Secret, TenantId};
 
@@ -48,22 +48,51 @@ pub struct ApiToken {
     pub hint: String,
     /// When it was made.
     pub created: Instant,
+    /// Whether it may do everything on the host.
+    pub operator: bool,
+    /// The only project that it opens; none: all of the tenant.
+    pub project: Option<ProjectId>,
+    /// What it may do there.
+    pub role: Role,
+    /// When it stops to work.
+    pub expires: Option<Instant>,
 }
 
-/// What an API token allows.
+/// What an API token should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiAccess {
-    /// The tenant whose things may be read and changed.
-    pub tenant: TenantId,
-    /// Which token it was, for the log.
-    pub token_name: String,
+pub struct TokenSpec<'a> {
+    /// What it is for.
+    pub name: &'a str,
+    /// Whether it may do everything on the host.
+    pub operator: bool,
+    /// The only project that it opens; none: all of the tenant.
+    pub project: Option<ProjectId>,
+    /// What it may do there.
+    pub role: Role,
+    /// When it stops to work.
+    pub expires: Option<Instant>,
+}
+
+impl<'a> TokenSpec<'a> {
+    /// One that may do everything in its tenant, for good.
+    #[must_use]
+    pub fn admin(name: &'a str) -> Self {
+        Self { name, operator: false, project: None, role: Role::Admin, expires: None }
+    }
+
+    /// One that may do everything on the host, for good.
+    #[must_use]
+    pub fn operator(name: &'a str) -> Self {
+        Self { operator: true, ..Self::admin(name) }
+    }
 }
 
 pub(super) fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Instant> {
     Ok(Instant::from_micros(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0)))
 }
 
-fn random() -> Result<String, CatalogError> {
+/// 256 random bits, safe in a path, a header and a cookie.
+pub(super) fn random() -> Result<String, CatalogError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(CatalogError::Random)?;
     Ok(hex::encode(bytes))
@@ -112,14 +141,36 @@ impl View<'_> {
     /// # Errors
     /// [`CatalogError::Storage`].
     pub fn api_tokens(&self, of: TenantId) -> Result<Vec<ApiToken>, CatalogError> {
-        let sql = "SELECT id, tenant, name, hint, created FROM api_tokens WHERE tenant = ?1 ORDER BY id";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let token = |row: &Row<'_>| {
-            let (id, tenant) = (row.get(0)?, TenantId(row.get(1)?));
-            Ok(ApiToken { id, tenant, name: row.get(2)?, hint: row.get(3)?, created: moment(row, 4)? })
-        };
-        Ok(statement.query_map([of.0], token)?.collect::<Result<_, _>>()?)
+        let mut statement = self.connection.prepare_cached(&format!("{API_TOKEN} WHERE tenant = ?1 ORDER BY id"))?;
+        Ok(statement.query_map([of.0], api_token)?.collect::<Result<_, _>>()?)
     }
+
+    /// The API token of a tenant called `name`.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn api_token_named(&self, of: TenantId, name: &str) -> Result<ApiToken, CatalogError> {
+        let mut statement = self.connection.prepare_cached(&format!("{API_TOKEN} WHERE tenant = ?1 AND name = ?2"))?;
+        let found = statement.query_row(params![of.0, name], api_token).optional()?;
+        found.ok_or_else(|| CatalogError::not_found(Kind::ApiToken, name))
+    }
+}
+
+const API_TOKEN: &str = "SELECT id, tenant, name, hint, created, operator, project, role, expires FROM api_tokens";
+
+fn api_token(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
+    let expires = row.get::<_, Option<i64>>(8)?.map(|_| moment(row, 8)).transpose()?;
+    Ok(ApiToken {
+        id: row.get(0)?,
+        tenant: TenantId(row.get(1)?),
+        name: row.get(2)?,
+        hint: row.get(3)?,
+        created: moment(row, 4)?,
+        operator: row.get(5)?,
+        project: row.get::<_, Option<i64>>(6)?.map(ProjectId),
+        role: super::users::role_in(row, 7)?,
+        expires,
+    })
 }
 
 impl Edit<'_> {
@@ -180,20 +231,35 @@ impl Edit<'_> {
         }
     }
 
-    /// Makes an API token called `name` for a tenant. Nobody can read it again.
+    /// Makes an API token for a tenant. Nobody can read it again.
     ///
     /// # Errors
     /// [`CatalogError::Name`], and [`CatalogError::Conflict`] if the name is taken.
-    pub fn create_api_token(&self, of: TenantId, name: &str) -> Result<Secret, CatalogError> {
-        let name = super::error::name_of(Kind::ApiToken, name)?;
+    pub fn create_api_token(&self, of: TenantId, spec: &TokenSpec<'_>) -> Result<Secret, CatalogError> {
+        let name = super::error::name_of(Kind::ApiToken, spec.name)?;
         self.tenant(of)?;
-        if self.api_tokens(of)?.iter().any(|t| t.name == name.as_str()) {
+        if self.api_token_named(of, name.as_str()).is_ok() {
             return Err(CatalogError::conflict(Kind::ApiToken, name, "there is one of this name"));
         }
         let token = Secret::new(format!("{API_TOKEN_PREFIX}{}", random()?));
-        let sql = "INSERT INTO api_tokens (tenant, name, hash, hint, created) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let sql = "INSERT INTO api_tokens (tenant, name, hash, hint, created, operator, project, role, expires) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let text = token.expose();
-        self.connection.execute(sql, params![of.0, name.as_str(), hash_of(text), hint(text), self.now_micros()])?;
+        let expires = spec.expires.map(|at| i64::try_from(at.micros()).unwrap_or(i64::MAX));
+        self.connection.execute(
+            sql,
+            params![
+                of.0,
+                name.as_str(),
+                hash_of(text),
+                hint(text),
+                self.now_micros(),
+                spec.operator,
+                spec.project.map(|p| p.0),
+                spec.role.as_str(),
+                expires
+            ],
+        )?;
         Ok(token)
     }
 

@@ -91,6 +91,9 @@ pub struct ApplyError {
     pub cause: Box<CatalogError>,
 }
 
+/// Writes down what was changed, in the transaction that changes it.
+pub type Record<'r> = dyn Fn(&Edit<'_>, &Outcome) -> Result<(), CatalogError> + 'r;
+
 /// Applies a document to a tenant, all of it or nothing.
 ///
 /// # Errors
@@ -101,6 +104,7 @@ pub fn apply(
     document: &Document,
     adapters: &dyn Adapters,
     dry_run: bool,
+    record: &Record<'_>,
 ) -> Result<Outcome, ApplyError> {
     let place = RefCell::new(String::new());
     let work = |edit: &Edit<'_>| {
@@ -108,6 +112,7 @@ pub fn apply(
         for (p, project) in document.projects.iter().enumerate() {
             run.project(tenant, project, &format!("projects[{p}]"))?;
         }
+        record(edit, &run.outcome)?;
         Ok(run.outcome)
     };
     let result = if dry_run { catalog.rehearse(work) } else { catalog.edit(work) };
@@ -323,7 +328,7 @@ mod tests {
 
     impl Bench {
         fn run(&self, document: Json, dry_run: bool) -> Result<Outcome, ApplyError> {
-            apply(&self.catalog, self.tenant, &Document::read(document).unwrap(), &Fake, dry_run)
+            apply(&self.catalog, self.tenant, &Document::read(document).unwrap(), &Fake, dry_run, &|_, _| Ok(()))
         }
 
         fn signs(&self, document: Json) -> Vec<(Sign, String)> {

@@ -136,12 +136,12 @@ pub struct InspectArgs {
 pub(crate) async fn run(command: AdapterCommand, out: &mut Output) -> Result<ExitCode, CliError> {
     match command {
         AdapterCommand::List(args) => {
-            let answer = ApiClient::new(&args.server)?.get(&["adapters"]).await?;
-            if args.json { out.json(&answer)? } else { list(out, &answer)? }
+            let answer = ApiClient::new(&args.server)?.list(&["adapters"], "adapters").await?;
+            out.show(args.json, &answer, list)?;
         }
         AdapterCommand::Inspect(args) => {
             let answer = ApiClient::new(&args.server)?.get(&["adapters", &args.name]).await?;
-            if args.json { out.json(&answer)? } else { inspect(out, &answer)? }
+            out.show(args.json, &answer, inspect)?;
         }
         AdapterCommand::Check(args) => return check(&args, out),
         AdapterCommand::Install(args) => install(&args, out).await?,

@@ -1,19 +1,22 @@
 //! The commands' way to the server: its HTTP API, with the token from the command line or the environment.
 
 use super::CliError;
+use super::config;
+use crate::http::TENANT_HEADER;
 use clap::Args;
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tidegate_model::Secret;
 use url::Url;
 
 /// Which server, and who asks.
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
-    /// Where the server listens.
-    #[arg(long, env = "TIDEGATE_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8460")]
-    pub server: Url,
+    /// Where the server listens; without it where you are logged in (`tidegate login`), or else http://127.0.0.1:8460.
+    #[arg(long, env = "TIDEGATE_SERVER", value_name = "URL")]
+    pub server: Option<Url>,
     /// The API token; `serve` prints one at its first start.
     #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true, value_name = "TOKEN", conflicts_with = "token_file")]
     pub token: Option<String>,
@@ -23,13 +26,24 @@ pub struct ServerArgs {
     /// A file that holds the API token.
     #[arg(long, env = "TIDEGATE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// The tenant that is meant, for those who may act in several.
+    #[arg(long, env = "TIDEGATE_TENANT", value_name = "TENANT")]
+    pub tenant: Option<String>,
+}
+
+impl ServerArgs {
+    /// A server and a token, and nothing else.
+    pub(crate) fn at(server: Url, token: Option<String>) -> Self {
+        Self { server: Some(server), token, ca: None, token_file: None, tenant: None }
+    }
 }
 
 /// A client of the HTTP API.
 pub(crate) struct ApiClient {
     http: Client,
     server: Url,
-    token: Option<String>,
+    token: Option<Secret>,
+    tenant: Option<String>,
 }
 
 /// What came back from a request that may be tried again.
@@ -44,15 +58,29 @@ pub(crate) enum Attempt {
 
 impl ApiClient {
     pub(crate) fn new(args: &ServerArgs) -> Result<Self, CliError> {
-        let token = match (&args.token, &args.token_file) {
-            (Some(token), _) => Some(token.trim().to_owned()),
+        let given = match (&args.token, &args.token_file) {
+            (Some(token), _) => Some(Secret::new(token.trim().to_owned())),
             (None, Some(file)) => {
-                Some(std::fs::read_to_string(file).map_err(|e| CliError::file(file, e))?.trim().to_owned())
+                let text = std::fs::read_to_string(file).map_err(|e| CliError::file(file, e))?;
+                Some(Secret::new(text.trim().to_owned()))
             }
             (None, None) => None,
         };
+        // With everything given there is no need to look, and a damaged file is in nobody's way.
+        let login = match (&args.server, &given, config::path()) {
+            (Some(_), Some(_), _) | (_, _, None) => None,
+            (_, _, Some(path)) => config::read(&path)?,
+        };
+        let server = match (&args.server, &login) {
+            (Some(server), _) => server.clone(),
+            (None, Some(login)) => login.server.clone(),
+            (None, None) => Url::parse(config::DEFAULT_SERVER).map_err(|e| CliError::failed("--server", e))?,
+        };
+        let login = login.filter(|login| login.is_for(&server));
+        let ca = args.ca.as_ref().or(login.as_ref().and_then(|login| login.ca.as_ref())).cloned();
+        let token = given.or(login.map(|login| login.token));
         let mut builder = Client::builder();
-        if let Some(file) = &args.ca {
+        if let Some(file) = &ca {
             builder = builder.tls_certs_merge(authorities(file)?);
         }
         let http = builder
@@ -62,7 +90,17 @@ impl ApiClient {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| CliError::failed("cannot make an HTTP client", e))?;
-        Ok(Self { http, server: args.server.clone(), token })
+        Ok(Self { http, server, token, tenant: args.tenant.clone() })
+    }
+
+    /// The token that is sent along.
+    pub(crate) fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
+    }
+
+    /// The server that is asked.
+    pub(crate) fn server(&self) -> &Url {
+        &self.server
     }
 
     /// `/api/v1/` with `segments`, each percent-encoded, so that a name may hold a slash.
@@ -78,9 +116,12 @@ impl ApiClient {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = self.http.request(method, url);
+        let mut request = self.http.request(method, url);
+        if let Some(tenant) = &self.tenant {
+            request = request.header(TENANT_HEADER, tenant);
+        }
         Ok(match &self.token {
-            Some(token) => request.bearer_auth(token),
+            Some(token) => request.bearer_auth(token.expose()),
             None => request,
         })
     }
@@ -92,6 +133,20 @@ impl ApiClient {
     pub(crate) async fn get_with(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Json, CliError> {
         let response = self.request(Method::GET, segments, query)?.send().await;
         self.answer(response.map_err(|e| self.unreachable(&e))?).await
+    }
+
+    /// All of a list, page by page: the document of one that had everything in `member`.
+    pub(crate) async fn list(&self, segments: &[&str], member: &str) -> Result<Json, CliError> {
+        let mut whole = self.get_with(segments, &[]).await?;
+        while let Some(next) = whole["next"].as_str().map(ToOwned::to_owned) {
+            let mut page = self.get_with(segments, &[("cursor", &next)]).await?;
+            whole["next"] = page["next"].take();
+            let more = page[member].take();
+            if let (Some(items), Json::Array(more)) = (whole[member].as_array_mut(), more) {
+                items.extend(more);
+            }
+        }
+        Ok(whole)
     }
 
     pub(crate) async fn put(&self, segments: &[&str], body: &Json) -> Result<Json, CliError> {
@@ -236,8 +291,7 @@ mod tests {
 
     fn client(server: &str) -> ApiClient {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        ApiClient::new(&ServerArgs { server: Url::parse(server).unwrap(), token: None, ca: None, token_file: None })
-            .unwrap()
+        ApiClient::new(&ServerArgs::at(Url::parse(server).unwrap(), Some("tg_x".to_owned()))).unwrap()
     }
 
     #[test]

@@ -270,8 +270,7 @@ mod tests {
 
     #[test]
     fn refused_lines_are_told_by_their_place_in_the_file_and_by_the_exit_code() {
-        let server =
-            ServerArgs { server: "http://127.0.0.1:1".parse().unwrap(), token: None, ca: None, token_file: None };
+        let server = ServerArgs::at("http://127.0.0.1:1".parse().unwrap(), Some("t".to_owned()));
         let args = ImportArgs { file: "f".into(), project: "p".to_owned(), errors: 1, retries: 0, json: false, server };
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = ApiClient::new(&args.server).unwrap();

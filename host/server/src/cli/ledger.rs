@@ -142,19 +142,19 @@ fn seconds(value: &Json) -> String {
 pub(crate) async fn run(command: LedgerCommand, out: &mut Output) -> Result<ExitCode, CliError> {
     match command {
         LedgerCommand::Status(args) => {
-            let answer = ApiClient::new(&args.server)?.get(&["ledger"]).await?;
-            if args.json { out.json(&answer)? } else { status(out, &answer)? }
+            let answer = ApiClient::new(&args.server)?.list(&["ledger"], "stores").await?;
+            out.show(args.json, &answer, status)?;
         }
         LedgerCommand::Gaps(args) => {
-            let answer = ApiClient::new(&args.server)?.get(&["ledger", "gaps"]).await?;
-            if args.json { out.json(&answer)? } else { gaps(out, &answer)? }
+            let answer = ApiClient::new(&args.server)?.list(&["ledger", "gaps"], "gaps").await?;
+            out.show(args.json, &answer, gaps)?;
         }
         LedgerCommand::Show(args) => {
             let (project, set) = split(&args.set, args.project.as_deref(), "PROJECT/SET, for example web/crashes")?;
             let at = args.at.to_string();
             let path = ["projects", project, "metric-sets", set, "windows", &at];
             let answer = ApiClient::new(&args.server)?.get(&path).await?;
-            if args.json { out.json(&answer)? } else { show(out, &answer)? }
+            out.show(args.json, &answer, show)?;
         }
         LedgerCommand::Replay(args) => {
             let (project, store) =
@@ -162,7 +162,7 @@ pub(crate) async fn run(command: LedgerCommand, out: &mut Output) -> Result<Exit
             let body = json!({"metric_set": args.set, "at": args.at, "send": args.send});
             let path = ["projects", project, "stores", store, "replay"];
             let answer = ApiClient::new(&args.server)?.post(&path, &[], &body).await?;
-            if args.json { out.json(&answer)? } else { replay(out, &answer)? }
+            out.show(args.json, &answer, replay)?;
         }
         LedgerCommand::Verify(args) => {
             let answer = ApiClient::new(&args.server)?.post(&["ledger", "verify"], &[], &json!({})).await?;

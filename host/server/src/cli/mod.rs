@@ -1,21 +1,24 @@
 //! The command line: one file per command. Commands that change or show something talk to a running server by its HTTP API, so
 //! the CLI can do what the API can and nothing else.
 //!
-//! The trap is a second path to the data: only `serve`, `demo`, `token create` and `ledger restore` open a data directory.
+//! The trap is a second path to the data: only `serve`, `demo`, `token create --data-dir` and `ledger restore` open a data directory.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 pub mod adapter;
 pub mod apply;
+pub mod audit;
 mod client;
 pub mod compile;
 pub mod completions;
+mod config;
 pub mod demo;
 mod error;
 pub mod events;
 mod ids;
 pub mod ledger;
+pub mod login;
 pub mod metric;
 mod output;
 pub mod project;
@@ -27,9 +30,11 @@ pub mod serve;
 mod signals;
 pub mod store;
 pub(crate) mod store_windows;
+pub mod tenant;
 #[cfg(test)]
 mod tests;
 pub mod token;
+pub mod user;
 
 pub(crate) use apply::parse as parse_document;
 pub use client::ServerArgs;
@@ -96,13 +101,27 @@ pub enum Command {
     /// See which adapters there are and what they want.
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
-    /// Make an API token on the machine that has the data directory.
+    /// List tenants, make and remove them, say what they may have.
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// List users, make and remove them, give them passwords and roles.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// List, make and revoke API tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// See who changed what.
+    Audit(audit::AuditArgs),
+    /// Remember a server and an API token for the other commands.
+    Login(login::LoginArgs),
+    /// Forget them.
+    Logout(login::LogoutArgs),
     /// Stand in for a monitoring system: accept pushes and show them.
     Receive(receive::ReceiveArgs),
     /// See the whole way at work: made-up crashes in, a page to scrape and pushes out.
     Demo(demo::DemoArgs),
+    /// Print the OpenAPI 3.1 document of the HTTP API; a server has it at /api/v1/openapi.json.
+    Openapi,
     /// Print a completion script for your shell.
     Completions(completions::CompletionsArgs),
     /// Compile a component in a process that can do nothing else; the server calls this by itself.
@@ -141,7 +160,13 @@ fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
         Command::Events(command) => on_one_thread(events::run(command, out)),
         Command::Adapter(command) => on_one_thread(adapter::run(command, out)),
         Command::Receive(args) => on_one_thread(receive::run(args, out)),
-        Command::Token(command) => token::run(command, out),
+        Command::Tenant(command) => on_one_thread(tenant::run(command, out)),
+        Command::User(command) => on_one_thread(user::run(command, out)),
+        Command::Token(command) => on_one_thread(token::run(command, out)),
+        Command::Audit(args) => on_one_thread(audit::run(args, out)),
+        Command::Login(args) => on_one_thread(login::run(args, out)),
+        Command::Logout(_) => login::forget(out),
+        Command::Openapi => out.json(&crate::http::openapi()).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => completions::run(&args, out),
         Command::Compile(args) => compile::run(&args, out),
     }
@@ -241,6 +266,24 @@ mod definition {
             "tidegate adapter list",
             "tidegate adapter inspect influxdb --json",
             "tidegate token create --data-dir ./data",
+            "tidegate token create --name ci --role member --for-project web --expires-in 90d",
+            "tidegate token list --json",
+            "tidegate token revoke ci",
+            "tidegate user list --tenant acme",
+            "tidegate user add ada --operator",
+            "tidegate user add bob --role web=viewer --role member",
+            "tidegate user role bob --role web=admin",
+            "tidegate user role bob --none",
+            "tidegate user operator bob yes",
+            "tidegate user password bob",
+            "tidegate user remove bob",
+            "tidegate audit --object web/central --actor ada --limit 5",
+            "tidegate login --server https://tidegate.example",
+            "tidegate logout",
+            "tidegate openapi",
+            "tidegate tenant limit acme --projects 10 --metric-stores 50 --events-per-second 2000 --stored-megabytes 20000",
+            "tidegate tenant show acme --json",
+            "tidegate project list --tenant acme",
             "tidegate receive --listen 127.0.0.1:8086 --tcp 127.0.0.1:2003",
             "tidegate demo --seed 7 --rate 50 --period 5 --duration 20",
             "tidegate completions bash",

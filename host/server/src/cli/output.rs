@@ -33,6 +33,16 @@ impl Output {
         self.line(format_args!("{document:#}"))
     }
 
+    /// An answer: the document itself if JSON is wanted, or else as `people` read it.
+    pub(crate) fn show(
+        &mut self,
+        json: bool,
+        answer: &Json,
+        people: impl FnOnce(&mut Self, &Json) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        if json { self.json(answer) } else { people(self, answer) }
+    }
+
     /// A table; without rows, `if_empty` instead, on standard error.
     pub(crate) fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>, if_empty: &str) -> Result<(), CliError> {
         if rows.is_empty() {
@@ -57,6 +67,11 @@ impl Output {
     pub(crate) fn note(&mut self, text: impl Display) {
         // Nobody is left to tell if standard error is closed.
         let _ = writeln!(self.err, "{text}");
+    }
+
+    /// A question, on standard error; the answer is typed behind it.
+    pub(crate) fn ask(&mut self, text: &str) {
+        let _ = write!(self.err, "{text}").and_then(|()| self.err.flush());
     }
 
     /// Why the command failed, on standard error.

@@ -74,12 +74,12 @@ pub struct KeepArgs {
 pub(crate) async fn run(command: ProjectCommand, out: &mut Output) -> Result<ExitCode, CliError> {
     match command {
         ProjectCommand::List(args) => {
-            let answer = ApiClient::new(&args.server)?.get(&["projects"]).await?;
-            if args.json { out.json(&answer)? } else { list(out, &answer)? }
+            let answer = ApiClient::new(&args.server)?.list(&["projects"], "projects").await?;
+            out.show(args.json, &answer, list)?;
         }
         ProjectCommand::Show(args) => {
             let answer = ApiClient::new(&args.server)?.get(&["projects", &args.project]).await?;
-            if args.json { out.json(&answer)? } else { show(out, &answer)? }
+            out.show(args.json, &answer, show)?;
         }
         ProjectCommand::Keep(args) => {
             let wanted = json!({"days": args.days, "megabytes": args.megabytes});

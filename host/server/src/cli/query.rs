@@ -242,7 +242,7 @@ fn csv_line(fields: &[String]) -> String {
 
 pub(crate) async fn describe(args: DescribeArgs, out: &mut Output) -> Result<ExitCode, CliError> {
     let client = ApiClient::new(&args.server)?;
-    let answer = client.get(&["projects", &args.project, "describe"]).await?;
+    let answer = client.list(&["projects", &args.project, "describe"], "attributes").await?;
     if args.json {
         out.json(&answer)?;
         return Ok(ExitCode::SUCCESS);

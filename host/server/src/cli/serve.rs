@@ -221,6 +221,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     if let Some(token) = running.first_token() {
         welcome(token.expose(), &format!("{scheme}://{address}"));
     }
+    if let Some(link) = running.setup_link() {
+        invite(link.expose());
+    }
     signals.next().await;
     tracing::info!("stopping; once more stops at once");
     tokio::spawn(async move {
@@ -242,6 +245,14 @@ fn welcome(token: &str, server: &str) {
         "\nThis is the API token. It is shown this once:\n\n    {token}\n\nNext:\n\n    export TIDEGATE_TOKEN={token}\n    \
          {} apply -f tidegate.yaml --server {server}\n",
         program()
+    );
+}
+
+/// The link goes where the token goes.
+#[allow(clippy::print_stderr)] // as above
+fn invite(link: &str) {
+    eprintln!(
+        "Nobody has an account yet. Choose a name and a password here; the link works once, until the next start:\n\n    {link}\n"
     );
 }
 

@@ -121,13 +121,13 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
     match command {
         StoreCommand::List(args) => {
             let answer = ApiClient::new(&args.server)?.get(&["stores"]).await?;
-            if args.json { out.json(&answer)? } else { list(out, &answer)? }
+            out.show(args.json, &answer, list)?;
         }
         StoreCommand::Show(args) => {
             let ShowArgs { reveal, one: args } = args;
             let query: &[(&str, &str)] = if reveal { &[("reveal", "true")] } else { &[] };
             let answer = ApiClient::new(&args.server)?.get_with(&args.path()?, query).await?;
-            if args.json { out.json(&answer)? } else { show(out, &answer, reveal)? }
+            out.show(args.json, &answer, |out, store| show(out, store, reveal))?;
         }
         StoreCommand::Pause(args) => act(&args, "pause", &json!({}), out, "paused").await?,
         StoreCommand::Resume(args) => act(&args, "resume", &json!({}), out, "goes on").await?,
@@ -149,16 +149,12 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
         StoreCommand::Preview(args) => {
             let [a, b, c, d] = args.path()?;
             let answer = ApiClient::new(&args.server)?.get(&[a, b, c, d, "preview"]).await?;
-            if args.json { out.json(&answer)? } else { preview(out, &answer)? }
+            out.show(args.json, &answer, preview)?;
         }
         StoreCommand::Check(args) => {
             let [a, b, c, d] = args.path()?;
             let answer = ApiClient::new(&args.server)?.post(&[a, b, c, d, "check"], &[], &Json::Null).await?;
-            if args.json {
-                out.json(&answer)?
-            } else {
-                checked(out, &answer)?
-            }
+            out.show(args.json, &answer, checked)?;
             let good = matches!(answer["outcome"].as_str(), Some("holds" | "not-offered"));
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -167,12 +163,10 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
         StoreCommand::Rotate(args) => {
             let [a, b, c, d] = args.path()?;
             let answer = ApiClient::new(&args.server)?.post(&[a, b, c, d, "pull-token"], &[], &Json::Null).await?;
-            if args.json {
-                out.json(&answer)?;
-            } else {
+            out.show(args.json, &answer, |out, answer| {
                 out.note("The old URL and login are refused from now on. Enter the new ones in the product:");
-                reading(out, &answer["pull"], true)?;
-            }
+                reading(out, &answer["pull"], true)
+            })?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tidegate_export::EgressPolicy;
-use tidegate_export::catalog::DEFAULT_TENANT;
+use tidegate_export::catalog::{DEFAULT_TENANT, TokenSpec};
 use tidegate_model::{Clock, SystemClock};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -111,13 +111,15 @@ fn token(running: &Running) -> Result<String, CliError> {
         return Ok(token.expose().to_owned());
     }
     let name = format!("demo {}", SystemClock.now().micros());
-    let made = running.catalog().edit(|edit| edit.create_api_token(edit.tenant_named(DEFAULT_TENANT)?.id, &name));
+    let made = running
+        .catalog()
+        .edit(|edit| edit.create_api_token(edit.tenant_named(DEFAULT_TENANT)?.id, &TokenSpec::operator(&name)));
     made.map(|t| t.expose().to_owned()).map_err(|e| CliError::failed("cannot make an API token", e))
 }
 
 fn client(server: &str, token: &str) -> Result<ApiClient, CliError> {
     let server = server.parse().map_err(|e| CliError::failed("cannot address the server", e))?;
-    ApiClient::new(&ServerArgs { server, token: Some(token.to_owned()), ca: None, token_file: None })
+    ApiClient::new(&ServerArgs::at(server, Some(token.to_owned())))
 }
 
 /// The example with the demo's period and the stand-in in the place of InfluxDB.

@@ -8,6 +8,7 @@ use super::body::{BodyError, BodyReader, drain};
 use super::lines::{BatchOfLines, Lines};
 use super::path::Path;
 use super::problem::Problem;
+use super::quotas;
 use super::state::{App, Host, blocking};
 use axum::body::Body;
 use axum::extract::State;
@@ -69,7 +70,8 @@ pub(crate) async fn take(
     let mut pass = app.enter().map_err(Problem::unavailable)?;
     let mut reader =
         BodyReader::new(&headers, body, app.limits().bulk_bytes, app.limits().patience).map_err(refused)?;
-    let mut bulk = Bulk { limits: app.limits().events, host, project, under_way: None, tally: Tally::default() };
+    let mut bulk =
+        Bulk { app: app.clone(), limits: app.limits().events, host, project, under_way: None, tally: Tally::default() };
     let mut lines = Lines::new(app.limits().line_bytes);
     let result: Result<(), Problem> = async {
         loop {
@@ -126,7 +128,7 @@ async fn target(app: &App, host: &Arc<Host>, headers: &HeaderMap, name: String) 
         refused("this needs an API token or a submission token of the project: send the header Authorization: Bearer <token>")
     })?;
     if let Some(access) = host.catalog.api_access(token) {
-        return Ok(host.read(move |view| auth::project(view, access.tenant, &name)).await?.id);
+        return auth::project_to_fill(host, &access, headers, &name);
     }
     if let Some(id) = host.catalog.project_of_token(token) {
         let project = host.read(move |view| view.project(id)).await?;
@@ -146,6 +148,7 @@ fn refused(error: BodyError) -> Problem {
 }
 
 struct Bulk {
+    app: App,
     limits: EventLimits,
     host: Arc<Host>,
     project: ProjectId,
@@ -162,6 +165,10 @@ impl Bulk {
         let limits = self.limits;
         let (events, numbers, bad) = blocking(move || parse(batch, line_limit, &limits)).await?;
         self.settle().await?;
+        let first = numbers.first().copied().unwrap_or_default();
+        quotas::admit(&self.app, &self.host, self.project, numbers.len())
+            .await
+            .map_err(|problem| problem.with("from_line", first.into()))?;
         let (store, project) = (self.host.events.clone(), self.project);
         // A task of its own: if the client goes away now, the batch is stored all the same.
         let stored = tokio::spawn(async move { store.submit_block(project, events).await });

@@ -2,13 +2,18 @@
 //!
 //! The trap is a client that opens connections and says nothing: without a deadline each of them is held for ever.
 
+use super::auth::Peer;
 use super::state::HttpLimits;
 use super::tls::Tls;
 use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,10 +38,10 @@ pub(crate) async fn serve(
             () = stop.cancelled() => break,
             seat = Arc::clone(&seats).acquire_owned() => seat,
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) => {
                     // Out of file descriptors, most likely: those under way must end before another fits.
                     tracing::warn!(%error, "cannot accept a connection; trying again");
@@ -45,7 +50,8 @@ pub(crate) async fn serve(
                 }
             },
         };
-        let connection = Connection { router: router.clone(), patience: limits.patience, watcher: graceful.watcher() };
+        let connection =
+            Connection { router: router.clone(), peer, patience: limits.patience, watcher: graceful.watcher() };
         tokio::spawn(connection.serve(stream, tls.clone(), seat.ok()));
     }
     drop(listener);
@@ -55,6 +61,8 @@ pub(crate) async fn serve(
 /// What a connection takes along.
 struct Connection {
     router: Router,
+    /// The address at its other end.
+    peer: IpAddr,
     /// How long the client may take for the TLS handshake, and for the headers of each request.
     patience: Duration,
     watcher: Watcher,
@@ -80,7 +88,13 @@ impl Connection {
     async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let mut builder = Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.patience);
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
+        let (router, peer) = (TowerToHyperService::new(self.router), Peer(self.peer));
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let mut request: Request<Incoming> = request;
+            request.extensions_mut().insert(peer);
+            router.call(request)
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = self.watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended early");
         }

@@ -5,30 +5,39 @@
 
 mod access;
 mod api;
+mod attempts;
 mod auth;
 mod backtrace;
 pub(crate) mod body;
 mod bulk;
+mod condition;
 mod console;
 mod console_files;
 mod explore;
 mod guide;
 mod gzip;
+mod idempotency;
 mod inflate;
 mod lines;
 pub(crate) mod listener;
 mod metrics;
 mod ops;
 pub mod overload;
+mod password;
 mod path;
 pub(crate) mod problem;
 mod pull;
+mod quotas;
+mod session;
 mod state;
 mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod tls;
 
+pub(crate) use api::openapi::document as openapi;
+pub use attempts::LoginLimits;
+pub(crate) use auth::TENANT_HEADER;
 pub use state::{App, Host, HttpLimits};
 pub use tls::{TlsError, TlsFiles};
 
@@ -41,15 +50,13 @@ use std::sync::Arc;
 /// All routes.
 pub fn router(app: App) -> Router {
     let metrics = Arc::clone(app.metrics());
-    let api = api::router().route_layer(middleware::from_fn_with_state(app.clone(), auth::require));
+    let api = api::router(&app);
     Router::new()
         .route("/", get(ops::index))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
         .route("/pull/{token}", get(pull::page).fallback(pull::wrong_method))
-        // Takes submission tokens too, so it sees to its own authorisation.
-        .route("/api/v1/projects/{project}/events", post(bulk::take))
         // The original's query API, which knows no other path; clients put their tokens in places of their own.
         .route("/api/query", post(backtrace::query))
         .nest("/api/v1", api)

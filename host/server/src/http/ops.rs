@@ -49,6 +49,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     app.metrics().show_load(app.gate());
     if let Ok(host) = app.host() {
         app.event_metrics().show(&host.events.stats());
+        app.tenant_metrics().show(&app, &host).await?;
     }
     let mut text = Vec::new();
     let encoder = TextEncoder::new();
@@ -58,7 +59,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
 
 /// A path of the API that is none.
 pub(crate) async fn nothing_here() -> Problem {
-    Problem::not_found("the API has nothing here; docs/operators.md lists what it has")
+    Problem::not_found("the API has nothing here; /api/v1/openapi.json lists what it has")
 }
 
 /// A path that is there, and a method that is not.

@@ -32,6 +32,18 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
+    /// 403: known, and not allowed.
+    pub(crate) fn forbidden(detail: impl Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 429: too much in too short a time; `seconds` later it may go.
+    pub(crate) fn too_many(detail: impl Display, seconds: u32) -> Self {
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
+        problem.retry_after = Some(seconds.max(1));
+        problem
+    }
+
     /// 404: `what` is not there.
     pub(crate) fn not_found(what: impl Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, what)
@@ -78,6 +90,12 @@ impl Problem {
     #[must_use]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Seconds until another try may go well.
+    #[must_use]
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 
     /// What the client is told.

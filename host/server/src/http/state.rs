@@ -1,9 +1,13 @@
 //! What request handlers share.
 
+use super::attempts::{Attempts, LoginLimits};
+use super::idempotency::Answers;
 use super::metrics::HttpMetrics;
 use super::ops::EventMetrics;
 use super::overload::{Gate, Pass};
+use super::password::Passwords;
 use super::problem::Problem;
+use super::quotas::{TenantMetrics, Usage};
 use crate::apply::{Adapters, Known};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -39,6 +43,20 @@ pub struct HttpLimits {
     pub queries: usize,
     /// Bytes of memory that one query may use for what it finds; 256 MiB.
     pub query_bytes: usize,
+    /// How long a browser stays signed in without being used; 12 hours.
+    pub session_idle: Duration,
+    /// How long a browser stays signed in at all; 7 days.
+    pub session_age: Duration,
+    /// Wrong passwords.
+    pub logins: LoginLimits,
+}
+
+impl HttpLimits {
+    /// Idle time and age of sessions, in microseconds.
+    pub(crate) fn session_micros(&self) -> (u64, u64) {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        (micros(self.session_idle), micros(self.session_age))
+    }
 }
 
 impl Default for HttpLimits {
@@ -54,6 +72,9 @@ impl Default for HttpLimits {
             api_bytes: 4 << 20,
             queries: 4,
             query_bytes: 256 << 20,
+            session_idle: Duration::from_secs(12 * 3600),
+            session_age: Duration::from_secs(7 * 86_400),
+            logins: LoginLimits::default(),
         }
     }
 }
@@ -84,6 +105,11 @@ struct Inner {
     limits: HttpLimits,
     gate: Gate,
     queries: Arc<Semaphore>,
+    passwords: Passwords,
+    attempts: Attempts,
+    answers: Answers,
+    usage: Usage,
+    tenant_metrics: TenantMetrics,
     metrics: Arc<HttpMetrics>,
     event_metrics: EventMetrics,
     registry: prometheus::Registry,
@@ -100,13 +126,20 @@ impl App {
     pub fn new(limits: HttpLimits, registry: prometheus::Registry) -> Result<Self, prometheus::Error> {
         let metrics = Arc::new(HttpMetrics::register(&registry)?);
         let event_metrics = EventMetrics::register(&registry)?;
+        let tenant_metrics = TenantMetrics::register(&registry)?;
         let gate = Gate::new(limits.submissions, limits.held_bytes);
         let queries = Arc::new(Semaphore::new(limits.queries));
+        let attempts = Attempts::new(limits.logins);
         let started = std::time::Instant::now();
         Ok(Self(Arc::new(Inner {
             limits,
             gate,
             queries,
+            passwords: Passwords::default(),
+            attempts,
+            answers: Answers::default(),
+            usage: Usage::default(),
+            tenant_metrics,
             metrics,
             event_metrics,
             registry,
@@ -153,6 +186,33 @@ impl App {
             self.0.metrics.refused("queries");
         }
         seat
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.0.attempts
+    }
+
+    pub(crate) fn tenant_metrics(&self) -> &TenantMetrics {
+        &self.0.tenant_metrics
+    }
+
+    /// What tenants use.
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
+    /// What creates were answered.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
+    }
+
+    /// Whether browsers reach the server by HTTPS alone.
+    pub(crate) fn over_tls(&self) -> bool {
+        self.0.host.get().is_some_and(|host| host.public_url.scheme() == "https")
     }
 
     pub(crate) fn uptime(&self) -> std::time::Duration {
@@ -209,6 +269,11 @@ impl From<CatalogError> for Problem {
         match error {
             CatalogError::NotFound { .. } => Self::not_found(error),
             CatalogError::Conflict { .. } => Self::conflict(error),
+            CatalogError::Quota { what, limit, asked } => {
+                let quota = serde_json::json!({"quota": what, "limit": limit, "asked": asked});
+                Self::conflict(&error).with("quota", quota)
+            }
+            CatalogError::Stale { .. } => Self::new(axum::http::StatusCode::PRECONDITION_FAILED, error),
             CatalogError::Storage(_) | CatalogError::Random(_) => Self::internal(error),
             _ => Self::invalid(error),
         }

@@ -1,5 +1,6 @@
 //! Which adapters there are, in which versions, what they say of themselves, and which files are none.
 
+use super::page::{Parameters, Rules};
 use crate::http::auth::Call;
 use crate::http::body::BodyReader;
 use crate::http::path::Path;
@@ -17,7 +18,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tidegate_export::catalog::Store;
+use tidegate_export::catalog::{Store, Subject};
 use tidegate_sandbox::{Adapter, Registered, Registry};
 
 /// One version. `default` is what a new store gets that gives the name alone.
@@ -54,13 +55,23 @@ pub(super) fn resolve(registry: &Registry, reference: &str) -> Result<Registered
     })
 }
 
+/// What the list of adapters can do.
+pub(crate) const LIST: Rules = Rules {
+    list: "adapters",
+    id: &["name", "version", "digest"],
+    sorts: &["name", "version", "vendor", "size"],
+    filters: &["name", "direction", "vendor", "builtin", "default", "offered"],
+};
+
 /// All versions of all adapters, and the files in the folder that are none.
-pub(crate) async fn list(call: Call) -> Response {
+pub(crate) async fn list(call: Call, parameters: Parameters) -> Result<Response, Problem> {
+    let page = parameters.page(&LIST)?;
     let registry = &call.host.registry;
     let adapters: Vec<Value> = registry.list().iter().map(|r| summary(registry, r)).collect();
     let refused = registry.refused().into_iter().map(|r| json!({"file": r.file, "reason": r.error.to_string()}));
     let refused: Vec<Value> = refused.collect();
-    Json(json!({"adapters": adapters, "refused": refused, "folder": call.host.adapter_dir})).into_response()
+    let (adapters, next) = page.cut(adapters);
+    Ok(page.answer_with(adapters, next, &json!({"refused": refused, "folder": call.host.adapter_dir})))
 }
 
 /// One adapter, with the schema of its settings and what it may reach.
@@ -128,8 +139,8 @@ pub(crate) async fn install(
     let adapter = blocking(move || taken(&adapter, &component, dry_run)).await??;
     let description = adapter.description();
     if !dry_run {
-        let (name, version, digest) = (&description.name, &description.version, digest_text(adapter.digest()));
-        tracing::info!(by = call.by(), name, version, digest, "adapter installed");
+        let subject = Subject::Other("adapter".to_owned(), format!("{}@{}", description.name, description.version));
+        call.note("install", subject, vec![digest_text(adapter.digest())]).await?;
     }
     let asks = adapter.asks();
     let registered = host.registry.find(adapter.digest());
@@ -184,7 +195,9 @@ pub(crate) async fn remove(call: Call, Path(reference): Path<String>) -> Result<
         let told = format!("{} stores use it, or can go back to it{more}: {}", users.len(), own.join(", "));
         return Err(Problem::conflict(told).with("stores", json!(own)));
     }
-    tracing::info!(by = call.by(), digest = digest_text(&digest), "adapter removed");
+    let description = found.adapter.description();
+    let subject = Subject::Other("adapter".to_owned(), format!("{}@{}", description.name, description.version));
+    call.note("remove", subject, vec![digest_text(&digest)]).await?;
     let host = Arc::clone(&call.host);
     blocking(move || {
         let used = host.catalog.read(|view| view.pinned())?;

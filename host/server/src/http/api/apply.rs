@@ -1,7 +1,7 @@
 //! `POST /api/v1/apply`: the whole configuration in one document.
 
 use super::JsonBody;
-use crate::apply::{self, ApplyError, Document};
+use crate::apply::{self, ApplyError, Document, Outcome, Sign};
 use crate::http::auth::Call;
 use crate::http::problem::Problem;
 use crate::http::state::{RegistryAdapters, blocking};
@@ -10,7 +10,7 @@ use axum::extract::Query;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::sync::Arc;
-use tidegate_export::catalog::CatalogError;
+use tidegate_export::catalog::{CatalogError, Edit, Subject};
 
 /// What may be said in the query string.
 #[derive(Debug, Deserialize)]
@@ -30,7 +30,17 @@ pub(crate) async fn apply(
     let document = Document::read(body).map_err(Problem::invalid)?;
     let (catalog, tenant) = (Arc::clone(&call.host.catalog), call.tenant());
     let adapters = RegistryAdapters(Arc::clone(&call.host.registry));
-    let outcome = blocking(move || apply::apply(&catalog, tenant, &document, &adapters, dry_run)).await?;
+    let writer = call.writer();
+    // In the same transaction: a line for each thing that is different now.
+    let record = move |edit: &Edit<'_>, outcome: &Outcome| {
+        let changes = outcome.changes.iter().filter(|change| change.sign != Sign::Unchanged);
+        changes.into_iter().try_for_each(|change| {
+            let subject = Subject::Other(change.kind.replace(' ', "-"), change.name.clone());
+            let action = if change.sign == Sign::Added { "apply-create" } else { "apply-update" };
+            writer.write(edit, action, &subject, None, None, &change.details)
+        })
+    };
+    let outcome = blocking(move || apply::apply(&catalog, tenant, &document, &adapters, dry_run, &record)).await?;
     let outcome = outcome.map_err(refused)?;
     if !dry_run {
         tracing::info!(by = call.by(), changes = outcome.changes.len(), "document applied");
@@ -42,7 +52,7 @@ pub(crate) async fn apply(
 fn refused(error: ApplyError) -> Problem {
     match *error.cause {
         CatalogError::Storage(_) | CatalogError::Random(_) => Problem::internal(&error),
-        CatalogError::Conflict { .. } => Problem::conflict(&error),
+        CatalogError::Conflict { .. } | CatalogError::Quota { .. } => Problem::conflict(&error),
         _ => Problem::invalid(&error),
     }
     .with("place", error.place.into())

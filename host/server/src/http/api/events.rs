@@ -1,5 +1,6 @@
 //! What is known of a project's events: the attributes there are, and single events.
 
+use super::page::{Parameters, Rules};
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
 use crate::http::problem::Problem;
@@ -10,8 +11,17 @@ use serde_json::{Map, Value, json};
 use tidegate_events::ValueType;
 use tidegate_model::ObjectId;
 
+/// What the list of attributes can do.
+pub(crate) const ATTRIBUTES: Rules =
+    Rules { list: "attributes", id: &["name"], sorts: &["name", "texts"], filters: &[] };
+
 /// The attributes of a project with their types.
-pub(crate) async fn attributes(call: Call, Path(project): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn attributes(
+    call: Call,
+    Path(project): Path<String>,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    let page = parameters.page(&ATTRIBUTES)?;
     let tenant = call.tenant();
     let project = call.host.read(move |view| auth::project(view, tenant, &project)).await?.id;
     let events = call.host.events.clone();
@@ -26,7 +36,7 @@ pub(crate) async fn attributes(call: Call, Path(project): Path<String>) -> Resul
         .iter()
         .map(|a| json!({"name": a.name, "types": a.types.iter().map(word).collect::<Vec<_>>(), "texts": a.texts}))
         .collect();
-    Ok(Json(json!({"attributes": found})).into_response())
+    Ok(page.answer(found))
 }
 
 /// One event, by its number in hexadecimal.

@@ -1,8 +1,8 @@
 //! The ledger, for whoever operates it: who is owed what, what was lost, what became of a window; the same bytes again; whether the
 //! files are sound; copies of them.
 
+use super::page::{Parameters, Rules};
 use super::preview::message_json;
-use super::projects::operator;
 use super::{JsonBody, stores, text_member};
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
@@ -15,24 +15,45 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::fs::DirBuilder;
 use std::path::PathBuf;
+use tidegate_export::catalog::Subject;
 use tidegate_export::{copy_database, verify_database};
 use tidegate_model::ProjectId;
 
+/// What the list of stores in the ledger can do.
+pub(crate) const OWED: Rules = Rules {
+    list: "stores",
+    id: &["project", "store"],
+    sorts: &["project", "store", "queued", "queued_bytes", "oldest_undelivered"],
+    filters: &["project", "store"],
+};
+
+/// What the list of lost windows can do.
+pub(crate) const GAPS: Rules = Rules {
+    list: "gaps",
+    id: &["project", "store", "metric_set", "period", "start", "outcome", "reason"],
+    sorts: &["project", "store", "start", "end", "windows"],
+    filters: &["project", "store", "metric_set", "outcome"],
+};
+
 async fn projects(call: &Call) -> Result<Vec<ProjectId>, Problem> {
     let tenant = call.tenant();
-    call.host.read(move |view| Ok(view.projects(tenant)?.into_iter().map(|p| p.id).collect())).await
+    let projects = call.host.read(move |view| view.projects(tenant)).await?;
+    Ok(call.visible(projects).into_iter().map(|p| p.id).collect())
 }
 
 /// What each push store is owed, and why it is not there; who waits longest comes first.
-pub(crate) async fn status(call: Call) -> Result<Response, Problem> {
+pub(crate) async fn status(call: Call, parameters: Parameters) -> Result<Response, Problem> {
+    let page = parameters.page(&OWED)?;
     let stores = call.host.export.ledger_status(projects(&call).await?).await?;
-    Ok(Json(json!({"problem": call.host.export.problem(), "stores": stores})).into_response())
+    let (stores, next) = page.cut(stores.into_iter().map(|store| json!(store)).collect());
+    Ok(page.answer_with(stores, next, &json!({"problem": call.host.export.problem()})))
 }
 
 /// Windows that stores will never get, and why.
-pub(crate) async fn gaps(call: Call) -> Result<Response, Problem> {
+pub(crate) async fn gaps(call: Call, parameters: Parameters) -> Result<Response, Problem> {
+    let page = parameters.page(&GAPS)?;
     let gaps = call.host.export.ledger_gaps(projects(&call).await?).await?;
-    Ok(Json(json!({"gaps": gaps})).into_response())
+    Ok(page.answer(gaps.into_iter().map(|gap| json!(gap)).collect()))
 }
 
 /// What became of the windows of a metric set that hold a moment.
@@ -56,6 +77,7 @@ pub(crate) async fn replay(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let (tenant, name) = (call.tenant(), text_member(&body, "metric_set")?);
+    let subject = Subject::Store(path.0.clone(), path.1.clone());
     let at = body["at"].as_u64().ok_or_else(|| Problem::invalid("at: expected seconds since the epoch"))?;
     let send = body["send"].as_bool().unwrap_or(false);
     let found = call.host.read(move |view| {
@@ -64,7 +86,7 @@ pub(crate) async fn replay(
     });
     let (store, set) = found.await?;
     if send {
-        tracing::info!(by = call.by(), store = %store.name, metric_set = %set.name, at, "a window is sent again");
+        call.note("replay", subject, vec![format!("metric set {}, window at {at}", set.name)]).await?;
     }
     let replay = call.host.export.replay(store.id, set.id, at, send).await?;
     let mut document = message_json(&replay.message);
@@ -79,7 +101,6 @@ pub(crate) async fn replay(
 
 /// Whether the files are sound.
 pub(crate) async fn verify(call: Call) -> Result<Response, Problem> {
-    operator(&call).await?;
     let ledger = call.host.export.verify().await?;
     let file = call.host.data_dir.join("events.db");
     let events = blocking(move || verify_database(&file)).await?.map_err(Problem::internal)?;
@@ -89,7 +110,6 @@ pub(crate) async fn verify(call: Call) -> Result<Response, Problem> {
 
 /// Copies catalog, ledger and events into a new folder below the data directory, while everything goes on.
 pub(crate) async fn backup(call: Call) -> Result<Response, Problem> {
-    operator(&call).await?;
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let folder = call.host.data_dir.join("backups").join(now);
     let made = folder.clone();
@@ -108,7 +128,7 @@ pub(crate) async fn backup(call: Call) -> Result<Response, Problem> {
         problems.extend(verified.problems);
         bytes += std::fs::metadata(&copy).map_or(0, |m| m.len());
     }
-    tracing::info!(by = call.by(), folder = %folder.display(), bytes, "backup made");
+    call.note("backup", Subject::Host, vec![format!("{} ({bytes} bytes)", folder.display())]).await?;
     let document = json!({"backup": folder.display().to_string(), "bytes": bytes, "problems": problems});
     Ok((StatusCode::CREATED, Json::<Value>(document)).into_response())
 }

@@ -1,5 +1,6 @@
 //! Tenants and projects.
 
+use super::page::{Parameters, Rules};
 use super::{JsonBody, text_member};
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
@@ -9,62 +10,64 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tidegate_events::ProjectUsage;
-use tidegate_export::catalog::{CatalogError, DEFAULT_TENANT, Project};
+use tidegate_export::catalog::{CatalogError, DEFAULT_TENANT, Project, Subject, TokenSpec};
 use tidegate_model::Retention;
 
-/// The tenants. Only tokens of the first tenant, the operator's, see or change them.
-pub(crate) async fn tenants(call: Call) -> Result<Response, Problem> {
-    operator(&call).await?;
+/// What the list of tenants can do.
+pub(crate) const TENANTS: Rules = Rules { list: "tenants", id: &["name"], sorts: &["name"], filters: &[] };
+
+/// What the list of projects can do.
+pub(crate) const LIST: Rules = Rules {
+    list: "projects",
+    id: &["name"],
+    sorts: &["name", "events.stored", "events.bytes", "events.oldest_arrival"],
+    filters: &[],
+};
+
+/// The tenants.
+pub(crate) async fn tenants(call: Call, parameters: Parameters) -> Result<Response, Problem> {
+    let page = parameters.page(&TENANTS)?;
     let tenants = call.host.read(|view| view.tenants()).await?;
     let tenants: Vec<Value> = tenants.into_iter().map(|t| json!({"name": t.name})).collect();
-    Ok(Json(json!({"tenants": tenants})).into_response())
+    Ok(page.answer(tenants))
 }
 
 /// Makes a tenant, and its first API token, which is told this once.
 pub(crate) async fn create_tenant(call: Call, JsonBody(body): JsonBody) -> Result<Response, Problem> {
-    operator(&call).await?;
     let name = text_member(&body, "name")?;
-    let made = call.host.edit(move |edit| {
+    let made = call.change("create", Subject::Tenant(name.clone()), move |edit| {
         let tenant = edit.create_tenant(&name)?;
-        Ok((tenant.name, edit.create_api_token(tenant.id, "admin")?))
+        Ok((tenant.name, edit.create_api_token(tenant.id, &TokenSpec::admin("admin"))?))
     });
     let (name, token) = made.await?;
-    tracing::info!(by = call.by(), tenant = %name, "tenant created");
     Ok((StatusCode::CREATED, Json(json!({"name": name, "token": token.expose()}))).into_response())
 }
 
 /// Removes a tenant that has no projects.
 pub(crate) async fn delete_tenant(call: Call, Path(name): Path<String>) -> Result<Response, Problem> {
-    operator(&call).await?;
     if name == DEFAULT_TENANT {
-        return Err(Problem::conflict("the first tenant cannot be removed: its tokens are the operator's"));
+        return Err(Problem::conflict("the first tenant cannot be removed: the host's own tokens are in it"));
     }
-    call.host.edit(move |edit| edit.delete_tenant(edit.tenant_named(&name)?.id)).await?;
+    let subject = Subject::Tenant(name.clone());
+    call.change("delete", subject, move |edit| edit.delete_tenant(edit.tenant_named(&name)?.id)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Lets nobody pass but the operator.
-pub(super) async fn operator(call: &Call) -> Result<(), Problem> {
-    let tenant = call.tenant();
-    let name = call.host.read(move |view| view.tenant(tenant)).await?.name;
-    if name.as_str() == DEFAULT_TENANT {
-        return Ok(());
-    }
-    Err(Problem::new(StatusCode::FORBIDDEN, format_args!("only API tokens of the tenant {DEFAULT_TENANT} may do this")))
-}
-
 /// The projects of the tenant, and what their events take.
-pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
+pub(crate) async fn list(call: Call, parameters: Parameters) -> Result<Response, Problem> {
+    let page = parameters.page(&LIST)?;
     let tenant = call.tenant();
-    let projects = call.host.read(move |view| view.projects(tenant)).await?;
+    let projects = call.visible(call.host.read(move |view| view.projects(tenant)).await?);
     let events = call.host.events.clone();
     let (usages, _) = blocking(move || events.usages()).await?.map_err(Problem::internal)?;
-    let used = |id| usages.iter().find(|usage| usage.project == id);
+    let usages: HashMap<_, _> = usages.iter().map(|usage| (usage.project, usage)).collect();
+    let used = |id| usages.get(&id).copied();
     let project = |p: &Project| json!({"name": p.name, "retention": p.retention, "events": taken(used(p.id))});
     let projects: Vec<Value> = projects.iter().map(project).collect();
-    Ok(Json(json!({"projects": projects})).into_response())
+    Ok(page.answer(projects))
 }
 
 /// What the events of a project take, as the API tells it.
@@ -111,9 +114,11 @@ pub(crate) async fn set_retention(
 ) -> Result<Response, Problem> {
     let tenant = call.tenant();
     let wanted: Retention = serde_json::from_value(body).map_err(Problem::invalid)?;
-    let project = name.clone();
-    call.host.edit(move |edit| edit.set_retention(auth::project(edit, tenant, &project)?.id, wanted)).await?;
-    tracing::info!(by = call.by(), project = name, "events are kept: {wanted}");
+    let subject = Subject::Project(name.clone());
+    let set = call.change("set-retention", subject, move |edit| {
+        edit.set_retention(auth::project(edit, tenant, &name)?.id, wanted)
+    });
+    set.await?;
     Ok(Json(json!(wanted)).into_response())
 }
 
@@ -135,20 +140,19 @@ pub(crate) async fn put(call: Call, Path(name): Path<String>) -> Result<Response
 
 async fn make(call: &Call, name: String) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    let made = call.host.edit(move |edit| {
+    let made = call.change("create", Subject::Project(name.clone()), move |edit| {
         let project = edit.create_project(tenant, &name)?;
         let (_, token) = edit.create_submission_token(project.id)?;
         Ok::<_, CatalogError>((project.name, token))
     });
     let (name, token) = made.await?;
-    tracing::info!(by = call.by(), project = %name, "project created");
     Ok((StatusCode::CREATED, Json(json!({"name": name, "submission_token": token.expose()}))).into_response())
 }
 
 /// Removes a project with all that is in it.
 pub(crate) async fn delete(call: Call, Path(name): Path<String>) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    tracing::info!(by = call.by(), project = name, "project is being deleted");
-    call.host.edit(move |edit| edit.delete_project(auth::project(edit, tenant, &name)?.id)).await?;
+    let subject = Subject::Project(name.clone());
+    call.change("delete", subject, move |edit| edit.delete_project(auth::project(edit, tenant, &name)?.id)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -2,6 +2,7 @@
 //! `application/x-ndjson` gets a line of progress now and then before the line with the answer.
 
 use super::JsonBody;
+use super::page::{Parameters, Rules};
 use crate::http::auth::{self, Call};
 use crate::http::backtrace::answer::response;
 use crate::http::explore;
@@ -28,12 +29,21 @@ use tokio::sync::watch;
 /// Time between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// What the list of attributes can do.
+pub(crate) const ATTRIBUTES: Rules =
+    Rules { list: "attributes", id: &["name"], sorts: &["name"], filters: &["format", "built_in"] };
+
 /// The attributes that queries can use.
-pub(crate) async fn describe(call: Call, Path(project): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn describe(
+    call: Call,
+    Path(project): Path<String>,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    let page = parameters.page(&ATTRIBUTES)?;
     let tenant = call.tenant();
     let project = call.host.read(move |view| auth::project(view, tenant, &project)).await?.id;
     let found: Vec<Value> = descriptions(&call, project).await?.iter().map(description_json).collect();
-    Ok(Json(json!({"attributes": found})).into_response())
+    Ok(page.answer(found))
 }
 
 /// The attributes of a project that never held anything but text, so that metrics cannot take numbers from them.

@@ -1,6 +1,7 @@
 //! Metric sets and metrics.
 
 use super::JsonBody;
+use super::page::{Parameters, Rules};
 use crate::apply::MetricDoc;
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
@@ -9,7 +10,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tidegate_export::catalog::{CatalogError, Change, Metric, MetricSet, View};
+use tidegate_export::catalog::{CatalogError, Change, Metric, MetricSet, Subject, View};
 use tidegate_model::{MetricQuery, Query, TenantId};
 
 fn find(view: &View<'_>, tenant: TenantId, project: &str, set: &str) -> Result<MetricSet, CatalogError> {
@@ -25,19 +26,23 @@ fn set_json(view: &View<'_>, set: &MetricSet) -> Result<Value, CatalogError> {
     Ok(json!({"name": set.name, "revision": set.revision, "metrics": metrics}))
 }
 
+/// What the list of metric sets can do.
+pub(crate) const LIST: Rules = Rules { list: "metric_sets", id: &["name"], sorts: &["name", "revision"], filters: &[] };
+
 /// 201 if it is new, 200 otherwise.
 fn status_of(change: &Change) -> StatusCode {
     if *change == Change::Created { StatusCode::CREATED } else { StatusCode::OK }
 }
 
 /// The metric sets of a project with their metrics.
-pub(crate) async fn list(call: Call, Path(project): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn list(call: Call, Path(project): Path<String>, parameters: Parameters) -> Result<Response, Problem> {
+    let page = parameters.page(&LIST)?;
     let tenant = call.tenant();
     let sets = call.host.read(move |view| {
         let project = auth::project(view, tenant, &project)?;
         view.metric_sets(project.id)?.iter().map(|s| set_json(view, s)).collect::<Result<Vec<_>, _>>()
     });
-    Ok(Json(json!({"metric_sets": sets.await?})).into_response())
+    Ok(page.answer(sets.await?))
 }
 
 /// One metric set with its metrics.
@@ -50,7 +55,8 @@ pub(crate) async fn show(call: Call, Path((project, set)): Path<(String, String)
 /// Makes sure that there is a metric set.
 pub(crate) async fn put(call: Call, Path((project, set)): Path<(String, String)>) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    let put = call.host.edit(move |edit| {
+    let subject = Subject::MetricSet(project.clone(), set.clone());
+    let put = call.change("put", subject, move |edit| {
         let (set, change) = edit.put_metric_set(auth::project(edit, tenant, &project)?.id, &set)?;
         Ok((set_json(edit, &set)?, change))
     });
@@ -61,7 +67,8 @@ pub(crate) async fn put(call: Call, Path((project, set)): Path<(String, String)>
 /// Removes a metric set with its metrics.
 pub(crate) async fn delete(call: Call, Path((project, set)): Path<(String, String)>) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    call.host.edit(move |edit| edit.delete_metric_set(find(edit, tenant, &project, &set)?.id)).await?;
+    let subject = Subject::MetricSet(project.clone(), set.clone());
+    call.change("delete", subject, move |edit| edit.delete_metric_set(find(edit, tenant, &project, &set)?.id)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -90,7 +97,8 @@ pub(crate) async fn put_metric(
         MetricQuery::of(&query, &|name| only_text.contains(name))
             .map_err(|error| super::preview::not_a_metric(&error))?;
     }
-    let put = call.host.edit(move |edit| {
+    let subject = Subject::Metric(project.clone(), set.clone(), metric);
+    let put = call.change("put", subject, move |edit| {
         let set = find(edit, tenant, &project, &set)?;
         let put = edit.put_metric(set.id, doc.name.as_str(), &doc.query)?;
         let metric = edit.metric_named(set.id, doc.name.as_str())?;
@@ -105,6 +113,8 @@ pub(crate) async fn put_metric(
 /// Removes a metric from its set.
 pub(crate) async fn delete_metric(call: Call, Path((project, set, metric)): MetricPath) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    call.host.edit(move |edit| edit.delete_metric(find(edit, tenant, &project, &set)?.id, &metric)).await?;
+    let subject = Subject::Metric(project.clone(), set.clone(), metric.clone());
+    call.change("delete", subject, move |edit| edit.delete_metric(find(edit, tenant, &project, &set)?.id, &metric))
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -7,18 +7,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use std::collections::HashSet;
 
 /// Version, time since the start, and what is there.
 pub(crate) async fn status(State(app): State<App>, call: Call) -> Result<Response, Problem> {
-    let tenant = call.tenant();
+    let (tenant, asks) = (call.tenant(), call.clone());
     let (tenant, projects, stores) = call
         .host
         .read(move |view| {
-            let projects = view.projects(tenant)?;
-            let mut stores = 0;
-            for project in &projects {
-                stores += view.stores(project.id)?.len();
-            }
+            let projects = asks.visible(view.projects(tenant)?);
+            let ids: HashSet<_> = projects.iter().map(|project| project.id).collect();
+            let stores = view.store_names(tenant)?.into_iter().filter(|(project, _)| ids.contains(project)).count();
             Ok((view.tenant(tenant)?.name, projects.len(), stores))
         })
         .await?;

@@ -11,6 +11,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
+use tidegate_export::catalog::Subject;
 
 /// Most windows of a page.
 const MOST_WINDOWS: u32 = 1_000;
@@ -51,8 +52,9 @@ pub(crate) async fn windows(
 /// Sends one labelled point through a push store.
 pub(crate) async fn test(call: Call, Path(path): Path<(String, String)>) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    tracing::info!(by = call.by(), project = path.0, store = path.1, "a test point is sent");
+    let subject = Subject::Store(path.0.clone(), path.1.clone());
     let (_, store) = call.host.read(move |view| stores::find(view, tenant, &path)).await?;
+    call.note("test", subject, vec!["one labelled point is sent".to_owned()]).await?;
     let sent = call.host.export.test_store(store.id).await?;
     let mut document = message_json(&sent.message);
     document["window"] = json!({"start": sent.window.start().seconds(), "end": sent.window.end().seconds()});

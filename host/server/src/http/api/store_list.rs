@@ -2,7 +2,7 @@
 //!
 //! So only the stores of the page are looked at, unless the list is filtered or sorted by how they are doing.
 
-use super::stores::store_document;
+use super::stores::{store_document, without_credentials};
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
 use crate::http::problem::Problem;
@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use tidegate_export::StoreStatus;
-use tidegate_export::catalog::{Project, Store};
-use tidegate_model::StoreId;
+use tidegate_export::catalog::{Project, Role, Store};
+use tidegate_model::{ProjectId, StoreId};
 
 /// Most stores of a page.
-const MOST_STORES: usize = 500;
+pub(super) const MOST_STORES: usize = 500;
 /// Most windows of the outcomes beside a store.
-const MOST_RECENT: u32 = 100;
+pub(super) const MOST_RECENT: u32 = 100;
 
 /// Which stores, and in which order.
 #[derive(Debug, Default, Deserialize)]
@@ -70,6 +70,12 @@ const KEYS: [(&str, Key); 8] = [
     ("oldest_undelivered", Key::Oldest),
 ];
 
+/// What a list can be sorted by.
+pub(super) fn orders() -> Vec<String> {
+    let both = KEYS.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("-{name}")]);
+    std::iter::once(String::new()).chain(both).collect()
+}
+
 impl Key {
     fn parse(word: &str) -> Result<Self, Problem> {
         let found = KEYS.iter().find(|(name, _)| *name == word).map(|(_, key)| *key);
@@ -90,12 +96,13 @@ type Statuses = HashMap<StoreId, StoreStatus>;
 
 /// The stores of all projects.
 pub(crate) async fn list_all(call: Call, wish: Result<Query<Wish>, QueryRejection>) -> Result<Response, Problem> {
-    let tenant = call.tenant();
+    let (tenant, asks) = (call.tenant(), call.clone());
     let stores = call.host.read(move |view| {
-        let mut stores = Vec::new();
-        for project in view.projects(tenant)? {
-            stores.extend(view.stores(project.id)?.into_iter().map(|s| (project.clone(), s)));
-        }
+        let projects = asks.visible(view.projects(tenant)?);
+        let of: HashMap<ProjectId, Project> = projects.into_iter().map(|p| (p.id, p)).collect();
+        let all = view.stores_of(tenant)?.into_iter();
+        let mut stores: Vec<Listed> = all.filter_map(|s| Some((of.get(&s.project)?.clone(), s))).collect();
+        stores.sort_by(|(a_project, a), (b_project, b)| (&a_project.name, &a.name).cmp(&(&b_project.name, &b.name)));
         Ok(stores)
     });
     answer(&call, stores.await?, wish).await
@@ -225,6 +232,9 @@ async fn documents(call: &Call, page: &[Listed], statuses: &Statuses, recent: u3
             Err(problem) if problem.status() == StatusCode::NOT_FOUND => continue,
             Err(problem) => return Err(problem),
         };
+        if call.role_in(project.id) < Some(Role::Admin) {
+            without_credentials(&mut document);
+        }
         if let Some(outcomes) = outcomes.get(i) {
             document["recent"] = json!(outcomes);
         }

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tidegate_export::catalog::{CatalogError, Change, Project, Store, View};
+use tidegate_export::catalog::{CatalogError, Change, Project, Role, Store, Subject, View};
 use tidegate_export::{StoreCheck, StoreStatus};
 use tidegate_model::TenantId;
 
@@ -39,6 +39,10 @@ pub(super) fn find(
     let project = auth::project(view, tenant, project)?;
     let store = view.store_named(project.id, store)?;
     Ok((project, store))
+}
+
+fn subject((project, store): &(String, String)) -> Subject {
+    Subject::Store(project.clone(), store.clone())
 }
 
 /// A store as the API tells of it; with `reveal`, the password of its page is in it.
@@ -94,16 +98,38 @@ async fn reading(host: &Host, store: &Store, reveal: bool) -> Result<Option<Read
     read.await
 }
 
+/// A pull URL opens the page to whoever has it, so only those who could make another one see it.
+pub(super) fn without_credentials(document: &mut Value) {
+    document["status"]["pull_path"] = Value::Null;
+    if let Some(members) = document.as_object_mut() {
+        members.remove("pull");
+    }
+}
+
 /// One store.
 ///
 /// `?reveal=true` tells the password of its page, too; a log line says who asked.
-pub(crate) async fn show(call: Call, Path(path): StorePath, Query(wish): Query<Wish>) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    call: Call,
+    Path(path): StorePath,
+    wish: Result<Query<Wish>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(wish) = wish.map_err(|e| Problem::bad_request(e.body_text()))?;
     let tenant = call.tenant();
+    let (wanted, named) = (path.clone(), subject(&path));
+    let (project, store) = call.host.read(move |view| find(view, tenant, &wanted)).await?;
+    let role = call.role_in(project.id);
     if wish.reveal {
-        tracing::info!(by = call.by(), project = path.0, store = path.1, "the login of the store's page is shown");
+        if role < Some(Role::Admin) {
+            return Err(Problem::forbidden("reveal: only who has the role admin in the project sees credentials"));
+        }
+        call.note("reveal", named, vec!["the login of the store's page was shown".to_owned()]).await?;
     }
-    let (project, store) = call.host.read(move |view| find(view, tenant, &path)).await?;
-    Ok(Json(store_json(&call.host, &project, &store, wish.reveal).await?).into_response())
+    let mut document = store_json(&call.host, &project, &store, wish.reveal).await?;
+    if role < Some(Role::Admin) {
+        without_credentials(&mut document);
+    }
+    Ok(Json(document).into_response())
 }
 
 /// Makes sure that there is a store like the body. Tells what changed.
@@ -115,13 +141,13 @@ pub(crate) async fn put(
     let tenant = call.tenant();
     let doc = StoreDoc::read(&name, body).map_err(Problem::invalid)?;
     let adapters = RegistryAdapters(Arc::clone(&call.host.registry));
-    let put = call.host.edit(move |edit| {
+    let subject = Subject::Store(project.clone(), name);
+    let put = call.change_and_tell("put", subject, move |edit| {
         let project = auth::project(edit, tenant, &project)?;
         let (store, change, details) = apply::put_store(edit, project.id, &doc, &adapters)?;
-        Ok((project, store, change, details))
+        Ok(((project, store, change, details.clone()), details))
     });
     let (project, store, change, details) = put.await?;
-    tracing::info!(by = call.by(), project = %project.name, store = %store.name, ?details, "store put");
     // Whoever makes a store is told how to read it.
     let mut document = store_json(&call.host, &project, &store, change == Change::Created).await?;
     document["changes"] = json!(details);
@@ -130,7 +156,7 @@ pub(crate) async fn put(
 }
 
 /// What becomes of a deleted store's queue.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Backlog {
     Drain,
@@ -154,13 +180,13 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let Query(Deletion { backlog }) = wish.map_err(|e| Problem::invalid(e.body_text()))?;
     let tenant = call.tenant();
-    tracing::info!(by = call.by(), project = path.0, store = path.1, ?backlog, "store is being deleted");
-    let queued = call.host.edit(move |edit| {
+    let queued = call.change_and_tell("delete", subject(&path), move |edit| {
         let store = find(edit, tenant, &path)?.1.id;
-        match backlog {
-            Backlog::Drain => edit.drain_store(store),
-            Backlog::Expire => edit.delete_store(store).map(|()| 0),
-        }
+        let queued = match backlog {
+            Backlog::Drain => edit.drain_store(store)?,
+            Backlog::Expire => edit.delete_store(store).map(|()| 0)?,
+        };
+        Ok((queued, vec![format!("backlog: {}", if backlog == Backlog::Drain { "drain" } else { "expire" })]))
     });
     match queued.await? {
         0 => Ok(StatusCode::NO_CONTENT.into_response()),
@@ -171,8 +197,17 @@ pub(crate) async fn delete(
 /// Gives a store another name.
 pub(crate) async fn rename(call: Call, Path(path): StorePath, JsonBody(body): JsonBody) -> Result<Response, Problem> {
     let (tenant, name) = (call.tenant(), text_member(&body, "name")?);
-    tracing::info!(by = call.by(), project = path.0, store = path.1, name, "store is being renamed");
-    call.host.edit(move |edit| edit.rename_store(find(edit, tenant, &path)?.1.id, &name)).await?;
+    let renamed = Subject::Store(path.0.clone(), name.clone());
+    let rename = call.change_from_to(
+        "rename",
+        subject(&path),
+        move |()| renamed,
+        move |edit| {
+            edit.rename_store(find(edit, tenant, &path)?.1.id, &name)?;
+            Ok(((), Vec::new()))
+        },
+    );
+    rename.await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -188,7 +223,8 @@ pub(crate) async fn resume(call: Call, path: StorePath) -> Result<Response, Prob
 
 async fn set_paused(call: Call, Path(path): StorePath, paused: bool) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    call.host.edit(move |edit| edit.set_paused(find(edit, tenant, &path)?.1.id, paused)).await?;
+    let action = if paused { "pause" } else { "resume" };
+    call.change(action, subject(&path), move |edit| edit.set_paused(find(edit, tenant, &path)?.1.id, paused)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -196,18 +232,16 @@ async fn set_paused(call: Call, Path(path): StorePath, paused: bool) -> Result<R
 pub(crate) async fn rotate(call: Call, Path(path): StorePath) -> Result<Response, Problem> {
     let tenant = call.tenant();
     let adapters = RegistryAdapters(Arc::clone(&call.host.registry));
-    tracing::info!(by = call.by(), project = path.0, store = path.1, "the store gets a new URL and login");
-    let rotated = call.host.edit(move |edit| {
+    let rotated = call.change_and_tell("rotate", subject(&path), move |edit| {
         let (project, store) = find(edit, tenant, &path)?;
         let known =
             store.pin.as_ref().map_or_else(|| adapters.find(&store.adapter), |pin| adapters.version(&pin.digest));
-        let Some(adapter) = known else {
+        match known {
+            Some(adapter) => drop(edit.rotate_pull(store.id, &adapter.description)?),
             // Without its adapter nobody knows whether it wants a login; the URL alone shuts the old readers out.
-            edit.rotate_pull_token(store.id)?;
-            return Ok((project, edit.store(store.id)?));
-        };
-        edit.rotate_pull(store.id, &adapter.description)?;
-        Ok((project, edit.store(store.id)?))
+            None => drop(edit.rotate_pull_token(store.id)?),
+        }
+        Ok(((project, edit.store(store.id)?), vec!["a new URL, and a new login if it has one".to_owned()]))
     });
     let (project, store) = rotated.await?;
     let document = store_json(&call.host, &project, &store, true).await?;

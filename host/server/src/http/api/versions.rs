@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tidegate_export::catalog::Store;
+use tidegate_export::catalog::{Store, Subject};
 use tidegate_export::{Compared, Comparison};
 use tidegate_sandbox::Adapter;
 
@@ -109,7 +109,6 @@ fn told(adapter: &Adapter, comparison: &Comparison) -> Value {
 /// to all that it asks for beyond the one in use.
 pub(crate) async fn upgrade(call: Call, Path(path): StorePath, JsonBody(body): JsonBody) -> Result<Response, Problem> {
     let wish = Wish::read(body)?;
-    let by = call.by().to_owned();
     let store = store_of(&call, path.clone()).await?;
     let adapter = wanted(&call, &store, wish.to.as_deref())?;
     let comparison = call.host.export.compare_adapter(store.id, Arc::clone(&adapter)).await?;
@@ -128,13 +127,16 @@ pub(crate) async fn upgrade(call: Call, Path(path): StorePath, JsonBody(body): J
     }
     let (id, to) = (store.id, *adapter.digest());
     let from = store.pin.as_ref().map(|pin| pin.digest);
-    call.host
-        .edit(move |edit| match from {
-            Some(from) => edit.upgrade_adapter(id, &from, &to),
-            None => edit.pin_adapter(id, &to),
-        })
-        .await?;
-    tracing::info!(by, store = %store.name, to = digest_text(&to), consent = ?wish.consent, "the store uses another version");
+    let details: Vec<String> = wish.consent.iter().map(|ask| format!("agreed to: {ask}")).collect();
+    let subject = Subject::Store(path.0.clone(), path.1.clone());
+    let change = call.change_and_tell("upgrade", subject, move |edit| {
+        match from {
+            Some(from) => edit.upgrade_adapter(id, &from, &to)?,
+            None => edit.pin_adapter(id, &to)?,
+        }
+        Ok(((), details))
+    });
+    change.await?;
     let store = store_of(&call, path).await?;
     let mut document = version_of(&call.host.registry, &store);
     document["comparison"] = told(&adapter, &comparison);
@@ -145,8 +147,8 @@ pub(crate) async fn upgrade(call: Call, Path(path): StorePath, JsonBody(body): J
 pub(crate) async fn roll_back(call: Call, Path(path): StorePath) -> Result<Response, Problem> {
     let store = store_of(&call, path.clone()).await?;
     let (id, from) = (store.id, store.pin.as_ref().map(|pin| pin.digest).unwrap_or_default());
-    call.host.edit(move |edit| edit.roll_back_adapter(id, &from, None)).await?;
-    tracing::info!(by = call.by(), store = %store.name, "the store uses the version before again");
+    let subject = Subject::Store(path.0.clone(), path.1.clone());
+    call.change("roll-back", subject, move |edit| edit.roll_back_adapter(id, &from, None)).await?;
     let store = store_of(&call, path).await?;
     Ok(Json(version_of(&call.host.registry, &store)).into_response())
 }

@@ -6,7 +6,7 @@
 pub(crate) mod answer;
 
 use super::access::Route;
-use super::auth;
+use super::auth::{self, Need, Verdict};
 use super::body::BodyReader;
 use super::explore;
 use super::problem::Problem;
@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tidegate_events::Source;
-use tidegate_export::catalog::CatalogError;
+use tidegate_export::catalog::{Access, Role};
 use tidegate_model::{ProjectId, Query, QueryError};
 
 /// The code that the original gives for an empty body.
@@ -78,7 +78,7 @@ async fn respond(app: &App, request: Request) -> Result<Json, Refusal> {
         app.metrics().refused("token");
         Refusal::new("invalid token")
     })?;
-    let (project, name) = project(&host, access.tenant, parameters).await?;
+    let (project, name) = project(&host, &access, parameters)?;
     let events = host.events.clone();
     let described = blocking(move || events.describe(project)).await?.map_err(Problem::from)?;
     if describes || body.get("action").is_some_and(|action| action == "describe") {
@@ -102,25 +102,27 @@ fn token(parameters: &HashMap<String, String>, headers: &HeaderMap) -> Option<St
 }
 
 /// The project that the parameters name, in the words that clients look for if there is none.
-async fn project(
+fn project(
     host: &Arc<Host>,
-    tenant: tidegate_model::TenantId,
+    access: &Access,
     mut parameters: HashMap<String, String>,
 ) -> Result<(ProjectId, String), Refusal> {
     let project = parameters.remove("project").unwrap_or_default();
-    let universe = parameters.remove("universe");
-    let found = host.read(move |view| {
-        let own = view.tenant(tenant)?.name.to_string();
-        if let Some(universe) = universe.filter(|universe| *universe != own) {
-            return Ok(Err(format!("no such universe '{universe}'")));
+    let tenant = match parameters.remove("universe") {
+        None => access.home,
+        Some(universe) => {
+            let found = host.catalog.tenant_id(&universe).filter(|id| access.role_somewhere(*id).is_some());
+            Some(found.ok_or_else(|| Refusal::new(format!("no such universe '{universe}'")))?)
         }
-        match auth::project(view, tenant, &project) {
-            Ok(found) => Ok(Ok((found.id, project))),
-            Err(CatalogError::NotFound { .. }) => Ok(Err(format!("no such project '{project}'"))),
-            Err(error) => Err(error),
-        }
-    });
-    found.await?.map_err(Refusal::new)
+    };
+    let found = tenant.and_then(|tenant| Some((tenant, host.catalog.project_id(tenant, &project)?)));
+    let missing = || Refusal::new(format!("no such project '{project}'"));
+    let (tenant, id) = found.ok_or_else(missing)?;
+    match auth::decide(Need::Project(Role::Member), access, tenant, Some(id)) {
+        Verdict::Granted => Ok((id, project)),
+        Verdict::Hidden => Err(missing()),
+        Verdict::Refused => Err(Refusal::new("this needs the role member in the project")),
+    }
 }
 
 /// What is wrong with a query, in the words that clients look for where they look for some.

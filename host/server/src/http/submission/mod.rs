@@ -9,6 +9,7 @@ mod target;
 use super::access::Route;
 use super::body::{BodyReader, drain};
 use super::problem::Problem;
+use super::quotas;
 use super::state::{App, Host, blocking};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -31,11 +32,13 @@ struct Rejection {
     status: StatusCode,
     code: u32,
     message: String,
+    retry_after: Option<u32>,
 }
 
 impl Rejection {
     fn new(status: StatusCode, message: impl ToString) -> Self {
-        Self { status, code: u32::from(status.as_u16()), message: message.to_string() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Self { status, code: u32::from(status.as_u16()), message: message.to_string(), retry_after }
     }
 
     fn malformed(message: impl ToString) -> Self {
@@ -49,7 +52,8 @@ impl Rejection {
 
 impl From<Problem> for Rejection {
     fn from(problem: Problem) -> Self {
-        Self::new(problem.status(), problem.detail())
+        let retry_after = problem.retry_after();
+        Self { retry_after, ..Self::new(problem.status(), problem.detail()) }
     }
 }
 
@@ -77,20 +81,20 @@ pub(crate) async fn take(State(app): State<App>, request: Request) -> Response {
 }
 
 fn respond(app: &App, answer: Result<Json, Rejection>) -> Response {
-    let (status, document) = match answer {
-        Ok(document) => (StatusCode::OK, document),
-        Err(Rejection { status, code, message }) => {
+    let (status, document, retry_after) = match answer {
+        Ok(document) => (StatusCode::OK, document, None),
+        Err(Rejection { status, code, message, retry_after }) => {
             app.metrics().rejected(1);
             tracing::debug!(%status, message, "a submission was refused");
-            (status, json!({"error": {"code": code, "message": message}}))
+            (status, json!({"error": {"code": code, "message": message}}), retry_after)
         }
     };
     let mut response = Response::new(Body::from(document.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(seconds) = retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -129,6 +133,7 @@ async fn submit(app: &App, target: Target, headers: &HeaderMap, body: Body) -> R
     if let (Some(object), Some(name)) = (&target.object, &target.attachment_name) {
         return attach(&host, project, (object, name), headers, body).await;
     }
+    quotas::admit(app, &host, project, 1).await?;
     let (event, sync) = event(app, target, headers, body).await?;
     let fingerprint = text_of(&event, "fingerprint");
     let receipt = store(app, &host, project, event).await?;

@@ -1,14 +1,18 @@
 //! The HTTP side as clients see it: a whole server on a socket, and a real client.
 
+mod accounts;
 mod adapters;
 mod api;
 mod bulk;
 mod console;
+mod form;
 mod ops;
 mod overload;
 mod pull;
 mod queries;
+mod quotas;
 mod retention;
+mod rights;
 mod submissions;
 mod tls;
 

@@ -1,0 +1,134 @@
+//! `tidegate tenant`.
+
+use super::client::{ApiClient, ServerArgs};
+use super::store::text;
+use super::{CliError, Output};
+use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
+use std::process::ExitCode;
+
+/// Commands about tenants.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  tidegate tenant add acme
+  tidegate tenant limit acme --projects 10 --metric-stores 50 --events-per-second 2000 --stored-megabytes 20000
+  tidegate tenant show acme
+  tidegate project list --tenant acme")]
+pub enum TenantCommand {
+    /// The tenants.
+    List(ListArgs),
+    /// Make a tenant, and its first API token, which is shown this once.
+    Add(OneArgs),
+    /// What a tenant uses of what it may.
+    Show(OneArgs),
+    /// Say what a tenant may have; a bound that is left out is none.
+    Limit(LimitArgs),
+    /// Remove a tenant that has no projects.
+    Remove(OneArgs),
+}
+
+/// Arguments of `tenant list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// A tenant.
+#[derive(Debug, Args)]
+pub struct OneArgs {
+    /// The tenant.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `tenant limit`.
+#[derive(Debug, Args)]
+pub struct LimitArgs {
+    /// Which tenant.
+    #[command(flatten)]
+    pub one: OneArgs,
+    /// Projects.
+    #[arg(long, value_name = "N")]
+    pub projects: Option<u32>,
+    /// Metric stores in all of its projects.
+    #[arg(long, value_name = "N")]
+    pub metric_stores: Option<u32>,
+    /// Events that come in, in the mean over a second.
+    #[arg(long, value_name = "N")]
+    pub events_per_second: Option<u32>,
+    /// Megabytes of events, as stored.
+    #[arg(long, value_name = "N")]
+    pub stored_megabytes: Option<u32>,
+}
+
+pub(crate) async fn run(command: TenantCommand, out: &mut Output) -> Result<ExitCode, CliError> {
+    match command {
+        TenantCommand::List(args) => {
+            let answer = ApiClient::new(&args.server)?.list(&["tenants"], "tenants").await?;
+            out.show(args.json, &answer, |out, answer| {
+                answer["tenants"].as_array().into_iter().flatten().try_for_each(|t| out.line(text(&t["name"])))
+            })?;
+        }
+        TenantCommand::Add(args) => {
+            let answer = ApiClient::new(&args.server)?.post(&["tenants"], &[], &json!({"name": args.name})).await?;
+            out.show(args.json, &answer, |out, made| {
+                out.note("This is the only time that the tenant's token is shown:");
+                out.line(text(&made["token"]))
+            })?;
+        }
+        TenantCommand::Show(args) => {
+            let answer = ApiClient::new(&args.server)?.get(&["tenants", &args.name, "quotas"]).await?;
+            out.show(args.json, &answer, show)?;
+        }
+        TenantCommand::Limit(args) => {
+            let wanted = json!({"projects": args.projects, "metric_stores": args.metric_stores,
+                "events_per_second": args.events_per_second, "stored_megabytes": args.stored_megabytes});
+            let one = args.one;
+            let answer = ApiClient::new(&one.server)?.put(&["tenants", &one.name, "quotas"], &wanted).await?;
+            out.show(one.json, &answer, show)?;
+        }
+        TenantCommand::Remove(args) => {
+            ApiClient::new(&args.server)?.delete(&["tenants", &args.name], &[]).await?;
+            out.note(format_args!("{} is removed", args.name));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(out: &mut Output, quotas: &Json) -> Result<(), CliError> {
+    let row = |(name, quota): (&String, &Json)| {
+        let used = quota["used"]
+            .as_f64()
+            .map_or_else(|| "-".to_owned(), |n| format!("{n:.1}").trim_end_matches(".0").to_owned());
+        let limit = quota["limit"].as_u64().map_or_else(|| "none".to_owned(), |n| n.to_string());
+        vec![name.replace('_', " "), used, limit]
+    };
+    let rows = quotas.as_object().into_iter().flatten().map(row).collect();
+    out.table(&["quota", "used", "limit"], rows, "There are no quotas.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::testing::Captured;
+
+    #[test]
+    fn each_quota_is_shown_with_what_is_used_of_it() {
+        let captured = Captured::default();
+        let quotas = json!({"projects": {"used": 3, "limit": 10}, "stored_megabytes": {"used": 1.25, "limit": null}});
+        show(&mut captured.output(), &quotas).unwrap();
+        let told = captured.text();
+        assert!(told.contains("projects          3     10") && told.contains("stored megabytes  1.2   none"), "{told}");
+    }
+}

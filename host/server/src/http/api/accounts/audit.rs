@@ -1,0 +1,71 @@
+//! `GET /api/v1/audit`: who changed what. Operators read everything, others what belongs to their tenant.
+
+use crate::http::auth::Call;
+use crate::http::problem::Problem;
+use axum::Json;
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidegate_export::catalog::{AuditFilter, AuditRecord};
+use tidegate_model::Instant;
+
+/// Lines of one answer, unless fewer are asked for.
+const MOST_LINES: u32 = 1000;
+
+/// Which lines.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wish {
+    actor: Option<String>,
+    action: Option<String>,
+    object: Option<String>,
+    tenant: Option<String>,
+    since: Option<u64>,
+    until: Option<u64>,
+    cursor: Option<u64>,
+    limit: Option<u32>,
+}
+
+/// The log, newest first.
+pub(crate) async fn list(call: Call, wish: Result<Query<Wish>, QueryRejection>) -> Result<Response, Problem> {
+    let Query(wish) = wish.map_err(|e| Problem::bad_request(e.body_text()))?;
+    let limit = wish.limit.unwrap_or(100);
+    if limit == 0 || limit > MOST_LINES {
+        return Err(Problem::invalid(format_args!("limit: expected 1 to {MOST_LINES}, found {limit}")));
+    }
+    let (operator, own) = (call.access().operator, call.tenant());
+    let named = |tenant: &String| call.host.catalog.tenant_id(tenant).filter(|id| operator || *id == own);
+    let tenant = match &wish.tenant {
+        // A tenant that is not there has no lines.
+        Some(tenant) => Some(named(tenant).unwrap_or(tidegate_model::TenantId(0))),
+        None if operator => None,
+        None => Some(own),
+    };
+    let at = |seconds: Option<u64>| seconds.map(|s| Instant::from_micros(s.saturating_mul(1_000_000)));
+    let filter = AuditFilter {
+        tenant,
+        actor: wish.actor,
+        action: wish.action,
+        object: wish.object,
+        since: at(wish.since),
+        until: at(wish.until),
+        before_id: wish.cursor.map(|id| i64::try_from(id).unwrap_or(i64::MAX)),
+        // One more tells whether there are more.
+        limit: limit + 1,
+    };
+    let mut lines = call.host.read(move |view| view.audit(&filter)).await?;
+    let more = lines.len() > limit as usize;
+    lines.truncate(limit as usize);
+    let next = more.then(|| lines.last().map(|line| line.id.to_string())).flatten();
+    let lines: Vec<Value> = lines.iter().map(line_json).collect();
+    Ok(Json(json!({"audit": lines, "next": next})).into_response())
+}
+
+fn line_json(line: &AuditRecord) -> Value {
+    json!({
+        "id": line.id, "at": line.at, "tenant": line.tenant, "actor": line.actor, "address": line.address,
+        "action": line.action, "object": line.object, "before": line.before, "after": line.after, "details": line.details,
+    })
+}

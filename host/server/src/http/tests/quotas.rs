@@ -1,0 +1,133 @@
+//! What a tenant may have, and what it is told when it wants more.
+
+use super::{Server, UUID, report, told};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value as Json, json};
+
+/// A tenant called acme with these quotas, and a token for all of it.
+async fn acme(server: &Server, quotas: Json) -> String {
+    let (_, made) = server.send(Method::POST, "/tenants", json!({"name": "acme"})).await;
+    let (status, set) = server.send(Method::PUT, "/tenants/acme/quotas", quotas).await;
+    assert_eq!(status, 200, "{set}");
+    made["token"].as_str().unwrap().to_owned()
+}
+
+async fn by(server: &Server, token: &str, method: Method, path: &str, body: Json) -> (u16, Json) {
+    let request = server.bare(method, &format!("/api/v1{path}")).bearer_auth(token);
+    told(request.body(body.to_string()).send().await.unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_project_or_store_too_many_is_refused_with_the_limit_and_what_is_there_stays() {
+    let server = Server::start().await;
+    let token = acme(&server, json!({"projects": 1, "metric_stores": 1})).await;
+    let send = async |method, path: &str, body| by(&server, &token, method, path, body).await;
+    assert_eq!(send(Method::POST, "/projects", json!({"name": "web"})).await.0, 201);
+    let (status, told) = send(Method::POST, "/projects", json!({"name": "shop"})).await;
+    let quota = json!({"quota": "projects", "limit": 1, "asked": 2});
+    assert_eq!((status, &told["quota"]), (409, &quota), "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("may have 1 projects, and this would be number 2"), "{told}");
+    let page = json!({"adapter": "prometheus"});
+    assert_eq!(send(Method::PUT, "/projects/web/stores/a", page.clone()).await.0, 201);
+    let (status, told) = send(Method::PUT, "/projects/web/stores/b", page.clone()).await;
+    assert_eq!((status, &told["quota"]["quota"]), (409, &json!("metric stores")), "{told}");
+    assert_eq!(
+        send(Method::PUT, "/projects/web/stores/a", json!({"adapter": "prometheus", "period": 30})).await.0,
+        200
+    );
+    // A document is no way around it, and is refused as a whole.
+    let (status, told) = send(Method::POST, "/apply", json!({"projects": [{"name": "shop"}]})).await;
+    assert_eq!((status, &told["place"]), (409, &json!("projects[0]")), "{told}");
+    let (_, used) = send(Method::GET, "/quotas", json!({})).await;
+    assert_eq!(
+        (&used["projects"], &used["metric_stores"]),
+        (&json!({"used": 1, "limit": 1}), &json!({"used": 1, "limit": 1}))
+    );
+    assert_eq!(send(Method::PUT, "/tenants/acme/quotas", json!({})).await.0, 403, "operators set them");
+    // Others are not bound by it, and a greater quota lets it go on.
+    server.project("web").await;
+    server.project("shop").await;
+    assert_eq!(server.send(Method::PUT, "/tenants/acme/quotas", json!({})).await.0, 200);
+    assert_eq!(send(Method::POST, "/projects", json!({"name": "shop"})).await.0, 201);
+    let metrics = server.bare(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("tidegate_tenant_used{quota=\"projects\",tenant=\"acme\"} 2"), "{metrics}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_beyond_the_rate_are_asked_to_come_back_and_other_tenants_go_on() {
+    let server = Server::start().await;
+    let token = acme(&server, json!({"events_per_second": 1})).await;
+    let (_, made) = by(&server, &token, Method::POST, "/projects", json!({"name": "web"})).await;
+    let bulk = async || {
+        let request = server.bare(Method::POST, "/api/v1/projects/web/events").bearer_auth(&token);
+        request.body("{\"a\":1}\n".repeat(100)).send().await.unwrap()
+    };
+    assert_eq!(bulk().await.status(), 200, "a batch comes in as a whole");
+    let response = bulk().await;
+    let wait: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let (status, refused) = told(response).await;
+    assert!(status == 429 && (90..=100).contains(&wait), "{wait} {refused}");
+    assert_eq!(
+        (&refused["quota"]["limit"], &refused["taken"], &refused["from_line"]),
+        (&json!(1), &json!(0), &json!(1))
+    );
+    assert!(refused["detail"].as_str().unwrap().contains("1 events per second"), "{refused}");
+    let submission = made["submission_token"].as_str().unwrap();
+    let post = |token: &str| {
+        let request = server.bare(Method::POST, &format!("/post?format=json&token={token}"));
+        request.body(report(UUID, json!({})).to_string()).send()
+    };
+    let response = post(submission).await.unwrap();
+    assert!(response.status() == StatusCode::TOO_MANY_REQUESTS && response.headers().contains_key("retry-after"));
+    let other = server.project("web").await;
+    assert_eq!(post(&other).await.unwrap().status(), 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_beyond_the_stored_bytes_are_refused_with_both_figures() {
+    let server = Server::start().await;
+    let token = acme(&server, json!({"stored_megabytes": 0})).await;
+    by(&server, &token, Method::POST, "/projects", json!({"name": "web"})).await;
+    let request = server.bare(Method::POST, "/api/v1/projects/web/events").bearer_auth(&token);
+    let (status, told) = told(request.body("{\"a\":1}\n").send().await.unwrap()).await;
+    assert_eq!((status, &told["quota"]["limit"]), (507, &json!(0)), "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("may store 0 MB of events and has 0.0 MB"), "{told}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_tokens_and_pull_urls_of_one_tenant_open_nothing_of_another_with_the_same_names() {
+    let server = Server::start().await;
+    let theirs = acme(&server, json!({})).await;
+    let mut pages = Vec::new();
+    let mut submissions = Vec::new();
+    for token in [&server.token, &theirs] {
+        let (status, made) = by(&server, token, Method::POST, "/projects", json!({"name": "web"})).await;
+        assert_eq!(status, 201, "names are free in each tenant");
+        submissions.push(made["submission_token"].as_str().unwrap().to_owned());
+        let page = json!({"adapter": "prometheus"});
+        let (status, made) = by(&server, token, Method::PUT, "/projects/web/stores/page", page).await;
+        assert_eq!(status, 201, "{made}");
+        pages.push(made["status"]["pull_path"].as_str().unwrap().to_owned());
+    }
+    assert_ne!(pages[0], pages[1]);
+    // What one renames or rotates is the other's no more and no less.
+    let rotated = by(&server, &theirs, Method::POST, "/projects/web/stores/page/pull-token", json!({})).await;
+    assert_eq!(rotated.0, 200);
+    assert_eq!(server.bare(Method::GET, &pages[1]).send().await.unwrap().status(), 404);
+    assert_ne!(server.bare(Method::GET, &pages[0]).send().await.unwrap().status(), 404);
+    // An event goes where its token leads, and nowhere else.
+    let request = server.bare(Method::POST, "/api/v1/projects/web/events").bearer_auth(&submissions[1]);
+    let (status, answer) = told(request.body("{\"whose\":\"theirs\"}\n").send().await.unwrap()).await;
+    assert_eq!(status, 200, "{answer}");
+    let ours = server.get("/projects/web/attributes").await.1;
+    let (_, seen) = by(&server, &theirs, Method::GET, "/projects/web/attributes", json!({})).await;
+    assert!(!ours.to_string().contains("whose") && seen.to_string().contains("whose"), "{ours} {seen}");
+    // Tokens of the same name are two.
+    assert_eq!(by(&server, &theirs, Method::DELETE, "/tokens/admin", json!({})).await.0, 204);
+    assert_eq!(by(&server, &theirs, Method::GET, "/projects", json!({})).await.0, 401);
+    assert_eq!(server.get("/projects").await.0, 200);
+    server.stop().await;
+}
