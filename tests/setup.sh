@@ -48,6 +48,7 @@ circonus_client=/usr/share/gocode/src/github.com/circonus-labs/circonus-gometric
 [ -d "$circonus_client" ] || missing+=(golang-github-circonus-labs-circonus-gometrics-dev)
 need node nodejs
 need npm npm
+need chromium chromium
 need cc gcc
 need python3 python3
 # The module exists on Debian without the part that makes an environment usable.
@@ -97,6 +98,17 @@ if ! current "$node" "$wanted" || [ ! -f "$node/node_modules/@backtrace/node/pac
     cp tests/clients/node/package.json tests/clients/node/package-lock.json "$node/"
     npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel=error
     cp "$wanted" "$node/made-from"
+fi
+
+# What drives Chromium, which is Debian's: no browser is downloaded.
+browser="$cache/browser" wanted=tests/clients/browser/package-lock.json
+if ! current "$browser" "$wanted" || [ ! -f "$browser/node_modules/playwright-core/package.json" ]; then
+    say "making the environment of the browser tests in $browser"
+    rm -rf "$browser"
+    mkdir -p "$browser"
+    cp tests/clients/browser/package.json tests/clients/browser/package-lock.json "$browser/"
+    npm ci --prefix "$browser" --ignore-scripts --no-audit --no-fund --loglevel=error
+    cp "$wanted" "$browser/made-from"
 fi
 
 # Circonus' own client, as a program: built from Debian's sources alone, without a look at the network.

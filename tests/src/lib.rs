@@ -9,6 +9,7 @@
 //! says what must come out and [`spelling`] what a sink calls it, [`points`] compares. [`wait`] and [`process`] make failures readable.
 
 pub mod api;
+pub mod browser;
 pub mod clients;
 pub mod generator;
 pub mod grammar;

@@ -5,6 +5,7 @@ mod api;
 mod checks;
 mod circonus;
 mod clients;
+mod console;
 mod datadog;
 mod demo;
 mod dependencies;

@@ -2,12 +2,12 @@
 
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 
 // The packages lie in the environment that tests/setup.sh made, this script in the source tree.
 const require = createRequire(join(process.env.TIDEGATE_TEST_BROWSER, "package.json"));
 const { chromium } = require("playwright-core");
-const axe = require.resolve("axe-core/axe.min.js");
+const checker = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 export const base = process.env.TIDEGATE_TEST_URL;
 export const pictures = process.env.TIDEGATE_TEST_PICTURES;
@@ -22,7 +22,7 @@ export async function open({ width = 1280, height = 900, theme = "light" } = {})
   page.setDefaultTimeout(PATIENCE);
   const faults = [];
   // A question that is answered with 401 or 404 is no fault of the page; the browser logs it all the same.
-  page.on("console", (m) => { if (m.type() === "error" && !/status of (401|404|409|422)/.test(m.text())) faults.push(`console: ${m.text()}`); });
+  page.on("console", (m) => { if (m.type() === "error" && !/status of (401|404|409|412|422)/.test(m.text())) faults.push(`console: ${m.text()}`); });
   page.on("pageerror", (e) => faults.push(`page: ${e.stack ?? e}`));
   page.on("dialog", (d) => { faults.push(`a script of somebody else opened a dialog: ${d.message()}`); d.dismiss(); });
   page.on("request", (r) => { if (!r.url().startsWith(base) && !r.url().startsWith("data:") && !r.url().startsWith("blob:")) faults.push(`a request to elsewhere: ${r.url()}`); });
@@ -49,12 +49,8 @@ export async function enter(page, { link, user, password }) {
 
 /** Serious and critical faults of accessibility on the page as it is, as text. */
 export async function accessibility(page) {
-  await page.addScriptTag({ path: axe }).catch(() => {});
-  if (!(await page.evaluate(() => "axe" in window))) {
-    // The policy of the page lets no foreign script in, so it is put in by the debugger.
-    const { readFileSync } = await import("node:fs");
-    await page.evaluate(readFileSync(axe, "utf8"));
-  }
+  // The policy of the page lets no foreign script in, so the debugger puts it there.
+  await page.evaluate(checker);
   const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
   return violations.filter((v) => v.impact === "serious" || v.impact === "critical")
     .flatMap((v) => v.nodes.map((n) => `${v.impact}: ${v.id}: ${n.target.join(" ")}: ${n.failureSummary.replace(/\s+/g, " ").slice(0, 300)}`));

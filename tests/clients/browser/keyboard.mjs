@@ -40,7 +40,7 @@ await story(async () => {
     await page.getByRole("dialog").waitFor();
     await keys.type("error.type");
     await keys.press("Enter");
-    await page.getByRole("button", { name: "error.type", exact: true }).waitFor();
+    await page.locator(".chip").getByText("error.type", { exact: true }).waitFor();
     await settled(page);
     // The focus is where it was, not at the beginning of the page.
     const tag = await page.evaluate(() => document.activeElement.tagName);
