@@ -250,6 +250,43 @@ impl Edit<'_> {
         self.metrics_changed(of)
     }
 
+    /// Gives a metric another name, puts it into another set of its project, or both. Windows that begin from now on have it under
+    /// the new name, where its series begin anew; what was shared stays as it is.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`]; [`CatalogError::Name`]; [`CatalogError::Conflict`] if there is a metric of that name already, or
+    /// the sets belong to two projects.
+    pub fn move_metric(&self, of: MetricSetId, name: &str, to: MetricSetId, new: &str) -> Result<Metric, CatalogError> {
+        let (metric, from, target) = (self.metric_named(of, name)?, self.metric_set(of)?, self.metric_set(to)?);
+        if from.project != target.project {
+            return Err(CatalogError::conflict(Kind::Metric, metric.name, "metrics stay in their project"));
+        }
+        if of == to && metric.name.as_str() == new {
+            return Ok(metric);
+        }
+        if self.metric_named(to, new).is_ok() {
+            let why = format!("{} has a metric of this name already", target.name);
+            return Err(CatalogError::conflict(Kind::Metric, new, why));
+        }
+        self.put_metric(to, new, &metric.query.to_json())?;
+        self.delete_metric(of, name)?;
+        self.metric_named(to, new)
+    }
+
+    /// Gives a metric set another name. Its stores stay connected; its series have the new name in windows that are evaluated
+    /// from now on.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`]; [`CatalogError::Name`]; [`CatalogError::Conflict`] if the name is taken.
+    pub fn rename_metric_set(&self, id: MetricSetId, name: &str) -> Result<MetricSet, CatalogError> {
+        let (set, name) = (self.metric_set(id)?, name_of(Kind::MetricSet, name)?);
+        if set.name != name && self.metric_set_named(set.project, name.as_str()).is_ok() {
+            return Err(CatalogError::conflict(Kind::MetricSet, name, "there is one of this name"));
+        }
+        self.connection.execute("UPDATE metric_sets SET name = ?2 WHERE id = ?1", params![id.0, name.as_str()])?;
+        self.metric_set(id)
+    }
+
     /// Begins the next revision of a set: what it consists of now is in force from now on.
     fn metrics_changed(&self, id: MetricSetId) -> Result<(), CatalogError> {
         let metrics: Vec<_> = self.metrics(id)?.into_iter().map(|m| (m.name, m.query.to_json())).collect();

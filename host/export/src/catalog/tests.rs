@@ -386,3 +386,44 @@ fn the_stores_of_a_tenant_are_the_same_one_by_one_and_all_at_once() {
     assert_eq!(all, one_by_one);
     assert_eq!(f.catalog.read(|v| v.store_names(tenant)).unwrap().len(), 2);
 }
+
+#[test]
+fn a_metric_moves_and_takes_another_name_at_once_or_not_at_all_and_stays_in_its_project() {
+    let f = fixture();
+    let project = f.project();
+    let (from, to) = (f.set(project, "crashes"), f.set(project, "sales"));
+    let names = |set| -> Vec<String> {
+        let metrics = f.catalog.read(|v| v.metrics(set)).unwrap();
+        metrics.iter().map(|m| m.name.to_string()).collect()
+    };
+    let refused = told(f.catalog.edit(|e| e.move_metric(from, "errors", to, "errors")));
+    assert!(refused.contains("sales has a metric of this name already"), "{refused}");
+    assert_eq!((names(from), names(to)), (vec!["errors".to_owned()], vec!["errors".to_owned()]));
+    let moved = f.catalog.edit(|e| e.move_metric(from, "errors", to, "faults")).unwrap();
+    assert_eq!((moved.metric_set, moved.name.as_str()), (to, "faults"));
+    assert_eq!((names(from), names(to)), (vec![], vec!["errors".to_owned(), "faults".to_owned()]));
+    let revision = |set| f.catalog.read(|v| v.metric_set(set)).unwrap().revision;
+    let before = (revision(from), revision(to));
+    f.catalog.edit(|e| e.move_metric(to, "faults", to, "faults")).unwrap();
+    assert_eq!((revision(from), revision(to)), before);
+    let other = f.catalog.edit(|e| Ok(e.create_project(e.tenant_named(DEFAULT_TENANT)?.id, "other")?.id)).unwrap();
+    let strange = f.set(other, "crashes");
+    let refused = told(f.catalog.edit(|e| e.move_metric(to, "faults", strange, "faults")));
+    assert!(refused.contains("metrics stay in their project"), "{refused}");
+}
+
+#[test]
+fn a_set_takes_another_name_and_keeps_its_stores_and_its_revision() {
+    let f = fixture();
+    let project = f.project();
+    let (set, adapter, given) = (f.set(project, "crashes"), sink(), settings(json!({"url": "https://h"})));
+    f.set(project, "sales");
+    f.store(project, "central", &spec(&adapter, &given, &[set]));
+    let before = f.catalog.read(|v| v.metric_set(set)).unwrap().revision;
+    let renamed = f.catalog.edit(|e| e.rename_metric_set(set, "faults")).unwrap();
+    assert_eq!((renamed.name.as_str(), renamed.revision), ("faults", before));
+    let store = f.catalog.read(|v| v.store_named(project, "central")).unwrap();
+    assert_eq!(store.metric_sets.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["faults"]);
+    let refused = told(f.catalog.edit(|e| e.rename_metric_set(set, "sales")));
+    assert!(refused.contains("there is one of this name"), "{refused}");
+}

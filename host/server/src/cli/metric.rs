@@ -13,6 +13,28 @@ use std::process::ExitCode;
 pub enum MetricCommand {
     /// What a query gives over the last windows, without saving or sending anything.
     Preview(PreviewArgs),
+    /// Give a metric another name, put it into another set, or both; its series begin anew there.
+    Move(MoveArgs),
+}
+
+/// Arguments of `metric move`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate metric move --project web crashes/errors crashes/faults
+  tidegate metric move --project web crashes/errors sales/errors")]
+pub struct MoveArgs {
+    /// The project.
+    #[arg(long)]
+    pub project: String,
+    /// The metric, as SET/METRIC.
+    #[arg(value_name = "SET/METRIC")]
+    pub from: String,
+    /// Where it goes, as SET/METRIC.
+    #[arg(value_name = "NEW-SET/METRIC")]
+    pub to: String,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 /// Arguments of `metric preview`.
@@ -49,7 +71,10 @@ pub struct PreviewArgs {
 }
 
 pub(crate) async fn run(command: MetricCommand, out: &mut Output) -> Result<ExitCode, CliError> {
-    let MetricCommand::Preview(args) = command;
+    let args = match command {
+        MetricCommand::Preview(args) => args,
+        MetricCommand::Move(args) => return move_to(&args, out).await,
+    };
     let client = ApiClient::new(&args.server)?;
     let query = query(&args, &client).await?;
     let wish = json!({"query": query, "period": args.period, "windows": args.windows});
@@ -62,11 +87,22 @@ pub(crate) async fn run(command: MetricCommand, out: &mut Output) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+fn parts(path: &str) -> Result<(&str, &str), CliError> {
+    let parts = path.split_once('/');
+    parts.ok_or_else(|| CliError::Failed(format!("{path:?}: expected SET/METRIC, for example crashes/errors")))
+}
+
+async fn move_to(args: &MoveArgs, out: &mut Output) -> Result<ExitCode, CliError> {
+    let ((set, metric), (to, name)) = (parts(&args.from)?, parts(&args.to)?);
+    let path = ["projects", &args.project, "metric-sets", set, "metrics", metric, "move"];
+    ApiClient::new(&args.server)?.post(&path, &[], &json!({"metric_set": to, "name": name})).await?;
+    out.note(format_args!("{} is now {}", args.from, args.to));
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn query(args: &PreviewArgs, client: &ApiClient) -> Result<Json, CliError> {
     if let Some(path) = &args.metric {
-        let (set, metric) = path
-            .split_once('/')
-            .ok_or_else(|| CliError::Failed(format!("{path:?}: expected SET/METRIC, for example crashes/errors")))?;
+        let (set, metric) = parts(path)?;
         let path = ["projects", &args.project, "metric-sets", set, "metrics", metric];
         return Ok(client.get(&path).await?["query"].take());
     }

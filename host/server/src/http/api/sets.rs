@@ -1,7 +1,7 @@
 //! Metric sets and metrics.
 
-use super::JsonBody;
 use super::page::{Parameters, Rules};
+use super::{JsonBody, text_member};
 use crate::apply::MetricDoc;
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
@@ -9,6 +9,7 @@ use crate::http::problem::Problem;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_export::catalog::{CatalogError, Change, Metric, MetricSet, Subject, View};
 use tidegate_model::{MetricQuery, Query, TenantId};
@@ -117,4 +118,57 @@ pub(crate) async fn delete_metric(call: Call, Path((project, set, metric)): Metr
     call.change("delete", subject, move |edit| edit.delete_metric(find(edit, tenant, &project, &set)?.id, &metric))
         .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Gives a metric set another name.
+pub(crate) async fn rename(
+    call: Call,
+    Path((project, set)): Path<(String, String)>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let (tenant, name) = (call.tenant(), text_member(&body, "name")?);
+    let before = Subject::MetricSet(project.clone(), set.clone());
+    let after = Subject::MetricSet(project.clone(), name.clone());
+    let rename = call.change_from_to(
+        "rename",
+        before,
+        move |_| after,
+        move |edit| {
+            edit.rename_metric_set(find(edit, tenant, &project, &set)?.id, &name)?;
+            Ok(((), Vec::new()))
+        },
+    );
+    rename.await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Where a metric goes, and what it is called there; what is left out stays.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Move {
+    metric_set: Option<String>,
+    name: Option<String>,
+}
+
+/// Gives a metric another name, or puts it into another set of its project.
+pub(crate) async fn move_metric(
+    call: Call,
+    Path((project, set, metric)): MetricPath,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let tenant = call.tenant();
+    let Move { metric_set, name } = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let (to, name) = (metric_set.unwrap_or_else(|| set.clone()), name.unwrap_or_else(|| metric.clone()));
+    let before = Subject::Metric(project.clone(), set.clone(), metric.clone());
+    let after = Subject::Metric(project.clone(), to.clone(), name.clone());
+    let moved = call.change_from_to(
+        "move",
+        before,
+        move |_| after,
+        move |edit| {
+            let (from, to) = (find(edit, tenant, &project, &set)?.id, find(edit, tenant, &project, &to)?.id);
+            Ok((edit.move_metric(from, &metric, to, &name)?, Vec::new()))
+        },
+    );
+    Ok(Json(metric_json(&moved.await?)).into_response())
 }

@@ -102,3 +102,29 @@ async fn a_query_that_cannot_be_a_metric_comes_back_with_the_nearest_as_json() {
     assert_eq!((status, &told["nearest"]), (422, &near), "{told}");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_move_and_sets_take_other_names_and_the_log_says_so() {
+    let server = Server::start().await;
+    server.project("web").await;
+    for set in ["crashes", "sales"] {
+        server.send(Method::PUT, &format!("/projects/web/metric-sets/{set}"), json!({})).await;
+    }
+    let query = json!({"query": {"fold": {"_tx": [["count"]]}}});
+    server.send(Method::PUT, "/projects/web/metric-sets/crashes/metrics/errors", query).await;
+    let path = "/projects/web/metric-sets/crashes/metrics/errors/move";
+    let (status, told) = server.send(Method::POST, path, json!({"metric_set": "sales", "name": "faults"})).await;
+    assert_eq!((status, &told["name"]), (200, &json!("faults")), "{told}");
+    assert_eq!(server.send(Method::POST, path, json!({"name": "x"})).await.0, 404);
+    assert_eq!(server.send(Method::POST, path, json!({"set": "x"})).await.0, 422);
+    let (status, _) =
+        server.send(Method::POST, "/projects/web/metric-sets/sales/rename", json!({"name": "shop"})).await;
+    assert_eq!(status, 204);
+    assert_eq!(server.get("/projects/web/metric-sets/shop/metrics/faults").await.0, 200);
+    let taken = server.send(Method::POST, "/projects/web/metric-sets/shop/rename", json!({"name": "crashes"})).await;
+    assert_eq!(taken.0, 409, "{}", taken.1);
+    let (_, log) = server.get("/audit").await;
+    let done: Vec<_> = log["audit"].as_array().unwrap().iter().map(|line| line["action"].clone()).collect();
+    assert!(done.contains(&json!("move")) && done.contains(&json!("rename")), "{done:?}");
+    server.stop().await;
+}

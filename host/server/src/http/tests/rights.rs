@@ -74,7 +74,7 @@ async fn furnish(server: &Server, route: &Route) -> String {
         server.send(Method::DELETE, path, json!({})).await;
     }
     let web = "/projects/web";
-    for gone in ["/stores/renamed", "/metric-sets/made"] {
+    for gone in ["/stores/renamed", "/metric-sets/made", "/metric-sets/renamed", "/metric-sets/crashes/metrics/made"] {
         server.send(Method::DELETE, &format!("{web}{gone}"), json!({})).await;
     }
     let page = json!({"adapter": "prometheus", "paused": route.path.ends_with("/resume")});
