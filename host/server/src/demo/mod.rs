@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tidegate_export::EgressPolicy;
 use tidegate_export::catalog::{DEFAULT_TENANT, TokenSpec};
-use tidegate_model::{Clock, SystemClock};
+use tidegate_model::{Clock, Secret, SystemClock};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +96,7 @@ async fn show_all(
     let sender = send(Arc::clone(&client), wishes.seed, wishes.rate, Arc::clone(&sent));
     let sender = tokio::spawn(stop.clone().run_until_cancelled_owned(sender));
     let mut show = show::Show::new(&client, &server, &token, wishes, receiver, sent).await?;
-    show.welcome(out)?;
+    show.welcome(out, running.setup_link().map(Secret::expose))?;
     let worked = show.follow(out, arrived, wishes.duration).await;
     stop.cancel();
     if let Ok(Some(Err(error))) = sender.await {

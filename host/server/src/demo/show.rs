@@ -57,14 +57,20 @@ impl<'s> Show<'s> {
         })
     }
 
-    /// What runs where, and what to try.
-    pub(super) fn welcome(&self, out: &mut Output) -> Result<(), CliError> {
+    /// What runs where, and what to try. `setup` is the link that sets the console's first password, if it has none yet.
+    pub(super) fn welcome(&self, out: &mut Output, setup: Option<&str>) -> Result<(), CliError> {
+        let console = match setup {
+            Some(link) => format!("Open this in a browser and choose a password:\n\n  {link}"),
+            None => format!("Open this in a browser:\n\n  {}/console/", self.server),
+        };
         let (server, token, url, period) = (self.server, self.token, &self.pull_url, self.period);
         out.line(format_args!(
             "Tidegate runs at {server}. Made-up crashes come in, {rate} in a second; each {period} s metrics are evaluated,
 shown to Prometheus on a page, and pushed to a stand-in for InfluxDB at http://{influxdb}.
 
-Try in another terminal:
+{console}
+
+Or try in another terminal:
 
   curl {url}
   export TIDEGATE_SERVER={server} TIDEGATE_TOKEN={token}
