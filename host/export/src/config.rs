@@ -1,6 +1,7 @@
 //! A store with everything that it takes to work for it: settings with secrets, adapter, claims on windows.
 
 use crate::access::Access;
+use crate::budget::{Account, Budgets};
 use crate::catalog::{Catalog, CatalogError, Link, Store, View};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) settings: Arc<Settings>,
     /// Who may read its page, if it has one.
     pub(crate) access: Access,
+    /// What its adapter may use and has used.
+    pub(crate) account: Arc<Account>,
 }
 
 /// Why a store cannot be worked for.
@@ -46,12 +49,13 @@ fn missing(store: &Store) -> String {
 pub(crate) struct Configs {
     catalog: Arc<Catalog>,
     registry: Arc<Registry>,
+    budgets: Budgets,
     read: Mutex<HashMap<StoreId, (u64, Arc<Config>)>>,
 }
 
 impl Configs {
-    pub(crate) fn new(catalog: Arc<Catalog>, registry: Arc<Registry>) -> Self {
-        Self { catalog, registry, read: Mutex::default() }
+    pub(crate) fn new(catalog: Arc<Catalog>, registry: Arc<Registry>, budgets: Budgets) -> Self {
+        Self { catalog, registry, budgets, read: Mutex::default() }
     }
 
     pub(crate) fn get(&self, id: StoreId) -> Result<Arc<Config>, ConfigError> {
@@ -75,9 +79,10 @@ impl Configs {
     fn read(&self, id: StoreId, adapter: Option<Arc<Adapter>>) -> Result<Config, ConfigError> {
         let read = |v: &View<'_>| {
             let store = v.store(id)?;
-            Ok((v.project(store.project)?.name, store, v.links()?))
+            let project = v.project(store.project)?;
+            Ok((project.name, v.tenant(project.tenant)?.name, store, v.links()?))
         };
-        let (project, store, links) = self.catalog.read(read).map_err(|error| match error {
+        let (project, tenant, store, links) = self.catalog.read(read).map_err(|error| match error {
             CatalogError::NotFound { .. } => ConfigError::Gone,
             other => ConfigError::Unreadable(other.to_string()),
         })?;
@@ -98,7 +103,8 @@ impl Configs {
             Access::Open
         };
         let name = format!("{project}/{}", store.name);
-        Ok(Config { store, name, links, adapter, settings, access })
+        let account = self.budgets.account(tenant.as_str(), id);
+        Ok(Config { store, name, links, adapter, settings, access, account })
     }
 
     /// The version that a store uses; one that is younger than versions are gets what a new one would.

@@ -1,5 +1,6 @@
 //! The running export: schedule, deliverers and pull pages under one roof, with the questions that the server asks of them.
 
+use crate::budget::Budgets;
 use crate::catalog::{Catalog, CatalogError, Kind, View};
 use crate::chance::Chance;
 use crate::check::{StoreCheck, check};
@@ -132,14 +133,14 @@ impl Export {
         });
         let board = Arc::new(Board::default());
         prepare(&schedule, &board).await?;
-        let configs = Arc::new(Configs::new(Arc::clone(&options.catalog), Arc::clone(&options.registry)));
-        let converse = Converse { transport, limits: options.limits.clone(), observed: Arc::clone(&observed) };
+        let budgets = Budgets::new(options.allowance.clone(), options.tenants.clone());
+        let configs = Arc::new(Configs::new(Arc::clone(&options.catalog), Arc::clone(&options.registry), budgets));
+        let converse = Converse { transport, observed: Arc::clone(&observed) };
         let checks = converse.clone();
         let replayer = Replayer {
             ledger: Arc::clone(&ledger),
             configs: Arc::clone(&configs),
             converse: converse.clone(),
-            limits: options.limits.clone(),
             parts: settings.parts,
         };
         let trials = Arc::new(Trials { catalog: Arc::clone(&options.catalog), clock: Arc::clone(&options.clock) });
@@ -162,7 +163,6 @@ impl Export {
             source: options.source,
             configs: Arc::clone(&configs),
             clock: Arc::clone(&options.clock),
-            limits: options.limits.clone(),
             evaluation,
         });
         let (healths, problem) = (Arc::new(Healths::default()), Arc::new(Mutex::new(None)));
@@ -187,8 +187,7 @@ impl Export {
             keeper: tokio::spawn(keeper),
         };
         let (catalog, clock) = (options.catalog, options.clock);
-        let pull =
-            Pull::new(Arc::clone(&board), Arc::clone(&configs), Arc::clone(&clock), options.limits, observed, trials);
+        let pull = Pull::new(Arc::clone(&board), Arc::clone(&configs), Arc::clone(&clock), observed, trials);
         Ok(Arc::new(Self {
             catalog,
             ledger,
@@ -263,14 +262,15 @@ impl Export {
                     Err(CatalogError::NotFound { .. }) => continue,
                     Err(error) => return Err(error.into()),
                 };
-                let unfit = match configs.get(id) {
-                    Err(ConfigError::Unfit(why)) => Some(why),
-                    _ => None,
+                let (unfit, limits) = match configs.get(id) {
+                    Ok(config) => (None, config.account.uses()),
+                    Err(ConfigError::Unfit(why)) => (Some(why), Vec::new()),
+                    Err(_) => (None, Vec::new()),
                 };
                 let tracks = links.get(&id).map(Vec::as_slice).unwrap_or_default();
                 let shown = tracks.iter().filter_map(|track| board.newest(*track)).collect();
-                let (facts, connected) = (ledger.facts(id)?, !tracks.is_empty());
-                statuses.push(Parts { store: &store, facts, health, readers, unfit, shown, connected, now }.status());
+                let (store, facts, connected) = (&store, ledger.facts(id)?, !tracks.is_empty());
+                statuses.push(Parts { store, facts, health, readers, unfit, limits, shown, connected, now }.status());
             }
             Ok(statuses)
         })
@@ -487,6 +487,13 @@ fn keep_once(shared: &Shared, settings: &ExportSettings, prune: bool) -> Result<
             observed.deliveries.with_label_values(&["expired"]).inc_by(windows);
             tracing::error!(store = %queue.name, windows, "the queue is over its limit of {most} bytes; its oldest windows expired");
         }
+    }
+    for gauge in [&observed.limit, &observed.limit_used] {
+        gauge.reset();
+    }
+    let stores = shared.catalog.read(|v| Ok(v.links()?.into_iter().map(|link| link.store).collect::<BTreeSet<_>>()));
+    for config in stores.unwrap_or_default().into_iter().filter_map(|store| shared.configs.get(store).ok()) {
+        config.account.show(&config.name, observed);
     }
     if prune {
         let ago = |span: Duration| Instant::from_seconds(now.seconds().saturating_sub(span.as_secs()));

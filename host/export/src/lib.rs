@@ -6,6 +6,7 @@
 //! adapters and the egress; pull pages are made of the same windows. Everything that must survive is in one SQLite file.
 
 mod access;
+mod budget;
 pub mod catalog;
 mod chance;
 mod check;
@@ -29,6 +30,7 @@ mod test_point;
 mod tests;
 mod trial;
 
+pub use budget::{Allowance, LimitUse};
 pub use catalog::{Catalog, CatalogError};
 pub use check::StoreCheck;
 pub use db::{CopyError, Verified, copy_database, verify_database};

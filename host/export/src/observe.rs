@@ -55,6 +55,8 @@ pub(crate) struct Observed {
     pub(crate) queue_bytes: GaugeVec,
     pub(crate) queue_windows: GaugeVec,
     pub(crate) breaker: GaugeVec,
+    pub(crate) limit: GaugeVec,
+    pub(crate) limit_used: GaugeVec,
     pub(crate) sent_bytes: IntCounter,
     pub(crate) pages: IntCounterVec,
     lost: IntCounterVec,
@@ -82,6 +84,8 @@ impl Observed {
         };
         let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help));
         let by_store = |name: &str, help: &str| registered(registry, GaugeVec::new(Opts::new(name, help), &["store"]));
+        let limits =
+            |name: &str, help: &str| registered(registry, GaugeVec::new(Opts::new(name, help), &["store", "limit"]));
         let histogram = |name: &str, help: &str, buckets: &[f64]| {
             registered(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
         };
@@ -110,6 +114,11 @@ impl Observed {
                 "tidegate_breaker_state",
                 "0 closed, 1 waiting after a failure, 2 open after several, 3 open until the credentials change",
             )?,
+            limit: limits("tidegate_adapter_limit", "What the adapter of a store may use: ms, bytes or a number")?,
+            limit_used: limits(
+                "tidegate_adapter_limit_used",
+                "What it used: the most of one call, or in the last minute, where the limit is of a minute",
+            )?,
             sent_bytes: counter("tidegate_sent_bytes_total", "Bytes of bodies sent to stores")?,
             pages: vector("tidegate_pull_pages_total", "Requests for pull pages, by what they got", &["outcome"])?,
             lost: vector(
@@ -137,7 +146,10 @@ impl Observed {
         zero(&self.deliveries, &["confirmed", "rejected", "expired"]);
         zero(&self.retries, &["retry", "throttle", "credentials", "settings", "adapter"]);
         zero(&self.pages, &["page", "not_ready", "stale", "failed"]);
-        zero(&self.faults, &["trap", "deadline", "memory", "output", "contract", "busy"]);
+        zero(
+            &self.faults,
+            &["trap", "deadline", "memory", "output", "actions", "handles", "cpu", "contract", "refused", "busy"],
+        );
     }
 
     pub(crate) fn used(&self, usage: &Usage) {
@@ -156,6 +168,7 @@ impl Observed {
             Fault::Output { .. } => "output",
             Fault::Actions { .. } => "actions",
             Fault::Handles { .. } => "handles",
+            Fault::Cpu { .. } => "cpu",
             Fault::Contract(_) => "contract",
             Fault::Refused(_) => "refused",
             Fault::Busy { .. } => "busy",

@@ -1,13 +1,15 @@
 //! What an [`Export`](crate::Export) is made of.
 
+use crate::budget::Allowance;
 use crate::catalog::Catalog;
 use crate::egress::Transport;
 use crate::egress::policy::EgressPolicy;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_events::Source;
 use tidegate_model::Clock;
-use tidegate_sandbox::{Limits, Registry};
+use tidegate_sandbox::Registry;
 
 /// Figures of the schedule, the deliveries and the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +71,10 @@ pub struct ExportOptions {
     pub clock: Arc<dyn Clock>,
     /// Which addresses stores may reach.
     pub egress: EgressPolicy,
-    /// What adapters may use.
-    pub limits: Limits,
+    /// What adapters may use for the stores of one tenant.
+    pub allowance: Allowance,
+    /// The same for single tenants, by name.
+    pub tenants: BTreeMap<String, Allowance>,
     /// Where the numbers about the export itself go.
     pub metrics: prometheus::Registry,
     /// Figures.
@@ -91,7 +95,8 @@ impl ExportOptions {
             registry,
             clock,
             egress: EgressPolicy::default(),
-            limits: Limits::default(),
+            allowance: Allowance::default(),
+            tenants: BTreeMap::new(),
             metrics: prometheus::Registry::new(),
             settings: ExportSettings::default(),
             seed: None,

@@ -15,7 +15,7 @@ use tidegate_events::{EvaluationLimits, MetricSpec, Source, SourceError};
 use tidegate_model::{
     Batch, BatchView, Clock, MetricBatch, MetricQuery, MetricSetId, Name, Period, ProjectId, StoreId, Window,
 };
-use tidegate_sandbox::{Action, Disposition, Fault, Limits, Snapshot, Step};
+use tidegate_sandbox::{Action, Disposition, Fault, Snapshot, Step};
 
 /// Most windows of one metric preview.
 pub const MAX_PREVIEW_WINDOWS: u32 = 1000;
@@ -117,7 +117,6 @@ pub(crate) struct Previewer {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) configs: Arc<Configs>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) limits: Limits,
     pub(crate) evaluation: EvaluationLimits,
 }
 
@@ -206,7 +205,7 @@ impl Previewer {
         if batch.live_rows() == 0 {
             return Ok(part(PreviewMessage::Nothing("the window has no values".to_owned())));
         }
-        let begun = config.adapter.begin(&config.settings, BatchView::whole(batch), &self.limits);
+        let begun = config.adapter.begin(&config.settings, BatchView::whole(batch), config.account.limits());
         Ok(part(shown(config, begun.result?)))
     }
 
@@ -217,7 +216,8 @@ impl Previewer {
         let in_progress = samples.iter().any(|s| s.in_progress);
         let batches = samples.into_iter().map(|s| s.batch).collect();
         let snapshot = Snapshot { batches, period: config.store.period };
-        let page = config.adapter.render(&config.settings, snapshot, relevant(Vec::new()), &self.limits).result?;
+        let page =
+            config.adapter.render(&config.settings, snapshot, relevant(Vec::new()), config.account.limits()).result?;
         let message = PreviewMessage::Page { content_type: page.content_type, body: joined(&page.body) };
         Ok(vec![PreviewPart { metric_set: None, window: newest, in_progress, message }])
     }

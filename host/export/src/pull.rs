@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_model::{Batch, Clock, Instant, Period, StoreId, Window};
-use tidegate_sandbox::{Called, Fault, Limits, Page, Snapshot};
+use tidegate_sandbox::{Called, Fault, Page, Snapshot};
 use tokio::sync::OnceCell;
 use tokio::time::Instant as Moment;
 
@@ -132,7 +132,6 @@ pub(crate) struct Pull {
     pub(crate) board: Arc<Board>,
     pub(crate) configs: Arc<Configs>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) limits: Limits,
     pub(crate) observed: Arc<Observed>,
     pub(crate) trials: Arc<Trials>,
     stores: Mutex<HashMap<StoreId, Pages>>,
@@ -143,11 +142,10 @@ impl Pull {
         board: Arc<Board>,
         configs: Arc<Configs>,
         clock: Arc<dyn Clock>,
-        limits: Limits,
         observed: Arc<Observed>,
         trials: Arc<Trials>,
     ) -> Self {
-        Self { board, configs, clock, limits, observed, trials, stores: Mutex::default() }
+        Self { board, configs, clock, observed, trials, stores: Mutex::default() }
     }
 
     /// The page of a store.
@@ -299,21 +297,29 @@ impl Pull {
         shown: Vec<(Arc<Batch>, bool)>,
         headers: Vec<(String, String)>,
     ) -> Rendered {
-        let (config, limits, period) = (Arc::clone(config), self.limits.clone(), config.store.period);
+        let failed = |fault: Fault| {
+            self.observed.fault(&fault);
+            tracing::warn!("a pull page could not be made: {fault}");
+            (fault, Moment::now())
+        };
+        let _place = config.account.enter().map_err(failed)?;
+        let (account, config, period) = (Arc::clone(&config.account), Arc::clone(config), config.store.period);
         let made = blocking(move || {
             let batches = shown.into_iter().map(|(b, fresh)| if fresh { b } else { Arc::new(without_live(&b)) });
-            config.adapter.render(&config.settings, Snapshot { batches: batches.collect(), period }, headers, &limits)
+            config.adapter.render(
+                &config.settings,
+                Snapshot { batches: batches.collect(), period },
+                headers,
+                config.account.limits(),
+            )
         });
         let Called { result, usage } = match made.await {
             Ok(called) => called,
             Err(error) => return Err((Fault::Contract(format!("the page was cut off: {error}")), Moment::now())),
         };
         self.observed.used(&usage);
-        result.map(Arc::new).map_err(|fault| {
-            self.observed.fault(&fault);
-            tracing::warn!("a pull page could not be made: {fault}");
-            (fault, Moment::now())
-        })
+        account.used(&usage, 0);
+        result.map(Arc::new).map_err(failed)
     }
 
     fn note(&self, store: StoreId, change: impl FnOnce(&mut Pages)) {

@@ -11,7 +11,7 @@ use crate::offload::blocking;
 use crate::preview::{ExportError, PreviewMessage, shown};
 use std::sync::Arc;
 use tidegate_model::{BatchView, MetricSetId, StoreId, Window};
-use tidegate_sandbox::{Limits, Step};
+use tidegate_sandbox::Step;
 
 /// Whether a request is the one that was sent before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -45,7 +45,6 @@ pub(crate) struct Replayer {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) configs: Arc<Configs>,
     pub(crate) converse: Converse,
-    pub(crate) limits: Limits,
     pub(crate) parts: u32,
 }
 
@@ -57,7 +56,7 @@ impl Replayer {
         at: u64,
         send: bool,
     ) -> Result<Replay, ExportError> {
-        let (ledger, configs, limits) = (Arc::clone(&self.ledger), Arc::clone(&self.configs), self.limits.clone());
+        let (ledger, configs) = (Arc::clone(&self.ledger), Arc::clone(&self.configs));
         let look = move || {
             let past = ledger.past(store, set, at).map_err(|error| match error {
                 NoPast::Ledger(error) => ExportError::from(error),
@@ -68,7 +67,7 @@ impl Replayer {
                 ConfigError::Unfit(why) => ExportError::Misconfigured(why),
                 ConfigError::Unreadable(why) => ExportError::Internal(why),
             })?;
-            let (message, same) = compared(&config, &past, &limits)?;
+            let (message, same) = compared(&config, &past)?;
             Ok::<_, ExportError>((config, past, message, same))
         };
         let looked = blocking(look).await.unwrap_or_else(|e| Err(ExportError::Internal(e.to_string())));
@@ -102,12 +101,12 @@ impl Replayer {
 }
 
 /// The first request that a window gives today, compared with the one on record.
-fn compared(config: &Config, past: &Past, limits: &Limits) -> Result<(PreviewMessage, SameBytes), ExportError> {
+fn compared(config: &Config, past: &Past) -> Result<(PreviewMessage, SameBytes), ExportError> {
     let rows = past.first.as_ref().map(|first| first.rows);
     let Some(view) = Parts::new(BatchView::whole(Arc::clone(&past.batch)), rows).next() else {
         return Ok((PreviewMessage::Nothing("the window has no values".to_owned()), SameBytes::NeverSent));
     };
-    let step = config.adapter.begin(&config.settings, view, limits).result?;
+    let step = config.adapter.begin(&config.settings, view, config.account.limits()).result?;
     let Step::Act(_, action) = &step else {
         return Ok((shown(config, step), SameBytes::NeverSent));
     };

@@ -1,5 +1,6 @@
 //! How a store is doing, for people: one word for tables, one sentence for whoever has to act on it.
 
+use crate::budget::LimitUse;
 use crate::catalog::Store;
 use crate::deliver::{FAILING, Health, Obstacle};
 use crate::ledger::StoreFacts;
@@ -72,6 +73,8 @@ pub struct StoreStatus {
     pub pull_path: Option<String>,
     /// Pages that were read since the start.
     pub pages: u64,
+    /// What its adapter may use, and how much of it was used; empty while there is no adapter.
+    pub limits: Vec<LimitUse>,
 }
 
 /// A metric with more groups than it may have rows: its last row, called `other`, stands for all that do not fit.
@@ -116,6 +119,7 @@ pub(crate) struct Parts<'p> {
     pub(crate) readers: Readers,
     /// Why the store cannot be worked for at all.
     pub(crate) unfit: Option<String>,
+    pub(crate) limits: Vec<LimitUse>,
     /// For pull stores: the newest window of each set on the board.
     pub(crate) shown: Vec<Window>,
     pub(crate) connected: bool,
@@ -125,7 +129,7 @@ pub(crate) struct Parts<'p> {
 impl Parts<'_> {
     pub(crate) fn status(self) -> StoreStatus {
         let (state, summary, problem) = if self.store.pull { self.pull_state() } else { self.push_state() };
-        let Self { store, facts, readers, shown, now, .. } = self;
+        let Self { store, facts, readers, limits, shown, now, .. } = self;
         let (last_window_end, last_shared) = if store.pull {
             (shown.iter().map(|w| w.end()).max(), readers.last)
         } else {
@@ -149,6 +153,7 @@ impl Parts<'_> {
             folded: facts.folded,
             pull_path: store.pull_token.as_ref().map(|token| format!("/pull/{token}")),
             pages: readers.pages,
+            limits,
         }
     }
 
@@ -281,7 +286,7 @@ mod tests {
     fn parts(store: &Store) -> Parts<'_> {
         let now = Instant::from_seconds(6_030);
         let (facts, health, readers) = (StoreFacts::default(), Health::default(), Readers::default());
-        Parts { store, facts, health, readers, unfit: None, shown: vec![], connected: true, now }
+        Parts { store, facts, health, readers, unfit: None, limits: vec![], shown: vec![], connected: true, now }
     }
 
     fn window(start: u64) -> Window {

@@ -60,6 +60,21 @@ pub enum Fault {
         /// The number of the handle.
         asked: u32,
     },
+    /// It, or all of its tenant's adapters together, had its share of the processor for now.
+    #[error(
+        "{whose} used {} ms of CPU time in the last minute; the limit is {} ms; it is called again in {} s",
+        used.as_millis(), limit.as_millis(), wait.as_secs_f64().ceil()
+    )]
+    Cpu {
+        /// The limit for a minute.
+        limit: Duration,
+        /// What was used in the last one.
+        used: Duration,
+        /// When there will be some again.
+        wait: Duration,
+        /// Whose limit it is, in words.
+        whose: &'static str,
+    },
     /// It used the host wrongly: an endpoint that it did not describe, a row that does not exist, a header that it may not set.
     #[error("the adapter broke the contract: {0}")]
     Contract(String),

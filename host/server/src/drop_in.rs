@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_export::catalog::{Catalog, CatalogError};
-use tidegate_sandbox::{
-    BuiltinError, CompileOptions, EngineError, Folder, News, Registry, Sandbox, SandboxOptions, Shelf,
-};
+use tidegate_sandbox::{BuiltinError, EngineError, Folder, News, Registry, Sandbox, SandboxOptions, Shelf};
 use tokio_util::sync::CancellationToken;
 
 /// How long the start waits for files that are just being copied.
@@ -36,9 +34,8 @@ pub(crate) struct DropIn {
 impl DropIn {
     /// Loads the adapters inside the binary and those in `folder`, which is made if it is not there. Blocking.
     /// Copies of what stores use are on `shelf`.
-    pub(crate) fn open(folder: PathBuf, shelf: Shelf, compile: CompileOptions) -> Result<Self, OpenError> {
-        let sandbox = Sandbox::new(SandboxOptions { compile, ..SandboxOptions::default() })?;
-        let registry = Arc::new(Registry::with_shelf(sandbox, shelf));
+    pub(crate) fn open(folder: PathBuf, shelf: Shelf, sandbox: SandboxOptions) -> Result<Self, OpenError> {
+        let registry = Arc::new(Registry::with_shelf(Sandbox::new(sandbox)?, shelf));
         registry.add_builtin()?;
         if let Err(error) = std::fs::create_dir_all(&folder) {
             tracing::warn!(folder = %folder.display(), %error, "the folder for adapters cannot be made");

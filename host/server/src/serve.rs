@@ -9,15 +9,16 @@ use crate::drop_in::{self, DropIn};
 use crate::http::tls::Tls;
 use crate::http::{App, Host, HttpLimits, TlsError, TlsFiles, listener, router};
 use crate::tidy::Tidy;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_events::{EventStore, EventStoreError, EventStoreOptions};
 use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, OpenError, TokenSpec};
-use tidegate_export::{EgressPolicy, Export, ExportOptions, ExportSettings, StartError};
+use tidegate_export::{Allowance, EgressPolicy, Export, ExportOptions, ExportSettings, StartError};
 use tidegate_model::{Clock, Secret};
-use tidegate_sandbox::{BuiltinError, CompileOptions, EngineError, Limits, Shelf};
+use tidegate_sandbox::{BuiltinError, CompileOptions, EngineError, SandboxOptions, Shelf};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -46,8 +47,12 @@ pub struct Options {
     pub egress: EgressPolicy,
     /// Limits on requests.
     pub http: HttpLimits,
-    /// Limits on adapters.
-    pub adapters: Limits,
+    /// Limits on adapters, for the stores of one tenant.
+    pub adapters: Allowance,
+    /// The same for single tenants, by name.
+    pub tenants: BTreeMap<String, Allowance>,
+    /// Bytes of an adapter's file.
+    pub adapter_bytes: usize,
     /// The event store.
     pub events: EventStoreOptions,
     /// Schedule, deliveries and ledger.
@@ -73,7 +78,9 @@ impl Options {
             compile: CompileOptions::default(),
             egress: EgressPolicy::default(),
             http: HttpLimits::default(),
-            adapters: Limits::default(),
+            adapters: Allowance::default(),
+            tenants: BTreeMap::new(),
+            adapter_bytes: SandboxOptions::default().max_component_bytes,
             events: EventStoreOptions::default(),
             export: ExportSettings::default(),
             tidy_every: Duration::from_secs(60),
@@ -329,8 +336,10 @@ impl Parts {
         let dropped = options.adapter_dir.clone().unwrap_or_else(|| data.adapters());
         let cache = options.cache_dir.clone().unwrap_or_else(|| data.compiled());
         let compile = CompileOptions { cache: Some(cache), ..options.compile.clone() };
+        let sandbox =
+            SandboxOptions { compile, max_component_bytes: options.adapter_bytes, ..SandboxOptions::default() };
         let shelf = Shelf::new(data.adapter_versions());
-        let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped, shelf, compile));
+        let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped, shelf, sandbox));
         let (catalog_file, events_file) = (data.catalog(), data.events());
         let (event_options, event_clock, catalog_clock) =
             (options.events.clone(), Arc::clone(&clock), Arc::clone(&clock));
@@ -350,7 +359,8 @@ impl Parts {
         let source = Arc::new(events.clone());
         let mut wanted = ExportOptions::new(Arc::clone(&catalog), source, Arc::clone(&registry), clock);
         wanted.egress = options.egress.clone();
-        wanted.limits = options.adapters.clone();
+        wanted.allowance = options.adapters.clone();
+        wanted.tenants = options.tenants.clone();
         wanted.settings = options.export.clone();
         wanted.metrics = counters;
         let export = Export::start(wanted).await?;

@@ -1,6 +1,7 @@
 //! One conversation with an adapter about one view: it says what to do, the host does it and tells what came of it, until
 //! there is a verdict. The adapter runs on threads that may block; only the waiting is asynchronous.
 
+use crate::budget::Entered;
 use crate::config::Config;
 use crate::egress::{Exchange, Transport, Unsendable};
 use crate::ledger::{FirstAction, Ledger, LedgerError};
@@ -8,7 +9,7 @@ use crate::observe::Observed;
 use crate::offload::blocking;
 use std::sync::Arc;
 use tidegate_model::{BatchView, Name, Window};
-use tidegate_sandbox::{Action, Called, Disposition, Fault, Limits, Outcome, Step, Verdict};
+use tidegate_sandbox::{Action, Called, Disposition, Fault, Outcome, Step, Verdict};
 
 /// HTTP's word for "too large".
 const PAYLOAD_TOO_LARGE: u16 = 413;
@@ -17,7 +18,6 @@ const PAYLOAD_TOO_LARGE: u16 = 413;
 #[derive(Clone)]
 pub(crate) struct Converse {
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) limits: Limits,
     pub(crate) observed: Arc<Observed>,
 }
 
@@ -84,8 +84,10 @@ impl Converse {
         view: BatchView,
         note: Option<Note>,
     ) -> Result<(Verdict, Option<u16>), Trouble> {
-        let (held, limits, rows) = (Arc::clone(config), self.limits.clone(), view.len());
-        let step = self.run(move || held.adapter.begin(&held.settings, view, &limits)).await?;
+        let _place = self.enter(config)?;
+        let (held, rows) = (Arc::clone(config), view.len());
+        let begin = move || held.adapter.begin(&held.settings, view, held.account.limits());
+        let step = self.run(config, 0, begin).await?;
         let said = self.go_on(config, step, note.map(|note| (note, rows))).await?;
         Ok((said.verdict, said.status))
     }
@@ -97,9 +99,10 @@ impl Converse {
         project: Name,
         window: Window,
     ) -> Result<(Verdict, u32), Trouble> {
-        let (held, limits) = (Arc::clone(config), self.limits.clone());
-        let set = project.clone();
-        let step = self.run(move || held.adapter.check(&held.settings, project, set, window, &limits)).await?;
+        let _place = self.enter(config)?;
+        let (held, set) = (Arc::clone(config), project.clone());
+        let begin = move || held.adapter.check(&held.settings, project, set, window, held.account.limits());
+        let step = self.run(config, 0, begin).await?;
         let said = self.go_on(config, step, None).await?;
         Ok((said.verdict, said.actions))
     }
@@ -123,7 +126,8 @@ impl Converse {
             let outcome = self.perform(config, &action).await?;
             status = outcome.status;
             actions += 1;
-            step = self.run(move || conversation.step(outcome)).await?;
+            config.account.check().map_err(|fault| self.failed(fault))?;
+            step = self.run(config, actions, move || conversation.step(outcome)).await?;
         }
     }
 
@@ -134,13 +138,27 @@ impl Converse {
         Ok(outcome)
     }
 
-    async fn run(&self, call: impl FnOnce() -> Called<Step> + Send + 'static) -> Result<Step, Trouble> {
+    async fn run(
+        &self,
+        config: &Config,
+        actions: u32,
+        call: impl FnOnce() -> Called<Step> + Send + 'static,
+    ) -> Result<Step, Trouble> {
         let called = blocking(call).await.map_err(|e| Trouble::Cut(e.to_string()))?;
         self.observed.used(&called.usage);
-        called.result.map_err(|fault| {
-            self.observed.fault(&fault);
-            Trouble::Fault(fault)
-        })
+        let wanted = u32::from(matches!(called.result, Ok(Step::Act(..))));
+        config.account.used(&called.usage, actions + wanted);
+        called.result.map_err(|fault| self.failed(fault))
+    }
+
+    /// A place for a conversation, if the store and its tenant have one left.
+    fn enter(&self, config: &Config) -> Result<Entered, Trouble> {
+        config.account.enter().map_err(|fault| self.failed(fault))
+    }
+
+    fn failed(&self, fault: Fault) -> Trouble {
+        self.observed.fault(&fault);
+        Trouble::Fault(fault)
     }
 }
 

@@ -372,6 +372,14 @@ impl Worker {
             }
             // No fault of the store's adapter: all places were taken.
             Trouble::Fault(Fault::Busy { .. }) => Turn::Idle(Some(later(now, self.shared.chance.backoff(1)))),
+            // Its minute is used up, whatever the window: all of them wait for the next one.
+            Trouble::Fault(Fault::Cpu { wait, .. }) => {
+                self.shared.observed.retries.with_label_values(&["adapter"]).inc();
+                let next = self.breaker.failed(now, Some(wait), &self.shared.chance);
+                tracing::warn!(store = %self.store, "{reason}");
+                self.obstacle(Obstacle::Adapter(reason.clone()));
+                self.put_off(job, reason, next, now).await
+            }
             Trouble::Fault(fault) if self.shared.trials.ends(config, &fault).await => {
                 // The version before it delivers this window, at once.
                 self.put_off(job, reason, now, now).await

@@ -16,7 +16,7 @@ fn wide(world: &World) -> MetricSetId {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_adapter_over_its_limit_stops_its_own_store_only_and_the_batch_is_kept() {
     let (world, receiver) = (World::new(2), Receiver::new().await);
-    let mut world = world.with(|o| o.limits.output_bytes = 4000);
+    let mut world = world.with(|o| o.allowance.call.output_bytes = 4000);
     let set = wide(&world);
     let greedy = world.put("greedy", "influxdb", &influx(&receiver, CANARY), &[set], false);
     let modest = world.influx("modest", &receiver);
@@ -37,7 +37,7 @@ async fn an_adapter_over_its_limit_stops_its_own_store_only_and_the_batch_is_kep
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_an_adapter_cannot_stand_lets_those_behind_it_pass() {
     let (world, receiver) = (World::new(2), Receiver::new().await);
-    let mut world = world.with(|o| o.limits.output_bytes = 4000);
+    let mut world = world.with(|o| o.allowance.call.output_bytes = 4000);
     let set = wide(&world);
     let store = world.put("both", "influxdb", &influx(&receiver, CANARY), &[set, world.set], false);
     world.clock.set(Instant::from_seconds(T0 + 60));
@@ -88,7 +88,7 @@ async fn more_parts_than_a_delivery_may_have_are_rejected_by_the_name_of_the_lim
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_over_its_limit_is_an_error_for_the_scraper_and_said_in_the_status() {
     let world = World::new(2);
-    let mut world = world.with(|o| o.limits.output_bytes = 100);
+    let mut world = world.with(|o| o.allowance.call.output_bytes = 100);
     let store = world.put("page", "prometheus", &json!({}), &[world.set], false);
     world.clock.set(Instant::from_seconds(T0 + 60));
     world.start().await;

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 pub mod adapter;
+mod allowances;
 pub mod apply;
 pub mod audit;
 mod client;

@@ -1,7 +1,7 @@
 //! `tidegate serve`.
 
 use super::signals::Signals;
-use super::{CliError, program};
+use super::{CliError, allowances, program};
 use crate::http::{HttpLimits, TlsFiles};
 use crate::logging::{self, LogForm};
 use crate::serve::{Options, Running, ServeError};
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_events::EventStoreOptions;
-use tidegate_export::{EgressPolicy, ExportSettings};
+use tidegate_export::{Allowance, EgressPolicy, ExportSettings};
 use tidegate_model::{EventLimits, SystemClock};
 use tidegate_sandbox::{CompileLimits, CompileOptions, Limits};
 use url::Url;
@@ -122,6 +122,28 @@ pub struct LimitArgs {
     /// Bytes that an adapter may write for one delivery or page.
     #[arg(long, env = "TIDEGATE_ADAPTER_OUTPUT", value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     pub adapter_output: usize,
+    /// Requests that an adapter may make in one delivery.
+    #[arg(long, env = "TIDEGATE_ADAPTER_ACTIONS", value_name = "N", default_value_t = 64)]
+    pub adapter_actions: u32,
+    /// Handles to metrics, measures, requests and the like that an adapter may hold at once.
+    #[arg(long, env = "TIDEGATE_ADAPTER_HANDLES", value_name = "N", default_value_t = 50_000)]
+    pub adapter_handles: u32,
+    /// Bytes of an adapter's file.
+    #[arg(long, env = "TIDEGATE_ADAPTER_SIZE", value_name = "SIZE", default_value = "32MiB", value_parser = size)]
+    pub adapter_size: usize,
+    /// Milliseconds of CPU time that the adapter of one store may take in a minute.
+    #[arg(long, env = "TIDEGATE_ADAPTER_CPU", value_name = "MS", default_value_t = 20_000)]
+    pub adapter_cpu: u64,
+    /// Milliseconds of CPU time that all adapters of one tenant may take in a minute; without it, 60,000 for each core.
+    #[arg(long, env = "TIDEGATE_TENANT_CPU", value_name = "MS")]
+    pub tenant_cpu: Option<u64>,
+    /// Deliveries and pages of one tenant under way at once.
+    #[arg(long, env = "TIDEGATE_TENANT_INSTANCES", value_name = "N", default_value_t = 96)]
+    pub tenant_instances: u32,
+    /// Limits of single tenants, none above those given here: a YAML file such as
+    /// `tenants: {acme: {adapter-memory: 16MiB, adapter-cpu: 5000, tenant-instances: 8}}`.
+    #[arg(long, env = "TIDEGATE_TENANT_LIMITS", value_name = "FILE")]
+    pub tenant_limits: Option<PathBuf>,
     /// CPU seconds that compiling an adapter may take.
     #[arg(long, env = "TIDEGATE_COMPILE_TIME", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub compile_time: u64,
@@ -170,12 +192,8 @@ impl ServeArgs {
                 query_bytes: limits.query_memory,
                 ..HttpLimits::default()
             },
-            adapters: Limits {
-                call_time: Duration::from_millis(limits.adapter_time),
-                memory_bytes: limits.adapter_memory,
-                output_bytes: u64::try_from(limits.adapter_output).unwrap_or(u64::MAX),
-                ..Limits::default()
-            },
+            adapters: limits.allowance(),
+            adapter_bytes: limits.adapter_size,
             events: EventStoreOptions {
                 file_bytes: limits.max_events_file.and_then(|b| u64::try_from(b).ok()),
                 limits: events,
@@ -192,11 +210,32 @@ impl ServeArgs {
     }
 }
 
+impl LimitArgs {
+    fn allowance(&self) -> Allowance {
+        let defaults = Allowance::default();
+        Allowance {
+            call: Limits {
+                call_time: Duration::from_millis(self.adapter_time),
+                memory_bytes: self.adapter_memory,
+                output_bytes: u64::try_from(self.adapter_output).unwrap_or(u64::MAX),
+                actions: self.adapter_actions,
+                handles: self.adapter_handles,
+            },
+            store_cpu: Duration::from_millis(self.adapter_cpu),
+            tenant_cpu: self.tenant_cpu.map_or(defaults.tenant_cpu, Duration::from_millis),
+            instances: self.tenant_instances,
+        }
+    }
+}
+
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     logging::start(args.log, &args.log_level).map_err(|e| CliError::Failed(e.to_string()))?;
     let mut signals = Signals::listen()?;
     let started = std::time::Instant::now();
     let mut options = args.options();
+    if let Some(file) = &args.limits.tenant_limits {
+        options.tenants = allowances::read(file, &options.adapters).map_err(|why| CliError::file(file, why))?;
+    }
     options.compile.program = super::compile::by_child().program;
     let start = Running::start(options, Arc::new(SystemClock));
     let running = tokio::select! {
@@ -277,7 +316,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 }
 
 /// A number of bytes, with a unit if one is given.
-fn size(text: &str) -> Result<usize, String> {
+pub(super) fn size(text: &str) -> Result<usize, String> {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let shift = match unit.trim().to_ascii_lowercase().as_str() {

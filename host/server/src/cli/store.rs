@@ -294,6 +294,11 @@ fn show(out: &mut Output, store: &Json, revealed: bool) -> Result<(), CliError> 
         )?;
         line("rows", format!("{} accepted, {} rejected", count("accepted_rows"), count("rejected_rows")))?;
     }
+    for (n, limit) in status["limits"].as_array().into_iter().flatten().enumerate() {
+        let of = |member: &str| text(&limit[member]);
+        let told = format!("{:<22}{} of {} {}", of("name"), of("used"), of("limit"), of("unit"));
+        out.line(format_args!("{:<16}{}", if n == 0 { "limits" } else { "" }, told.trim_end()))?;
+    }
     Ok(())
 }
 

@@ -232,7 +232,9 @@ impl Sim {
         options.transport = Some(self.net.clone());
         options.settings = self.settings.clone();
         options.seed = Some(self.chance.random());
-        options.limits.call_time = Duration::from_secs(60);
+        options.allowance.call.call_time = Duration::from_secs(60);
+        // Hours of the story pass in moments of a real processor.
+        (options.allowance.store_cpu, options.allowance.tenant_cpu) = (Duration::MAX, Duration::MAX);
         options.metrics = self.numbers.clone();
         let started = tokio::select! {
             biased;
