@@ -15,6 +15,8 @@ use wasmtime::Engine;
 pub(crate) const OFFERED: &str = "1.0.0";
 /// What every name of the contract begins with.
 const CONTRACT: &str = "tidegate:adapter/";
+/// Components inside of components. Toolchains nest one; composing adapters nests another for each step.
+const MAX_DEPTH: u32 = 16;
 /// First bytes of every WebAssembly file, and what follows them in a component and in a module.
 const MAGIC: &[u8; 4] = b"\0asm";
 const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
@@ -41,7 +43,12 @@ pub(crate) fn inspect(bytes: &[u8], max_bytes: usize, max_memory: usize) -> Resu
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| damaged(&error, bytes.len()))?;
         match &payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(LoadError::Nested { limit: MAX_DEPTH });
+                }
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             _ => {}
         }

@@ -79,6 +79,12 @@ pub enum LoadError {
         /// What is missing.
         missing: String,
     },
+    /// Nested more deeply than any toolchain does.
+    #[error("the component has components inside of components, more than {limit} deep, which is the limit")]
+    Nested {
+        /// The limit.
+        limit: u32,
+    },
     /// Cannot start within the limit.
     #[error("the component needs {asked} bytes of memory to start; the limit is {limit} bytes")]
     Memory {

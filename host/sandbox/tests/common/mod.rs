@@ -64,6 +64,7 @@ const PRELUDE: &str = r#"
   (func $realloc (export "cabi_realloc") (param $old i32) (param $olds i32) (param $align i32) (param $new i32) (result i32)
     (local $at i32)
     (if (i32.eq (global.get $lie) (i32.const -1)) (then (call $spin)))
+    (if (i32.eq (global.get $lie) (i32.const -2)) (then (drop (call $verdict))))
     (if (global.get $lie) (then (return (global.get $lie))))
     (local.set $at (i32.and
       (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))
@@ -142,6 +143,16 @@ impl Guest {
 
     /// The component.
     pub fn component(&self) -> Vec<u8> {
+        self.component_in(StringEncoding::UTF8)
+    }
+
+    /// The component, with texts in `encoding`.
+    pub fn component_in(&self, encoding: StringEncoding) -> Vec<u8> {
+        wrap_in(&self.text(), self.world, encoding)
+    }
+
+    /// The core module.
+    pub fn text(&self) -> String {
         let mut text = String::from("(module\n");
         for (name, import, signature) in IMPORTS {
             writeln!(text, r#"(import "tidegate:adapter/model@1.0.0" "{import}" (func {name} {signature}))"#).unwrap();
@@ -191,7 +202,7 @@ impl Guest {
             .unwrap();
         }
         text.push_str("\n)");
-        wrap(&with_strings(&text), self.world)
+        with_strings(&text)
     }
 }
 
@@ -212,7 +223,8 @@ fn with_strings(text: &str) -> String {
         let length = literal.len() - 2 * literal.matches('\\').count();
         write!(out, "(i32.const {at}) (i32.const {length})").unwrap();
         writeln!(data, "(data (i32.const {at}) \"{literal}\")").unwrap();
-        at += length;
+        // Texts of two-byte characters have to begin at even addresses.
+        at += length.next_multiple_of(2);
         rest = &rest[start + 2 + end + 1..];
     }
     assert!(at < 60_000, "strings of a guest must end before its heap");
@@ -222,12 +234,16 @@ fn with_strings(text: &str) -> String {
 
 /// Wraps the core module `text` into a component of `world`.
 pub fn wrap(text: &str, world: &str) -> Vec<u8> {
+    wrap_in(text, world, StringEncoding::UTF8)
+}
+
+fn wrap_in(text: &str, world: &str, encoding: StringEncoding) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
     let mut resolve = Resolve::default();
     let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/v1/adapter.wit");
     let package = resolve.push_file(contract).expect("the contract");
     let world = resolve.select_world(&[package], Some(world)).expect("a world of the contract");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("metadata");
+    embed_component_metadata(&mut module, &resolve, world, encoding, false).expect("metadata");
     let mut encoder = ComponentEncoder::default();
     encoder.module(&module).and_then(|e| e.validate(true).encode()).unwrap_or_else(|error| panic!("{error:#}"))
 }
