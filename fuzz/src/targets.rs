@@ -82,7 +82,7 @@ pub(crate) fn component(bytes: &[u8]) {
                 Action::Send(request) => &request.endpoint,
                 Action::SendStream(stream) => &stream.endpoint,
             };
-            assert!(adapter.description().endpoints.iter().any(|e| e.key == *reached), "it reached {reached:?}");
+            assert!(adapter.description().endpoints.iter().any(|e| e.key() == reached), "it reached {reached:?}");
             called =
                 conversation.step(Outcome { status: Some(200), body: bytes.to_vec().into(), ..Outcome::default() });
         }

@@ -38,8 +38,7 @@ pub(crate) async fn send(
     clock: &Arc<dyn Clock>,
     id: StoreId,
 ) -> Result<TestPoint, ExportError> {
-    let (catalog, configs, limits, now) =
-        (Arc::clone(catalog), Arc::clone(configs), converse.limits.clone(), clock.now());
+    let (catalog, configs, now) = (Arc::clone(catalog), Arc::clone(configs), clock.now());
     let prepared = crate::offload::blocking(move || {
         let store = catalog.read(|v| v.store(id))?;
         let project = catalog.read(|v| v.project(store.project))?.name;
@@ -56,7 +55,8 @@ pub(crate) async fn send(
         let last = open.start().seconds().checked_sub(u64::from(store.period.seconds()));
         let window = last.and_then(|start| Window::starting_at(start, store.period)).unwrap_or(open);
         let batch = Arc::new(batch(project, &store.name, window)?);
-        let begun = config.adapter.begin(&config.settings, BatchView::whole(Arc::clone(&batch)), &limits);
+        let begun =
+            config.adapter.begin(&config.settings, BatchView::whole(Arc::clone(&batch)), config.account.limits());
         let message = shown(&config, begun.result?);
         Ok((config, batch, window, message))
     });

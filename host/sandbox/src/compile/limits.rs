@@ -39,7 +39,7 @@ impl Default for CompileOptions {
 pub struct CompileLimits {
     /// CPU time, in whole seconds; 60 s. An adapter in Python (18 MB) takes some 10 s.
     pub cpu: Duration,
-    /// Time in all; 180 s.
+    /// Time in all; 10 min, since a busy machine may give it little of its time.
     pub wall: Duration,
     /// Bytes of address space of the process; 2 GiB.
     pub memory_bytes: u64,
@@ -51,7 +51,7 @@ impl Default for CompileLimits {
     fn default() -> Self {
         Self {
             cpu: Duration::from_secs(60),
-            wall: Duration::from_secs(180),
+            wall: Duration::from_secs(600),
             memory_bytes: 2048 * MIB,
             artefact_bytes: 256 * MIB,
         }

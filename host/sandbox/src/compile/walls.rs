@@ -67,25 +67,27 @@ pub fn probe_walls() -> Vec<Probe> {
 
 #[cfg(target_os = "linux")]
 mod system {
-    use rlimit::Resource;
+    use rustix::process::{Resource, Rlimit, nice, setrlimit};
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     };
     use std::collections::BTreeMap;
-    use std::io;
 
     /// Takes away what a compiler does not need.
-    pub(super) fn limit(cpu_seconds: u64, memory_bytes: u64, file_bytes: u64) -> io::Result<()> {
+    pub(super) fn limit(cpu_seconds: u64, memory_bytes: u64, file_bytes: u64) -> rustix::io::Result<()> {
+        // Deliveries go first.
+        nice(5)?;
+        let set = |resource, soft, hard| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
         // The hard limit ends a process that takes no notice of the soft one.
-        rlimit::setrlimit(Resource::CPU, cpu_seconds, cpu_seconds + 1)?;
+        set(Resource::Cpu, cpu_seconds, cpu_seconds + 1)?;
         for (resource, most) in [
-            (Resource::AS, memory_bytes),
-            (Resource::FSIZE, file_bytes),
-            (Resource::CORE, 0),
-            (Resource::NPROC, 0),
-            (Resource::MEMLOCK, 0),
+            (Resource::As, memory_bytes),
+            (Resource::Fsize, file_bytes),
+            (Resource::Core, 0),
+            (Resource::Nproc, 0),
+            (Resource::Memlock, 0),
         ] {
-            rlimit::setrlimit(resource, most, most)?;
+            set(resource, most, most)?;
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! The server's own counters, beside those that the other parts register.
 
 use super::overload::Gate;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::time::Duration;
+use tidegate_sandbox::Sandbox;
 
 /// Counters of the HTTP side.
 #[derive(Debug)]
@@ -15,6 +16,9 @@ pub(crate) struct HttpMetrics {
     rejected: IntCounter,
     under_way: IntGauge,
     held_bytes: IntGauge,
+    components: IntGaugeVec,
+    instances: IntGauge,
+    instances_limit: IntGauge,
 }
 
 impl HttpMetrics {
@@ -48,6 +52,15 @@ impl HttpMetrics {
             rejected: IntCounter::new("tidegate_ingest_rejected_total", "Reports and lines that could not be taken.")?,
             under_way: IntGauge::new("tidegate_ingest_requests_under_way", "Submissions under way.")?,
             held_bytes: IntGauge::new("tidegate_ingest_held_bytes", "Bytes of bodies held in memory.")?,
+            components: IntGaugeVec::new(
+                Opts::new(
+                    "tidegate_components",
+                    "Adapters since the start: compiled, taken from the cache, discarded from it, refused as before.",
+                ),
+                &["how"],
+            )?,
+            instances: IntGauge::new("tidegate_adapter_instances", "Deliveries and pages under way.")?,
+            instances_limit: IntGauge::new("tidegate_adapter_instances_limit", "How many may be.")?,
         };
         registry.register(Box::new(ours.requests.clone()))?;
         registry.register(Box::new(ours.seconds.clone()))?;
@@ -55,7 +68,8 @@ impl HttpMetrics {
         for counter in [&ours.taken, &ours.duplicates, &ours.rejected] {
             registry.register(Box::new(counter.clone()))?;
         }
-        for gauge in [&ours.under_way, &ours.held_bytes] {
+        registry.register(Box::new(ours.components.clone()))?;
+        for gauge in [&ours.under_way, &ours.held_bytes, &ours.instances, &ours.instances_limit] {
             registry.register(Box::new(gauge.clone()))?;
         }
         Ok(ours)
@@ -86,6 +100,21 @@ impl HttpMetrics {
     #[must_use]
     pub(crate) fn events_taken(&self) -> u64 {
         self.taken.get()
+    }
+
+    pub(crate) fn show_adapters(&self, sandbox: &Sandbox) {
+        let counts = sandbox.compiled();
+        let all = [
+            ("compiled", counts.compiled),
+            ("cached", counts.cached),
+            ("discarded", counts.discarded),
+            ("remembered", counts.remembered),
+        ];
+        for (how, count) in all {
+            self.components.with_label_values(&[how]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.instances.set(sandbox.running().into());
+        self.instances_limit.set(sandbox.options().max_instances.into());
     }
 
     pub(crate) fn show_load(&self, gate: &Gate) {

@@ -50,6 +50,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     if let Ok(host) = app.host() {
         app.event_metrics().show(&host.events.stats());
         app.tenant_metrics().show(&app, &host).await?;
+        app.metrics().show_adapters(host.registry.sandbox());
     }
     let mut text = Vec::new();
     let encoder = TextEncoder::new();
