@@ -29,7 +29,7 @@ impl std::fmt::Debug for Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    Target { name: "component", read: targets::component, runs: 300 },
+    Target { name: "component", read: targets::component, runs: 60 },
     Target { name: "report", read: targets::report, runs: 20_000 },
     Target { name: "line", read: targets::line, runs: 20_000 },
     Target { name: "query", read: targets::query, runs: 20_000 },

@@ -43,7 +43,7 @@ fn brief() -> Limits {
 /// A batch with every kind of column.
 fn batch() -> Arc<Batch> {
     let name = |text: &str| Name::new(text).unwrap_or_else(|error| panic!("{error}"));
-    let window = Window::starting_at(1_700_000_040, Period::default()).unwrap_or_else(|error| panic!("{error}"));
+    let window = Window::starting_at(1_700_000_040, Period::default()).unwrap_or_else(|| panic!("it is no window"));
     let version = Dimension {
         name: "app.version".to_owned(),
         dictionary: ["", "1.0", "ü, \"2\""].into_iter().collect(),

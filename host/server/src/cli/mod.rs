@@ -77,7 +77,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Bring projects, metric sets, metrics and stores to the state that a YAML file describes.
     Apply(apply::ApplyArgs),
     /// List projects, see what their events take, say how long they are kept.
@@ -149,7 +149,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
     match cli.command {
-        Command::Serve(args) => on_many_threads(serve::run(args)),
+        Command::Serve(args) => on_many_threads(serve::run(*args)),
         Command::Demo(args) => on_many_threads(demo::run(args, out)),
         Command::Apply(args) => on_one_thread(apply::run(args, out)),
         Command::Project(command) => on_one_thread(project::run(command, out)),

@@ -12,8 +12,8 @@ use tidegate_adapter::{
 /// What to do, and to whom.
 #[derive(Settings)]
 pub struct Plan {
-    #[setting(label = "Crime", required)]
-    crime: Option<String>,
+    #[setting(label = "Crime")]
+    crime: String,
     #[setting(label = "URL")]
     url: Endpoint,
 }
@@ -29,7 +29,7 @@ impl PushAdapter for Evil {
 
     fn encode(plan: &Plan, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
         let mut request = Request::post(&plan.url);
-        match plan.crime.as_deref().unwrap_or_default() {
+        match plan.crime.as_str() {
             "spin" => spin(),
             "trap" => trap(batch),
             "recurse" => drop(black_box(recurse(1))),
@@ -78,8 +78,8 @@ impl PushAdapter for Evil {
     }
 
     fn judge(plan: &Plan, sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
-        match plan.crime.as_deref() {
-            Some("linger") => spin(),
+        match plan.crime.as_str() {
+            "linger" => spin(),
             _ => Verdict::by_status(sent, outcome),
         }
     }
@@ -100,6 +100,7 @@ fn trap(batch: &Batch<'_>) {
     black_box(rows[black_box(rows.len())]);
 }
 
+#[expect(unconditional_recursion, reason = "that is the crime")]
 fn recurse(depth: u64) -> u64 {
     let here = black_box([depth; 64]);
     recurse(here[0] + 1) + here[63]
