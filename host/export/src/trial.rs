@@ -13,7 +13,7 @@ use crate::preview::{ExportError, PreviewMessage, Previewer, message_of};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tidegate_model::{Batch, BatchView, Clock, Name, StoreId, Window};
-use tidegate_sandbox::{Adapter, Fault, Limits, Outcome, Snapshot, Step};
+use tidegate_sandbox::{Adapter, Fault, Outcome, Snapshot, Step};
 
 /// Windows of each metric set that are compared.
 const WINDOWS: usize = 10;
@@ -120,10 +120,10 @@ impl Previewer {
         let one = |batch: Arc<Batch>| {
             let (metric_set, window) = (Some(batch.metric_set.clone()), batch.window);
             let before = match current {
-                Ok(config) => conversation(config, &batch, &self.limits).map_err(|fault| fault.to_string()),
+                Ok(config) => conversation(config, &batch).map_err(|fault| fault.to_string()),
                 Err(why) => Err(why.clone()),
             };
-            let after = conversation(next, &batch, &self.limits).map_err(|fault| fault.to_string());
+            let after = conversation(next, &batch).map_err(|fault| fault.to_string());
             ComparedWindow { metric_set, window, outcome: compared(before, after) }
         };
         Ok(batches.into_iter().map(one).collect())
@@ -137,7 +137,7 @@ impl Previewer {
         let Some(window) = batches.iter().map(|b| b.window).max_by_key(|w| w.end()) else { return Ok(Vec::new()) };
         let page = |config: &Config| {
             let snapshot = Snapshot { batches: batches.clone(), period: config.store.period };
-            let page = config.adapter.render(&config.settings, snapshot, Vec::new(), &self.limits).result;
+            let page = config.adapter.render(&config.settings, snapshot, Vec::new(), config.account.limits()).result;
             page.map(|p| format!("content-type: {}\n\n{}", p.content_type, String::from_utf8_lossy(&p.body.concat())))
         };
         let before = match current {
@@ -150,8 +150,9 @@ impl Previewer {
 }
 
 /// Everything that an adapter would send for a batch if all of it were taken, for people.
-fn conversation(config: &Config, batch: &Arc<Batch>, limits: &Limits) -> Result<String, Fault> {
-    let mut step = config.adapter.begin(&config.settings, BatchView::whole(Arc::clone(batch)), limits).result?;
+fn conversation(config: &Config, batch: &Arc<Batch>) -> Result<String, Fault> {
+    let mut step =
+        config.adapter.begin(&config.settings, BatchView::whole(Arc::clone(batch)), config.account.limits()).result?;
     let mut text = String::new();
     while let Step::Act(talk, action) = step {
         text.push_str(&shown(message_of(config, &action)));
