@@ -50,7 +50,8 @@ pub(crate) struct Configs {
     catalog: Arc<Catalog>,
     registry: Arc<Registry>,
     budgets: Budgets,
-    read: Mutex<HashMap<StoreId, (u64, Arc<Config>)>>,
+    /// As read at this count of edits.
+    read: Mutex<(u64, HashMap<StoreId, Arc<Config>>)>,
 }
 
 impl Configs {
@@ -60,14 +61,18 @@ impl Configs {
 
     pub(crate) fn get(&self, id: StoreId) -> Result<Arc<Config>, ConfigError> {
         // Taken before reading: an edit in between makes the next call read again.
-        let edits = *self.catalog.edits().borrow();
-        if let Some(known) = self.known(id, edits) {
+        let edits = self.edits();
+        if let Some(known) = self.known(id) {
             return Ok(known);
         }
         let config = Arc::new(self.read(id, None)?);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.retain(|_, (at, _)| *at == edits);
-        read.insert(id, (edits, Arc::clone(&config)));
+        if read.0 < edits {
+            *read = (edits, HashMap::new());
+        }
+        if read.0 == edits {
+            read.1.insert(id, Arc::clone(&config));
+        }
         Ok(config)
     }
 
@@ -80,7 +85,7 @@ impl Configs {
         let read = |v: &View<'_>| {
             let store = v.store(id)?;
             let project = v.project(store.project)?;
-            Ok((project.name, v.tenant(project.tenant)?.name, store, v.links()?))
+            Ok((project.name, v.tenant(project.tenant)?.name, store, v.links_of_store(id)?))
         };
         let (project, tenant, store, links) = self.catalog.read(read).map_err(|error| match error {
             CatalogError::NotFound { .. } => ConfigError::Gone,
@@ -95,7 +100,6 @@ impl Configs {
         }
         let settings = self.catalog.read(|v| v.store_settings(id, adapter.description()));
         let settings = Arc::new(settings.map_err(|error| ConfigError::Unfit(error.to_string()))?);
-        let links = links.into_iter().filter(|l| l.store == id).collect();
         let access = if adapter.description().pull.wants_login(&settings) {
             let login = self.catalog.read(|v| v.pull_login(id));
             Access::Login(login.map_err(|error| ConfigError::Unreadable(error.to_string()))?)
@@ -115,10 +119,16 @@ impl Configs {
         }
     }
 
-    fn known(&self, id: StoreId, edits: u64) -> Option<Arc<Config>> {
+    /// The same, if it was read since the last edit. Does not block.
+    pub(crate) fn known(&self, id: StoreId) -> Option<Arc<Config>> {
+        let edits = self.edits();
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, config) = read.get(&id)?;
+        let config = read.1.get(&id).filter(|_| read.0 == edits)?;
         let adapter = self.adapter_of(&config.store)?;
-        (*at == edits && Arc::ptr_eq(&adapter, &config.adapter)).then(|| Arc::clone(config))
+        Arc::ptr_eq(&adapter, &config.adapter).then(|| Arc::clone(config))
+    }
+
+    fn edits(&self) -> u64 {
+        *self.catalog.edits().borrow()
     }
 }

@@ -18,20 +18,22 @@ use crate::options::{ExportOptions, ExportSettings};
 use crate::preview::{ExportError, Preview, Previewer};
 use crate::pull::{Board, Pull, PullAnswer};
 use crate::replay::{Replay, Replayer};
-use crate::schedule::{Drive, Schedule, drive};
+use crate::schedule::{Drive, Places, Schedule, Spread, drive};
 use crate::status::{Parts, StoreStatus};
 use crate::test_point::{self, TestPoint};
 use crate::trial::{Comparison, Trials};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_events::{EvaluationLimits, SourceError};
 use tidegate_model::{Clock, Instant, MetricBatch, MetricQuery, MetricSetId, Period, ProjectId, StoreId, Window};
 use tidegate_sandbox::Adapter;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+/// Conversations at once of stores whose last try failed: half of the places that a sandbox has by default.
+const DOUBTFUL: usize = 64;
 /// How often the ages of queues are measured.
 const MEASURE: Duration = Duration::from_secs(10);
 /// Measurements between two looks at what can be pruned.
@@ -129,6 +131,8 @@ impl Export {
             observed: Arc::clone(&observed),
             look_back: look_back.clone(),
             limits: evaluation,
+            places: Places::default(),
+            spread: Spread::default(),
             sealed: Mutex::default(),
         });
         let board = Arc::new(Board::default());
@@ -156,6 +160,7 @@ impl Export {
             look_back,
             parts: settings.parts,
             tick: settings.tick,
+            doubtful: Semaphore::new(DOUBTFUL),
         });
         let previewer = Arc::new(Previewer {
             catalog: Arc::clone(&options.catalog),
@@ -166,21 +171,21 @@ impl Export {
             evaluation,
         });
         let (healths, problem) = (Arc::new(Healths::default()), Arc::new(Mutex::new(None)));
-        let (recorded, recordings) = watch::channel(0);
+        let (queued, queue) = mpsc::unbounded_channel();
         let (nudge, nudges) = watch::channel(0);
         let (stop_schedule, schedule_stops) = watch::channel(false);
         let (stop_delivery, delivery_stops) = watch::channel(false);
         let driven = Drive {
             schedule,
             board: Arc::clone(&board),
-            recorded,
+            queued,
             nudges,
             stop: schedule_stops,
             tick: settings.tick,
             problem: Arc::clone(&problem),
         };
         let keeper = keep(Arc::clone(&shared), settings.clone());
-        let delivery = deliver(shared, Arc::clone(&healths), recordings, delivery_stops);
+        let delivery = deliver(shared, Arc::clone(&healths), queue, delivery_stops);
         let tasks = Tasks {
             schedule: Some(tokio::spawn(drive(driven))),
             delivery: Some(tokio::spawn(delivery)),
@@ -250,15 +255,10 @@ impl Export {
         let (configs, board, now) = (Arc::clone(&self.configs), Arc::clone(&self.board), self.clock.now());
         let known: Vec<_> = ids.iter().map(|&id| (id, self.healths.get(id), self.pull.readers(id))).collect();
         blocking(move || {
-            // Read once for all: the links of every store come in one piece.
-            let mut links: HashMap<StoreId, Vec<Track>> = HashMap::new();
-            for link in catalog.read(|v| Ok(v.links()?))? {
-                links.entry(link.store).or_default().push((link.metric_set, link.period));
-            }
             let mut statuses = Vec::with_capacity(known.len());
             for (id, health, readers) in known {
-                let store = match catalog.read(|v| v.store(id)) {
-                    Ok(store) => store,
+                let (store, links) = match catalog.read(|v| Ok((v.store(id)?, v.links_of_store(id)?))) {
+                    Ok(read) => read,
                     Err(CatalogError::NotFound { .. }) => continue,
                     Err(error) => return Err(error.into()),
                 };
@@ -267,9 +267,8 @@ impl Export {
                     Err(ConfigError::Unfit(why)) => (Some(why), Vec::new()),
                     Err(_) => (None, Vec::new()),
                 };
-                let tracks = links.get(&id).map(Vec::as_slice).unwrap_or_default();
-                let shown = tracks.iter().filter_map(|track| board.newest(*track)).collect();
-                let (store, facts, connected) = (&store, ledger.facts(id)?, !tracks.is_empty());
+                let shown = links.iter().filter_map(|l| board.newest((l.metric_set, l.period))).collect();
+                let (store, facts, connected) = (&store, ledger.facts(id)?, !links.is_empty());
                 statuses.push(Parts { store, facts, health, readers, unfit, limits, shown, connected, now }.status());
             }
             Ok(statuses)

@@ -47,6 +47,7 @@ impl Loss {
 pub(crate) struct Observed {
     pub(crate) lag: Histogram,
     pub(crate) age: Histogram,
+    pub(crate) late: Histogram,
     pub(crate) windows: IntCounterVec,
     pub(crate) evaluations: IntCounter,
     pub(crate) deliveries: IntCounterVec,
@@ -95,6 +96,11 @@ impl Observed {
                 "tidegate_window_age_at_confirm_seconds",
                 "From the end of a window to its arrival at a store",
                 &AGE_BUCKETS,
+            )?,
+            late: histogram(
+                "tidegate_delivery_lateness_seconds",
+                "From the moment that was planned for a delivery to its first try",
+                &LAG_BUCKETS,
             )?,
             windows: vector("tidegate_windows_total", "Windows of metric sets, by what became of them", &["outcome"])?,
             evaluations: counter("tidegate_evaluations_total", "Passes over the events of a project and window")?,

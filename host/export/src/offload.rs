@@ -11,6 +11,15 @@ pub(crate) mod fate;
 #[error("{0}")]
 pub(crate) struct Cut(String);
 
+/// Whether everything runs on one thread, as in a simulation.
+pub(crate) fn is_alone() -> bool {
+    #[cfg(test)]
+    if fate::current().is_some() {
+        return true;
+    }
+    false
+}
+
 /// Runs `work` where it may block.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Cut> {
     #[cfg(test)]

@@ -32,7 +32,15 @@ pub(crate) fn seconds<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Re
 /// # Errors
 /// If the kernel does not offer the file.
 pub(crate) fn with_ended_threads() -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    of_process("self")
+}
+
+/// The same for another process, by its number.
+///
+/// # Errors
+/// If there is no such process, or the kernel does not offer the file.
+pub(crate) fn of_process(process: &str) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The second field is the program's name, which may hold spaces.
     let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').collect();
     let field = |place: usize| fields.get(place).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();

@@ -47,11 +47,27 @@ fn signed(seconds: u64) -> i64 {
 impl View<'_> {
     /// All links of all stores, those of paused ones too: their windows queue up.
     pub(crate) fn links(&self) -> rusqlite::Result<Vec<Link>> {
-        let sql = "SELECT l.store, l.metric_set, m.project, l.period, l.since, l.until, s.pull, \
-                   coalesce('sha256:' || lower(hex(a.digest)), s.adapter) FROM links l \
-                   JOIN stores s ON s.id = l.store LEFT JOIN store_adapters a ON a.store = s.id JOIN metric_sets m ON m.id = l.metric_set \
-                   WHERE s.deleted IS NULL ORDER BY l.metric_set, l.period, l.store, l.since";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        self.links_where("1", params![])
+    }
+
+    /// The links of a project's metric sets.
+    pub(crate) fn links_of_project(&self, project: ProjectId) -> rusqlite::Result<Vec<Link>> {
+        self.links_where("m.project = ?1", params![project.0])
+    }
+
+    /// The links of a store.
+    pub(crate) fn links_of_store(&self, store: StoreId) -> rusqlite::Result<Vec<Link>> {
+        self.links_where("l.store = ?1", params![store.0])
+    }
+
+    fn links_where(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Vec<Link>> {
+        let sql = format!(
+            "SELECT l.store, l.metric_set, m.project, l.period, l.since, l.until, s.pull, \
+             coalesce('sha256:' || lower(hex(a.digest)), s.adapter) FROM links l \
+             JOIN stores s ON s.id = l.store LEFT JOIN store_adapters a ON a.store = s.id JOIN metric_sets m ON m.id = l.metric_set \
+             WHERE s.deleted IS NULL AND {condition} ORDER BY l.metric_set, l.period, l.store, l.since"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let link = |row: &Row<'_>| {
             Ok(Link {
                 store: StoreId(row.get(0)?),
@@ -64,7 +80,7 @@ impl View<'_> {
                 adapter: row.get(7)?,
             })
         };
-        statement.query_map([], link)?.collect()
+        statement.query_map(values, link)?.collect()
     }
 
     /// Names of the stores that a set is connected to.
@@ -100,7 +116,7 @@ impl Edit<'_> {
     /// Lets the windows in progress of a store's old period be its last ones, and begins with `period` where they end.
     pub(super) fn change_period(&self, store: StoreId, period: Period) -> Result<(), CatalogError> {
         let current: Vec<Link> =
-            self.links()?.into_iter().filter(|l| l.store == store && l.until.is_none() && l.period != period).collect();
+            self.links_of_store(store)?.into_iter().filter(|l| l.until.is_none() && l.period != period).collect();
         for link in current {
             let key = params![store.0, link.metric_set.0, link.period.seconds(), signed(link.since)];
             // A link that has not begun yet leaves no window to finish.

@@ -10,6 +10,7 @@ use crate::egress::roots;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use tidegate_model::{Description, Direction, MetricSetId, Name, Period, ProjectId, Settings, StoreId, TenantId};
 
 /// What a listing shows in place of a secret; given back in an edit, it means "as it is".
@@ -71,6 +72,14 @@ impl Store {
     pub fn adapter_reference(&self) -> String {
         self.pin.as_ref().map_or_else(|| self.adapter.clone(), |pin| format!("sha256:{}", hex::encode(pin.digest)))
     }
+}
+
+/// See [`View::push_store_marks`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoreMark {
+    pub(crate) store: StoreId,
+    pub(crate) is_draining: bool,
+    pub(crate) hash: u64,
 }
 
 struct Split {
@@ -165,6 +174,22 @@ impl View<'_> {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let found: Vec<Store> = statement.query_map([], store)?.collect::<Result<_, _>>()?;
         found.into_iter().map(|s| self.completed(s)).collect()
+    }
+
+    /// A mark of each push store that differs whenever something differs that its deliveries depend on.
+    pub(crate) fn push_store_marks(&self) -> Result<Vec<StoreMark>, CatalogError> {
+        let sql = "SELECT s.id, s.draining, s.revision, s.paused, s.period, s.name, p.name, a.digest FROM stores s \
+                   JOIN projects p ON p.id = s.project LEFT JOIN store_adapters a ON a.store = s.id WHERE s.deleted IS NULL AND NOT s.pull ORDER BY s.id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mark = |row: &Row<'_>| {
+            let is_draining = row.get(1)?;
+            let numbers: [i64; 3] = [row.get(2)?, row.get(3)?, row.get(4)?];
+            let mut hasher = DefaultHasher::new();
+            let pin: Option<Vec<u8>> = row.get(7)?;
+            (is_draining, numbers, row.get_ref(5)?.as_str().ok(), row.get_ref(6)?.as_str().ok(), pin).hash(&mut hasher);
+            Ok(StoreMark { store: StoreId(row.get(0)?), is_draining, hash: hasher.finish() })
+        };
+        Ok(statement.query_map([], mark)?.collect::<Result<_, _>>()?)
     }
 
     /// The store of a project called `name`.

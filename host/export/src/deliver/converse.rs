@@ -4,7 +4,7 @@
 use crate::budget::Entered;
 use crate::config::Config;
 use crate::egress::{Exchange, Transport, Unsendable};
-use crate::ledger::{FirstAction, Ledger, LedgerError};
+use crate::ledger::{FirstAction, Ledger, LedgerError, note_first_action};
 use crate::observe::Observed;
 use crate::offload::blocking;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ impl Note {
             adapter: *config.adapter.digest(),
             settings_revision: config.store.revision,
         };
-        let noted = blocking(move || self.ledger.note_first_action(self.delivery, &first)).await;
-        match noted.map_err(|e| Trouble::Cut(e.to_string()))?? {
+        let delivery = self.delivery;
+        match self.ledger.together(move |t| note_first_action(t, delivery, &first)).await? {
             None => Ok(()),
             Some(then) => Err(Trouble::OtherBytes { then, now }),
         }

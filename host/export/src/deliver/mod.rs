@@ -1,17 +1,20 @@
-//! Push delivery: one task for each store, one conversation at a time in it, the oldest window first.
+//! Push delivery: one conversation at a time for each store, the oldest window first.
 //!
 //! Stores share nothing that could make one wait for another: each has its own queue (rows of the ledger), its own waits and
-//! its own conversation. Being killed at any point is no matter: what is not recorded as finished is sent again, the same
+//! its own conversation. A store that has nothing to get costs nothing: the [`desk`] has its worker work when something is due.
+//! Being killed at any point is no matter: what is not recorded as finished is sent again, the same
 //! bytes under the same stamp.
 
 mod breaker;
 mod converse;
+mod desk;
 mod parts;
 mod suspicion;
 mod worker;
 
 pub(crate) use breaker::FAILING;
 pub(crate) use converse::{Converse, Trouble};
+pub(crate) use desk::{Queued, deliver};
 pub(crate) use parts::{Again, Next, Parts};
 
 use crate::catalog::Catalog;
@@ -20,15 +23,12 @@ use crate::config::Configs;
 use crate::ledger::Ledger;
 use crate::look_back::LookBack;
 use crate::observe::Observed;
-use crate::offload::blocking;
 use crate::trial::Trials;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_model::{Clock, StoreId};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use worker::Worker;
+use tokio::sync::Semaphore;
 
 /// What deliverers work with.
 pub(crate) struct Shared {
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) look_back: LookBack,
     pub(crate) parts: u32,
     pub(crate) tick: Duration,
+    /// Places for conversations of stores whose last try failed: sinks that hang must leave places to the others.
+    pub(crate) doubtful: Semaphore,
 }
 
 /// What stands in the way of a store, as far as it is known.
@@ -81,65 +83,5 @@ impl Healths {
 
     fn forget(&self, store: StoreId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&store);
-    }
-}
-
-/// Keeps a worker for each push store until it is told to stop. From then on each finishes what is due, and ends; whoever
-/// waits for this decides how long.
-pub(crate) async fn deliver(
-    shared: Arc<Shared>,
-    healths: Arc<Healths>,
-    recorded: watch::Receiver<u64>,
-    stop: watch::Receiver<bool>,
-) {
-    let mut edits = shared.catalog.edits();
-    let mut stopping = stop.clone();
-    let mut workers: JoinSet<StoreId> = JoinSet::new();
-    let mut working: std::collections::HashSet<StoreId> = std::collections::HashSet::new();
-    loop {
-        edits.mark_unchanged();
-        if !*stopping.borrow_and_update() {
-            for store in push_stores(&shared).await {
-                if working.insert(store) {
-                    let worker = Worker::new(store, Arc::clone(&shared), Arc::clone(&healths));
-                    workers.spawn(worker.run(recorded.clone(), stop.clone()));
-                }
-            }
-        } else if workers.is_empty() {
-            return;
-        }
-        tokio::select! {
-            biased;
-            _ = stopping.changed() => {}
-            _ = edits.changed() => {}
-            Some(done) = workers.join_next(), if !workers.is_empty() => {
-                if let Ok(store) = done {
-                    working.remove(&store);
-                    healths.forget(store);
-                } else {
-                    // A worker that panicked is a defect, and no reason for the store to stand still.
-                    tracing::error!("a deliverer ended in a panic; all deliverers are started again");
-                    workers.shutdown().await;
-                    working.clear();
-                }
-            }
-            () = tokio::time::sleep(Duration::from_secs(30)) => {}
-        }
-    }
-}
-
-async fn push_stores(shared: &Arc<Shared>) -> Vec<StoreId> {
-    let shared = Arc::clone(shared);
-    let read = move || {
-        let stores = shared.catalog.read(|v| v.all_stores())?;
-        Ok::<_, crate::CatalogError>(stores.into_iter().filter(|s| !s.pull).map(|s| s.id).collect())
-    };
-    match blocking(read).await {
-        Ok(Ok(stores)) => stores,
-        Ok(Err(error)) => {
-            tracing::warn!("the stores cannot be listed, and will be again soon: {error}");
-            Vec::new()
-        }
-        Err(_) => Vec::new(),
     }
 }

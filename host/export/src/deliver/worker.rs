@@ -6,7 +6,7 @@ use super::parts::{Again, Next, Parts};
 use super::suspicion::Suspicion;
 use super::{Health, Healths, Obstacle, Shared};
 use crate::config::{Config, ConfigError};
-use crate::ledger::{Finished, Job, LedgerError, Next as Head};
+use crate::ledger::{Finished, Job, Ledger, LedgerError, Next as Head, finish, try_later};
 use crate::look_back::told;
 use crate::observe::Loss;
 use crate::offload::blocking;
@@ -16,12 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_model::{BatchView, Instant, StoreId};
 use tidegate_sandbox::{Disposition, Fault};
-use tokio::sync::watch;
 
 /// How far into the future a window may end and still be sent: clocks are never exactly equal.
 const FUTURE_TOLERANCE: Duration = Duration::from_secs(5);
 /// A delivery on which the adapter fails lets others pass for this long at least.
 const ASIDE: Duration = Duration::from_secs(30);
+
+/// When a store whose adapter or settings do not fit is looked at again: adapters come and go without an edit.
+const UNFIT_WAIT: Duration = Duration::from_secs(5);
+/// The longest that a store with a queue is not looked at.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// Refusals of one window, with arrivals of others between them, after which it is given up: it is the window that the sink
 /// cannot take, as with a limit on series that does not go away.
@@ -58,6 +62,14 @@ pub(super) enum Turn {
     Gone,
 }
 
+/// What comes after work.
+pub(super) enum Rest {
+    /// Nothing before this moment, or before something changes.
+    Until(Box<Worker>, Option<Instant>),
+    /// The store is gone.
+    Gone,
+}
+
 impl Worker {
     pub(super) fn new(store: StoreId, shared: Arc<Shared>, healths: Arc<Healths>) -> Self {
         Self {
@@ -74,54 +86,29 @@ impl Worker {
         }
     }
 
-    /// Delivers until the store is gone, or nothing is due any more after `stop`.
-    pub(super) async fn run(mut self, mut recorded: watch::Receiver<u64>, mut stop: watch::Receiver<bool>) -> StoreId {
-        let mut edits = self.shared.catalog.edits();
+    /// Delivers until nothing is due any more.
+    pub(super) async fn work(mut self: Box<Self>) -> Rest {
         loop {
-            recorded.mark_unchanged();
-            edits.mark_unchanged();
-            let stopping = *stop.borrow_and_update();
             match self.turn().await {
                 Turn::Worked => {}
                 Turn::Gone => {
                     self.forget_numbers();
-                    return self.store;
+                    return Rest::Gone;
                 }
-                Turn::Idle(_) if stopping => return self.store,
-                Turn::Idle(until) => {
-                    let wait = until.map_or(self.shared.tick.max(Duration::from_secs(5)), |at| self.wait(at));
-                    tokio::select! {
-                        biased;
-                        Ok(()) = recorded.changed() => {}
-                        Ok(()) = edits.changed() => {}
-                        _ = stop.changed() => {}
-                        () = tokio::time::sleep(wait) => {}
-                    }
-                }
+                Turn::Idle(until) => return Rest::Until(self, until),
             }
         }
-    }
-
-    /// Until `at`, but in slices: the wall clock may be set meanwhile.
-    fn wait(&self, at: Instant) -> Duration {
-        let left = Duration::from_micros(at.micros().saturating_sub(self.shared.clock.now().micros()));
-        left.clamp(Duration::from_millis(5), self.shared.tick.max(Duration::from_millis(5)))
     }
 
     /// Expires what is too old and delivers the oldest window that is due.
     pub(super) async fn turn(&mut self) -> Turn {
         let now = self.shared.clock.now();
-        let config = self.config().await;
-        let adapter = config.as_ref().map(|c| c.store.adapter_reference()).unwrap_or_default();
-        if let Err(error) = self.expire(now, &adapter).await {
-            return self.ledger_trouble(&error, now);
-        }
-        let config = match config {
+        let config = match self.config().await {
             Ok(config) => config,
             Err(ConfigError::Gone) => return Turn::Gone,
             Err(ConfigError::Unfit(why)) => {
                 self.obstacle(Obstacle::Settings(why));
-                return Turn::Idle(Some(later(now, Duration::from_secs(5))));
+                return self.rest(now, "", Some(later(now, UNFIT_WAIT))).await;
             }
             Err(ConfigError::Unreadable(why)) => {
                 tracing::warn!(store = %self.store, "the store cannot be read, and will be again soon: {why}");
@@ -129,8 +116,10 @@ impl Worker {
             }
         };
         self.named(&config.name);
+        let reference = config.store.adapter_reference();
+        let adapter = reference.as_str();
         if config.store.paused {
-            return Turn::Idle(None);
+            return self.rest(now, adapter, None).await;
         }
         let revision = config.store.revision;
         if self.revision.replace(revision).is_some_and(|last| last != revision) {
@@ -142,7 +131,8 @@ impl Worker {
             }
         }
         if let Err(until) = self.breaker.ready(now, revision) {
-            return Turn::Idle(Some(until));
+            // Not longer than this, since something may expire meanwhile.
+            return self.rest(now, adapter, Some(until.min(later(now, LONGEST_REST)))).await;
         }
         let latest = later(now, FUTURE_TOLERANCE);
         let period = u64::from(config.store.period.seconds());
@@ -151,14 +141,30 @@ impl Worker {
             true => latest,
             false => Instant::from_seconds(now.seconds().saturating_sub(period)),
         };
-        match self.ledger(move |l, store| l.next_job(store, now, latest, live)).await {
+        match self.expire_and(now, adapter, move |l, store| l.next_job(store, now, latest, live)).await {
             Ok(Head::Job(job)) => self.deliver(&config, job).await,
-            Ok(Head::Nothing) => self.idle(&config, now).await,
+            Ok(Head::Nothing(next)) => {
+                if next.is_none() {
+                    self.well();
+                    if config.store.draining {
+                        self.remove(&config).await;
+                    }
+                }
+                Turn::Idle(next)
+            }
             Ok(Head::Damaged(reason)) => {
                 self.shared.observed.lost(Loss::Damaged, 1);
                 tracing::error!(store = %config.store.name, "a window is lost: {reason}");
                 Turn::Worked
             }
+            Err(error) => self.ledger_trouble(&error, now),
+        }
+    }
+
+    /// Nothing is delivered for now, but what is too old expires.
+    async fn rest(&mut self, now: Instant, adapter: &str, until: Option<Instant>) -> Turn {
+        match self.expire_and(now, adapter, |_, _| Ok(())).await {
+            Ok(()) => Turn::Idle(until),
             Err(error) => self.ledger_trouble(&error, now),
         }
     }
@@ -177,21 +183,6 @@ impl Worker {
         }
     }
 
-    async fn idle(&mut self, config: &Config, now: Instant) -> Turn {
-        match self.ledger(|l, store| l.next_due(store)).await {
-            Ok(next) => {
-                if next.is_none() {
-                    self.well();
-                    if config.store.draining {
-                        self.remove(config).await;
-                    }
-                }
-                Turn::Idle(next)
-            }
-            Err(error) => self.ledger_trouble(&error, now),
-        }
-    }
-
     /// A store that was to be deleted has got everything that was queued for it.
     async fn remove(&self, config: &Config) {
         let (catalog, store, name) = (Arc::clone(&self.shared.catalog), self.store, config.store.name.clone());
@@ -202,21 +193,33 @@ impl Worker {
         }
     }
 
-    async fn expire(&self, now: Instant, adapter: &str) -> Result<(), LedgerError> {
+    /// Expires what is too old, then does `work`.
+    async fn expire_and<T: Send + 'static>(
+        &self,
+        now: Instant,
+        adapter: &str,
+        work: impl FnOnce(&Ledger, StoreId) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
         let look_back = self.shared.look_back.of(adapter);
         let horizon = Instant::from_seconds(now.seconds().saturating_sub(look_back.as_secs()));
         let reason = format!("not delivered within {}", told(look_back));
-        let told = reason.clone();
-        let expired = self.ledger(move |l, store| l.expire(store, horizon, &reason, now)).await?;
+        let done = self.ledger(move |l, store| {
+            let expired = l.expire(store, horizon, &reason, now)?;
+            Ok((expired, reason, work(l, store)?))
+        });
+        let (expired, reason, done) = done.await?;
         if expired > 0 {
             self.shared.observed.deliveries.with_label_values(&["expired"]).inc_by(expired);
             self.shared.observed.lost(Loss::TooOld, expired);
-            tracing::error!(store = %self.store, windows = expired, "deliveries expired: {told}");
+            tracing::error!(store = %self.store, windows = expired, "deliveries expired: {reason}");
         }
-        Ok(())
+        Ok(done)
     }
 
     async fn config(&self) -> Result<Arc<Config>, ConfigError> {
+        if let Some(known) = self.shared.configs.known(self.store) {
+            return Ok(known);
+        }
         let (configs, store) = (Arc::clone(&self.shared.configs), self.store);
         let read = blocking(move || configs.get(store)).await;
         read.unwrap_or_else(|e| Err(ConfigError::Unreadable(e.to_string())))
@@ -224,6 +227,16 @@ impl Worker {
 
     /// One try to deliver a window.
     async fn deliver(&mut self, config: &Arc<Config>, job: Job) -> Turn {
+        if job.attempts == 0 {
+            let late = self.shared.clock.now().micros().saturating_sub(job.planned.micros());
+            self.shared.observed.late.observe(Duration::from_micros(late).as_secs_f64());
+        }
+        let shared = Arc::clone(&self.shared);
+        let _place = match self.breaker.failures() {
+            0 => None,
+            // None if the host is going down, and with it this task.
+            _ => shared.doubtful.acquire().await.ok(),
+        };
         let mut parts = Parts::new(BatchView::whole(Arc::clone(&job.batch)), self.most_rows);
         let is_suspected = self.suspicion.is_on(job.delivery);
         let mut conversations = 0;
@@ -275,7 +288,7 @@ impl Worker {
             }
         };
         let delivery = job.delivery;
-        let recorded = self.ledger(move |l, _| l.finish(delivery, &finished, now)).await;
+        let recorded = self.shared.ledger.together(move |t| finish(t, delivery, &finished, now)).await;
         if let Err(error) = recorded {
             // It will be sent again: the same bytes under the same stamp.
             return self.ledger_trouble(&error, now);
@@ -354,7 +367,7 @@ impl Worker {
                 let (rejected, delivery) = (job.batch.live_rows(), job.delivery);
                 let told = reason.clone();
                 let finished = Finished::Rejected { reason, rejected, rejections: Vec::new() };
-                match self.ledger(move |l, _| l.finish(delivery, &finished, now)).await {
+                match self.shared.ledger.together(move |t| finish(t, delivery, &finished, now)).await {
                     Ok(()) => {
                         self.shared.observed.deliveries.with_label_values(&["rejected"]).inc();
                         self.shared.observed.lost(Loss::OtherBytes, 1);
@@ -398,7 +411,7 @@ impl Worker {
 
     async fn put_off(&mut self, job: &Job, problem: String, next: Instant, now: Instant) -> Turn {
         let delivery = job.delivery;
-        match self.ledger(move |l, _| l.try_later(delivery, &problem, next, now)).await {
+        match self.shared.ledger.together(move |t| try_later(t, delivery, &problem, next, now)).await {
             Ok(()) => Turn::Worked,
             Err(error) => self.ledger_trouble(&error, now),
         }
@@ -412,7 +425,7 @@ impl Worker {
 
     async fn ledger<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&crate::ledger::Ledger, StoreId) -> Result<T, LedgerError> + Send + 'static,
+        work: impl FnOnce(&Ledger, StoreId) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (ledger, store) = (Arc::clone(&self.shared.ledger), self.store);
         let done = blocking(move || work(&ledger, store)).await;

@@ -19,6 +19,8 @@ pub(crate) struct Job {
     pub(crate) batch: Arc<Batch>,
     /// Tries that failed before.
     pub(crate) attempts: u32,
+    /// From when on it was to be tried.
+    pub(crate) planned: Instant,
 }
 
 /// The head of a store's queue.
@@ -28,8 +30,8 @@ pub(crate) enum Next {
     Job(Job),
     /// It was damaged, and is given up for this reason; there may be more behind it.
     Damaged(String),
-    /// Nothing is due.
-    Nothing,
+    /// Nothing is due before this time, if there is anything at all.
+    Nothing(Option<Instant>),
 }
 
 /// What waits for a store.
@@ -112,14 +114,14 @@ impl Ledger {
         live: Instant,
     ) -> Result<Next, LedgerError> {
         let found = self.db.read(|c| {
-            let sql = "SELECT d.id, w.batch, d.attempts, w.digest FROM deliveries d JOIN windows w ON w.id = d.window \
+            let sql = "SELECT d.id, w.batch, d.attempts, w.digest, d.next_attempt FROM deliveries d JOIN windows w ON w.id = d.window \
                        WHERE d.store = ?1 AND d.state = 'queued' AND (d.next_attempt <= ?2 OR d.next_attempt > ?2 + ?4) \
                        AND d.window_end <= ?3 AND d.window_end > ?5 ORDER BY d.window_end, d.id LIMIT 1";
             let mut statement = c.prepare_cached(sql)?;
             let mut after = |after: i64| {
                 let key = params![store.0, micros(now), signed(latest.seconds()), MAX_WAIT_MICROS, after];
                 let row = statement.query_row(key, |row| {
-                    Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, u32>(2)?, row.get(3)?))
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, u32>(2)?, row.get(3)?, row.get::<_, i64>(4)?))
                 });
                 row.optional()
             };
@@ -127,13 +129,21 @@ impl Ledger {
                 Some(live) => Some(live),
                 None => after(i64::MIN)?,
             };
-            Ok::<_, LedgerError>(found)
+            if found.is_some() {
+                return Ok((found, None));
+            }
+            let sql = "SELECT min(max(next_attempt, window_end * 1000000)) FROM deliveries WHERE store = ?1 AND state = 'queued'";
+            let next: Option<i64> = c.prepare_cached(sql)?.query_row([store.0], |row| row.get(0))?;
+            Ok::<_, LedgerError>((None, next.map(|micros| Instant::from_micros(unsigned(micros)))))
         })?;
-        let Some((delivery, packed, attempts, digest)) = found else { return Ok(Next::Nothing) };
+        let (found, next) = found;
+        let Some((delivery, packed, attempts, digest, planned)) = found else { return Ok(Next::Nothing(next)) };
         let digest: Option<Vec<u8>> = digest;
         let missing = || LedgerError::Damaged("a queued delivery without its batch".to_owned());
         match packed.ok_or_else(missing).and_then(|packed| unpack_checked(&packed, digest.as_deref())) {
-            Ok(batch) => Ok(Next::Job(Job { delivery, batch, attempts })),
+            Ok(batch) => {
+                Ok(Next::Job(Job { delivery, batch, attempts, planned: Instant::from_micros(unsigned(planned)) }))
+            }
             Err(LedgerError::Damaged(what)) => {
                 let reason = format!("its record in the ledger is damaged: {what}");
                 self.expire_one(delivery, &reason, now)?;
@@ -193,77 +203,22 @@ impl Ledger {
         })
     }
 
-    /// When the next queued delivery of a store is due.
-    pub(crate) fn next_due(&self, store: StoreId) -> Result<Option<Instant>, LedgerError> {
+    /// The stores that have something in their queues.
+    pub(crate) fn waiting(&self) -> Result<Vec<StoreId>, LedgerError> {
         self.db.read(|c| {
-            let sql = "SELECT min(max(next_attempt, window_end * 1000000)) FROM deliveries WHERE store = ?1 AND state = 'queued'";
-            let next: Option<i64> = c.prepare_cached(sql)?.query_row([store.0], |row| row.get(0))?;
-            Ok(next.map(|micros| Instant::from_micros(unsigned(micros))))
-        })
-    }
-
-    /// Notes the first request of a delivery before it is sent. If an earlier try under the same adapter and settings made
-    /// another one, that one is returned, and nothing may be sent.
-    pub(crate) fn note_first_action(
-        &self,
-        delivery: i64,
-        first: &FirstAction,
-    ) -> Result<Option<[u8; 32]>, LedgerError> {
-        let known = self.db.read(|c| {
-            let sql = "SELECT action_digest, action_rows, adapter_digest, settings_revision FROM deliveries \
-                       WHERE id = ?1 AND action_digest IS NOT NULL";
-            let row = c.prepare_cached(sql)?.query_row([delivery], |row| {
-                Ok(FirstAction {
-                    digest: row.get(0)?,
-                    rows: unsigned(row.get(1)?),
-                    adapter: row.get(2)?,
-                    settings_revision: unsigned(row.get(3)?),
-                })
-            });
-            Ok::<_, LedgerError>(row.optional()?)
-        })?;
-        match known {
-            Some(known) if known == *first => return Ok(None),
-            Some(known) => {
-                let comparable = FirstAction { digest: first.digest, ..known.clone() } == *first;
-                if comparable {
-                    return Ok(Some(known.digest));
-                }
-            }
-            None => {}
-        }
-        self.db.write(|t| {
-            let sql = "UPDATE deliveries SET action_digest = ?2, action_rows = ?3, adapter_digest = ?4, \
-                       settings_revision = ?5 WHERE id = ?1";
-            let (rows, revision) = (signed(first.rows), signed(first.settings_revision));
-            t.prepare_cached(sql)?.execute(params![delivery, first.digest, rows, first.adapter, revision])?;
-            Ok(None)
+            let mut statement = c.prepare_cached("SELECT DISTINCT store FROM deliveries WHERE state = 'queued'")?;
+            Ok(statement.query_map([], |row| Ok(StoreId(row.get(0)?)))?.collect::<Result<_, _>>()?)
         })
     }
 
     /// Records the end of a delivery.
+    #[cfg(test)]
     pub(crate) fn finish(&self, delivery: i64, finished: &Finished, now: Instant) -> Result<(), LedgerError> {
-        let (accepted, rejected, rejections, reason) = match finished {
-            Finished::Confirmed { accepted, rejected, rejections } => (*accepted, *rejected, rejections, None),
-            Finished::Rejected { reason, rejected, rejections } => (0, *rejected, rejections, Some(reason)),
-        };
-        let kept = &rejections[..rejections.len().min(MAX_REJECTIONS)];
-        let kept = if kept.is_empty() { None } else { serde_json::to_string(kept).ok() };
-        self.db.write(|t| {
-            let sql = "UPDATE deliveries SET state = ?2, problem = ?3, accepted_rows = ?4, rejected_rows = ?5, \
-                       rejections = ?6, attempts = attempts + 1, updated = ?7 WHERE id = ?1 AND state = 'queued' RETURNING store";
-            let (accepted, rejected) = (signed(accepted), signed(rejected));
-            let values = params![delivery, finished.state(), reason, accepted, rejected, kept, micros(now)];
-            let store: Option<i64> = t.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
-            // None if the store was deleted in the meantime: that is on record already.
-            if let Some(store) = store {
-                count(t, store, finished.state(), 1, accepted, rejected)?;
-            }
-            Ok(())
-        })
+        self.db.write(|t| finish(t, delivery, finished, now))
     }
 
     /// Records a try that failed, and when the next one is due.
+    #[cfg(test)]
     pub(crate) fn try_later(
         &self,
         delivery: i64,
@@ -271,12 +226,7 @@ impl Ledger {
         next: Instant,
         now: Instant,
     ) -> Result<(), LedgerError> {
-        self.db.write(|t| {
-            let sql = "UPDATE deliveries SET attempts = attempts + 1, problem = ?2, next_attempt = ?3, updated = ?4 \
-                       WHERE id = ?1 AND state = 'queued'";
-            t.prepare_cached(sql)?.execute(params![delivery, problem, micros(next), micros(now)])?;
-            Ok(())
-        })
+        self.db.write(|t| try_later(t, delivery, problem, next, now))
     }
 
     /// Makes every queued delivery of a store due at once, whatever its last try came to.
@@ -319,4 +269,69 @@ impl Ledger {
 
 fn count_expired(t: &Transaction<'_>, store: StoreId, expired: usize) -> rusqlite::Result<()> {
     count(t, store.0, "expired", i64::try_from(expired).unwrap_or(i64::MAX), 0, 0)
+}
+
+/// Notes the first request of a delivery before it is sent. If an earlier try under the same adapter and settings made another
+/// one, that one is returned, and nothing may be sent.
+pub(crate) fn note_first_action(
+    t: &Transaction<'_>,
+    delivery: i64,
+    first: &FirstAction,
+) -> Result<Option<[u8; 32]>, LedgerError> {
+    let sql = "SELECT action_digest, action_rows, adapter_digest, settings_revision FROM deliveries \
+               WHERE id = ?1 AND action_digest IS NOT NULL";
+    let known = t.prepare_cached(sql)?.query_row([delivery], |row| {
+        Ok(FirstAction {
+            digest: row.get(0)?,
+            rows: unsigned(row.get(1)?),
+            adapter: row.get(2)?,
+            settings_revision: unsigned(row.get(3)?),
+        })
+    });
+    match known.optional()? {
+        Some(known) if known == *first => return Ok(None),
+        Some(known) if (FirstAction { digest: first.digest, ..known.clone() }) == *first => {
+            return Ok(Some(known.digest));
+        }
+        _ => {}
+    }
+    let sql = "UPDATE deliveries SET action_digest = ?2, action_rows = ?3, adapter_digest = ?4, \
+               settings_revision = ?5 WHERE id = ?1";
+    let (rows, revision) = (signed(first.rows), signed(first.settings_revision));
+    t.prepare_cached(sql)?.execute(params![delivery, first.digest, rows, first.adapter, revision])?;
+    Ok(None)
+}
+
+/// Records the end of a delivery.
+pub(crate) fn finish(t: &Transaction<'_>, delivery: i64, finished: &Finished, now: Instant) -> Result<(), LedgerError> {
+    let (accepted, rejected, rejections, reason) = match finished {
+        Finished::Confirmed { accepted, rejected, rejections } => (*accepted, *rejected, rejections, None),
+        Finished::Rejected { reason, rejected, rejections } => (0, *rejected, rejections, Some(reason)),
+    };
+    let kept = &rejections[..rejections.len().min(MAX_REJECTIONS)];
+    let kept = if kept.is_empty() { None } else { serde_json::to_string(kept).ok() };
+    let sql = "UPDATE deliveries SET state = ?2, problem = ?3, accepted_rows = ?4, rejected_rows = ?5, \
+               rejections = ?6, attempts = attempts + 1, updated = ?7 WHERE id = ?1 AND state = 'queued' RETURNING store";
+    let (accepted, rejected) = (signed(accepted), signed(rejected));
+    let values = params![delivery, finished.state(), reason, accepted, rejected, kept, micros(now)];
+    let store: Option<i64> = t.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+    // None if the store was deleted in the meantime: that is on record already.
+    if let Some(store) = store {
+        count(t, store, finished.state(), 1, accepted, rejected)?;
+    }
+    Ok(())
+}
+
+/// Records a try that failed, and when the next one is due.
+pub(crate) fn try_later(
+    t: &Transaction<'_>,
+    delivery: i64,
+    problem: &str,
+    next: Instant,
+    now: Instant,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE deliveries SET attempts = attempts + 1, problem = ?2, next_attempt = ?3, updated = ?4 \
+               WHERE id = ?1 AND state = 'queued'";
+    t.prepare_cached(sql)?.execute(params![delivery, problem, micros(next), micros(now)])?;
+    Ok(())
 }

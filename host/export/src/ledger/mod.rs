@@ -12,15 +12,16 @@ mod record;
 mod retention;
 #[cfg(test)]
 mod tests;
+mod together;
 mod totals;
 pub(crate) use totals::without_live;
 
-pub(crate) use deliveries::{Finished, FirstAction, Job, Next, RowRejection};
+pub(crate) use deliveries::{Finished, FirstAction, Job, Next, RowRejection, finish, note_first_action, try_later};
 pub(crate) use facts::StoreFacts;
 pub use history::{Outcome, StoreWindow};
 pub use inspect::{DeliveryRecord, Gap, StoreLedger, WindowRecord};
 pub(crate) use inspect::{NoPast, Past};
-pub(crate) use record::{Evaluated, Failed, Shown};
+pub(crate) use record::{Evaluated, Failed, Recorded, Shown};
 pub(crate) use retention::Horizons;
 
 use crate::db::Db;
@@ -57,7 +58,8 @@ pub(crate) struct Ledger {
     db: Arc<Db>,
     options: LedgerOptions,
     /// The totals as they are on disk; forgotten whenever a transaction fails.
-    totals: Mutex<HashMap<Track, HashMap<String, Sums>>>,
+    totals: Arc<Mutex<HashMap<Track, HashMap<String, Sums>>>>,
+    pieces: Mutex<together::Pieces>,
 }
 
 impl Ledger {
@@ -67,7 +69,7 @@ impl Ledger {
     }
 
     pub(crate) fn new(db: Arc<Db>, options: LedgerOptions) -> Self {
-        Self { db, options, totals: Mutex::default() }
+        Self { db, options, totals: Arc::default(), pieces: Mutex::default() }
     }
 }
 

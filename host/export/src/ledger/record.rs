@@ -1,12 +1,13 @@
 //! Recording windows: evaluated, failed, or given up.
 
 use super::totals::{Sums, query_digest, with_totals};
-use super::{Ledger, LedgerError, Track, micros, signed, unsigned, window_in};
+use super::{Ledger, LedgerError, LedgerOptions, Track, micros, signed, unsigned, window_in};
+use crate::schedule::of_store;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
-use tidegate_model::{Batch, Instant, MetricQuery, MetricSetId, Period, ProjectId, Window, codec};
+use tidegate_model::{Batch, Instant, MetricQuery, MetricSetId, Period, ProjectId, StoreId, Window, codec};
 
 /// Good compression for little time; batches are read again at most a few times.
 const ZSTD_LEVEL: i32 = 3;
@@ -20,6 +21,17 @@ pub(crate) struct Evaluated {
     pub(crate) batch: Arc<Batch>,
     /// The queries of the batch's metrics, in the same order.
     pub(crate) queries: Vec<MetricQuery>,
+    /// From when on it goes to stores.
+    pub(crate) from: Instant,
+}
+
+/// What recording windows came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recorded {
+    /// What pull pages are to show from now on.
+    pub(crate) shown: Vec<Shown>,
+    /// The stores that have something new to get, and when it is their turn.
+    pub(crate) queued: Vec<(StoreId, Instant)>,
 }
 
 /// The newest evaluated window of a set, with totals: what pull pages are made of.
@@ -37,87 +49,22 @@ impl Evaluated {
 
 impl Ledger {
     /// Records windows that were evaluated, with deliveries for the push stores that want them, cursors and totals: all or
-    /// nothing. A window that is there already is left as it is. Tells what pull pages are to show from now on.
-    pub(crate) fn record(&self, evaluated: &[Evaluated], now: Instant) -> Result<Vec<Shown>, LedgerError> {
-        let mut cache = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.db.write(|t| {
-            let mut shown = Vec::new();
-            for item in evaluated {
-                shown.extend(self.record_one(t, item, &mut cache, now)?);
+    /// nothing. A window that is there already is left as it is.
+    pub(crate) fn record(&self, evaluated: Vec<Evaluated>, now: Instant) -> Result<Recorded, LedgerError> {
+        // Before the transaction, in which others wait.
+        let packed = evaluated.iter().map(Packed::of).collect::<Result<Vec<_>, _>>()?;
+        let (totals, options) = (Arc::clone(&self.totals), self.options);
+        self.together_here(move |t| {
+            let mut cache = totals.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut recorded = Recorded::default();
+            let done = evaluated.iter().zip(&packed).try_for_each(|(item, packed)| {
+                Recording { t, cache: &mut cache, options, now }.one(item, packed, &mut recorded)
+            });
+            if done.is_err() {
+                cache.clear();
             }
-            Ok(shown)
-        });
-        if result.is_err() {
-            cache.clear();
-        }
-        result
-    }
-
-    fn record_one(
-        &self,
-        t: &Transaction<'_>,
-        item: &Evaluated,
-        cache: &mut HashMap<Track, HashMap<String, Sums>>,
-        now: Instant,
-    ) -> Result<Option<Shown>, LedgerError> {
-        let (track, window) = (item.track(), item.batch.window);
-        let Some(id) = insert_window(t, item, now)? else { return Ok(None) };
-        queue_deliveries(t, id, item, now)?;
-        advance(t, track)?;
-        if !wanted_by_pull(t, track)? {
-            cache.remove(&track);
-            t.execute(
-                "DELETE FROM totals WHERE metric_set = ?1 AND period = ?2",
-                params![track.0.0, track.1.seconds()],
-            )?;
-            return Ok(None);
-        }
-        let sums = match cache.entry(track) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(load_totals(t, track)?),
-        };
-        self.add_totals(t, item, sums)?;
-        let newest = newest(t, track)?;
-        // A missed window that was made up adds to the totals; what is live stays what it was.
-        let live = match newest {
-            Some(newest) if newest != window => batch_of(t, track, newest)?.unwrap_or_else(|| Arc::clone(&item.batch)),
-            _ => Arc::clone(&item.batch),
-        };
-        Ok(Some(Shown { track, batch: Arc::new(with_totals(&live, sums)) }))
-    }
-
-    fn add_totals(
-        &self,
-        t: &Transaction<'_>,
-        item: &Evaluated,
-        sums: &mut HashMap<String, Sums>,
-    ) -> Result<(), LedgerError> {
-        let track = item.track();
-        let (set, period) = (track.0.0, track.1.seconds());
-        let newest = newest(t, track)?.map_or(0, |w| w.end().seconds());
-        let current: HashSet<&str> = item.batch.metrics.iter().map(|m| m.name.as_str()).collect();
-        for gone in sums.keys().filter(|name| !current.contains(name.as_str())) {
-            let sql = "DELETE FROM totals WHERE metric_set = ?1 AND period = ?2 AND metric = ?3";
-            t.execute(sql, params![set, period, gone])?;
-        }
-        sums.retain(|name, _| current.contains(name.as_str()));
-        for (metric, query) in item.batch.metrics.iter().zip(&item.queries) {
-            if metric.measures.iter().all(|m| !m.aggregate.additive()) {
-                continue;
-            }
-            let digest = query_digest(query);
-            let name = metric.name.to_string();
-            let kept = sums.remove(&name).filter(|s| s.are_of(&digest));
-            let mut next = kept.unwrap_or_else(|| Sums::new(digest, metric));
-            next.add(metric, item.batch.window);
-            next.let_go(newest, self.options.idle_seconds, self.options.total_series);
-            let bytes = next.encode().map_err(|e| LedgerError::Damaged(e.to_string()))?;
-            let sql = "INSERT INTO totals (metric_set, period, metric, sums) VALUES (?1, ?2, ?3, ?4) \
-                       ON CONFLICT DO UPDATE SET sums = excluded.sums";
-            t.prepare_cached(sql)?.execute(params![set, period, name, bytes])?;
-            sums.insert(name, next);
-        }
-        Ok(())
+            done.map(|()| recorded)
+        })
     }
 
     /// Records that the evaluation of a window failed, and when to try again. The cursor moves over it: the windows after it
@@ -184,7 +131,7 @@ impl Ledger {
         &self,
         track: Track,
         to: u64,
-        gaps: &[(tidegate_model::StoreId, u64, u64)],
+        gaps: &[(StoreId, u64, u64)],
         reason: &str,
         now: Instant,
     ) -> Result<(), LedgerError> {
@@ -211,14 +158,21 @@ impl Ledger {
     }
 
     /// All cursors: every window of a track that starts before its cursor is on record, or nobody wanted it.
+    #[cfg(test)]
     pub(crate) fn cursors(&self) -> Result<HashMap<Track, u64>, LedgerError> {
         self.db.read(|c| {
             let mut statement = c.prepare_cached("SELECT metric_set, period, next_start FROM cursors")?;
-            let rows = statement.query_map([], |row| {
-                let period = Period::new(row.get(1)?).map_err(|e| crate::catalog::corrupt(1, e))?;
-                Ok(((MetricSetId(row.get(0)?), period), unsigned(row.get(2)?)))
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            Ok(statement.query_map([], cursor_in)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The cursors of a project's metric sets.
+    pub(crate) fn cursors_of(&self, project: ProjectId) -> Result<HashMap<Track, u64>, LedgerError> {
+        self.db.read(|c| {
+            let sql = "SELECT c.metric_set, c.period, c.next_start FROM cursors c \
+                       JOIN metric_sets m ON m.id = c.metric_set WHERE m.project = ?1";
+            let mut statement = c.prepare_cached(sql)?;
+            Ok(statement.query_map([project.0], cursor_in)?.collect::<Result<_, _>>()?)
         })
     }
 
@@ -311,6 +265,91 @@ impl Ledger {
     }
 }
 
+/// A batch as it is stored.
+struct Packed {
+    digest: [u8; 32],
+    bytes: Vec<u8>,
+}
+
+impl Packed {
+    fn of(item: &Evaluated) -> Result<Self, LedgerError> {
+        let stored = codec::encode(&item.batch);
+        let digest = codec::digest(&stored);
+        let bytes = zstd::bulk::compress(&stored, ZSTD_LEVEL).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        Ok(Self { digest, bytes })
+    }
+}
+
+/// What recording a window works with.
+struct Recording<'r> {
+    t: &'r Transaction<'r>,
+    cache: &'r mut HashMap<Track, HashMap<String, Sums>>,
+    options: LedgerOptions,
+    now: Instant,
+}
+
+impl Recording<'_> {
+    fn one(self, item: &Evaluated, packed: &Packed, recorded: &mut Recorded) -> Result<(), LedgerError> {
+        let (t, now, track, window) = (self.t, self.now, item.track(), item.batch.window);
+        let Some(id) = insert_window(t, item, packed, now)? else { return Ok(()) };
+        queue_deliveries(t, id, item, now, &mut recorded.queued)?;
+        advance(t, track)?;
+        if !wanted_by_pull(t, track)? {
+            self.cache.remove(&track);
+            let sql = "DELETE FROM totals WHERE metric_set = ?1 AND period = ?2";
+            t.prepare_cached(sql)?.execute(params![track.0.0, track.1.seconds()])?;
+            return Ok(());
+        }
+        let sums = match self.cache.entry(track) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(load_totals(t, track)?),
+        };
+        add_totals(t, item, sums, self.options)?;
+        let newest = newest(t, track)?;
+        // A missed window that was made up adds to the totals; what is live stays what it was.
+        let live = match newest {
+            Some(newest) if newest != window => batch_of(t, track, newest)?.unwrap_or_else(|| Arc::clone(&item.batch)),
+            _ => Arc::clone(&item.batch),
+        };
+        recorded.shown.push(Shown { track, batch: Arc::new(with_totals(&live, sums)) });
+        Ok(())
+    }
+}
+
+fn add_totals(
+    t: &Transaction<'_>,
+    item: &Evaluated,
+    sums: &mut HashMap<String, Sums>,
+    options: LedgerOptions,
+) -> Result<(), LedgerError> {
+    let track = item.track();
+    let (set, period) = (track.0.0, track.1.seconds());
+    let newest = newest(t, track)?.map_or(0, |w| w.end().seconds());
+    let current: HashSet<&str> = item.batch.metrics.iter().map(|m| m.name.as_str()).collect();
+    for gone in sums.keys().filter(|name| !current.contains(name.as_str())) {
+        let sql = "DELETE FROM totals WHERE metric_set = ?1 AND period = ?2 AND metric = ?3";
+        t.execute(sql, params![set, period, gone])?;
+    }
+    sums.retain(|name, _| current.contains(name.as_str()));
+    for (metric, query) in item.batch.metrics.iter().zip(&item.queries) {
+        if metric.measures.iter().all(|m| !m.aggregate.additive()) {
+            continue;
+        }
+        let digest = query_digest(query);
+        let name = metric.name.to_string();
+        let kept = sums.remove(&name).filter(|s| s.are_of(&digest));
+        let mut next = kept.unwrap_or_else(|| Sums::new(digest, metric));
+        next.add(metric, item.batch.window);
+        next.let_go(newest, options.idle_seconds, options.total_series);
+        let bytes = next.encode().map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        let sql = "INSERT INTO totals (metric_set, period, metric, sums) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT DO UPDATE SET sums = excluded.sums";
+        t.prepare_cached(sql)?.execute(params![set, period, name, bytes])?;
+        sums.insert(name, next);
+    }
+    Ok(())
+}
+
 /// A window whose evaluation failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Failed<'a> {
@@ -323,13 +362,15 @@ pub(crate) struct Failed<'a> {
 }
 
 /// None if the window is evaluated already, given up, or of a set that is gone.
-fn insert_window(t: &Transaction<'_>, item: &Evaluated, now: Instant) -> Result<Option<i64>, LedgerError> {
+fn insert_window(
+    t: &Transaction<'_>,
+    item: &Evaluated,
+    packed: &Packed,
+    now: Instant,
+) -> Result<Option<i64>, LedgerError> {
     if cursor(t, item.track())?.is_none() {
         return Ok(None);
     }
-    let stored = codec::encode(&item.batch);
-    let digest = codec::digest(&stored);
-    let packed = zstd::bulk::compress(&stored, ZSTD_LEVEL).map_err(|e| LedgerError::Damaged(e.to_string()))?;
     let sql = "INSERT INTO windows (project, metric_set, revision, period, start, state, attempts, next_attempt, \
                live_rows, digest, batch, recorded) VALUES (?1, ?2, ?3, ?4, ?5, 'evaluated', 1, 0, ?6, ?7, ?8, ?9) \
                ON CONFLICT DO UPDATE SET state = 'evaluated', revision = excluded.revision, reason = NULL, \
@@ -343,37 +384,49 @@ fn insert_window(t: &Transaction<'_>, item: &Evaluated, now: Instant) -> Result<
         window.period().seconds(),
         signed(window.start().seconds()),
         signed(item.batch.live_rows()),
-        digest,
-        packed,
+        packed.digest,
+        packed.bytes,
         micros(now),
     ];
     Ok(t.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?)
 }
 
+fn cursor_in(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Track, u64)> {
+    let period = Period::new(row.get(1)?).map_err(|e| crate::catalog::corrupt(1, e))?;
+    Ok(((MetricSetId(row.get(0)?), period), unsigned(row.get(2)?)))
+}
+
 /// One delivery for each push store that wants the window. What has no rows is delivered by that fact.
-fn queue_deliveries(t: &Transaction<'_>, window: i64, item: &Evaluated, now: Instant) -> Result<(), LedgerError> {
+fn queue_deliveries(
+    t: &Transaction<'_>,
+    window: i64,
+    item: &Evaluated,
+    now: Instant,
+    queued: &mut Vec<(StoreId, Instant)>,
+) -> Result<(), LedgerError> {
     let empty = item.batch.live_rows() == 0;
     let (state, problem) = if empty { ("confirmed", Some("nothing to send")) } else { ("queued", None) };
     let (start, end) = (item.batch.window.start().seconds(), item.batch.window.end().seconds());
-    let sql = "INSERT OR IGNORE INTO deliveries (store, window, window_end, state, problem, updated) \
-               SELECT DISTINCT l.store, ?1, ?2, ?3, ?4, ?5 FROM links l JOIN stores s ON s.id = l.store \
-               WHERE l.metric_set = ?6 AND l.period = ?7 AND l.since <= ?8 AND (l.until IS NULL OR ?8 < l.until) \
-               AND s.deleted IS NULL AND NOT s.pull RETURNING store";
+    let period = item.batch.window.period();
+    let sql = "SELECT DISTINCT l.store FROM links l JOIN stores s ON s.id = l.store \
+               WHERE l.metric_set = ?1 AND l.period = ?2 AND l.since <= ?3 AND (l.until IS NULL OR ?3 < l.until) \
+               AND s.deleted IS NULL AND NOT s.pull ORDER BY l.store";
     let mut statement = t.prepare_cached(sql)?;
-    let values = params![
-        window,
-        signed(end),
-        state,
-        problem,
-        micros(now),
-        item.metric_set.0,
-        item.batch.window.period().seconds(),
-        signed(start)
-    ];
-    let stores: Vec<i64> = statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?;
-    if empty {
-        for store in stores {
-            super::deliveries::count(t, store, "confirmed", 1, 0, 0)?;
+    let key = params![item.metric_set.0, period.seconds(), signed(start)];
+    let stores: Vec<i64> = statement.query_map(key, |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let sql = "INSERT OR IGNORE INTO deliveries (store, window, window_end, state, next_attempt, problem, updated) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let mut statement = t.prepare_cached(sql)?;
+    for store in &stores {
+        let turn = item.from.micros().saturating_add(of_store(StoreId(*store), stores.len(), period));
+        let values = params![store, window, signed(end), state, signed(turn), problem, micros(now)];
+        if statement.execute(values)? == 0 {
+            continue;
+        }
+        if empty {
+            super::deliveries::count(t, *store, "confirmed", 1, 0, 0)?;
+        } else {
+            queued.push((StoreId(*store), Instant::from_micros(turn)));
         }
     }
     Ok(())

@@ -86,6 +86,7 @@ impl Fixture {
             Batch { project: name("web"), metric_set: name("crashes"), window: window(n), metrics: vec![metric] };
         let query = MetricQuery::parse(&json!({"fold": {"_tx": [["count"]]}})).unwrap().query;
         Evaluated {
+            from: window(n).end(),
             project: self.project,
             metric_set: self.set,
             revision: 1,
@@ -95,7 +96,7 @@ impl Fixture {
     }
 
     fn record(&self, n: u64, count: f64) -> Vec<Shown> {
-        self.ledger.record(&[self.evaluated(n, Some(count))], at(n + 1)).unwrap()
+        self.ledger.record(vec![self.evaluated(n, Some(count))], at(n + 1)).unwrap().shown
     }
 
     fn cursor(&self) -> u64 {
@@ -105,7 +106,7 @@ impl Fixture {
     fn job(&self, store: StoreId, n: u64) -> Option<Job> {
         match self.ledger.next_job(store, at(n), at(n), at(n)).unwrap() {
             Next::Job(job) => Some(job),
-            Next::Nothing => None,
+            Next::Nothing(_) => None,
             Next::Damaged(why) => panic!("{why}"),
         }
     }
@@ -156,7 +157,7 @@ fn a_record_that_fails_half_way_leaves_no_trace() {
     let block =
         "CREATE TRIGGER full BEFORE INSERT ON totals BEGIN SELECT raise(ABORT, 'database or disk is full'); END";
     f.catalog.db().write(|t| t.execute_batch(block)).unwrap();
-    let told = f.ledger.record(&[f.evaluated(1, Some(4.0))], at(2)).unwrap_err().to_string();
+    let told = f.ledger.record(vec![f.evaluated(1, Some(4.0))], at(2)).unwrap_err().to_string();
     assert!(told.contains("disk is full"), "{told}");
     assert_eq!((f.cursor(), f.count("SELECT count(*) FROM windows")), (1, 1));
     f.catalog.db().write(|t| t.execute_batch("DROP TRIGGER full")).unwrap();
@@ -195,14 +196,14 @@ fn totals_begin_anew_when_the_query_behind_the_name_changes() {
     other.queries = vec![
         MetricQuery::parse(&json!({"filter": [{"a": [["is-set"]]}], "fold": {"_tx": [["count"]]}})).unwrap().query,
     ];
-    assert_eq!(total(&f.ledger.record(&[other], at(2)).unwrap()[0]), 4.0);
+    assert_eq!(total(&f.ledger.record(vec![other], at(2)).unwrap().shown[0]), 4.0);
 }
 
 #[test]
 fn a_window_without_rows_is_confirmed_without_being_sent() {
     let f = fixture();
     let store = f.store("a", Direction::Push);
-    f.ledger.record(&[f.evaluated(0, None)], at(1)).unwrap();
+    f.ledger.record(vec![f.evaluated(0, None)], at(1)).unwrap();
     assert!(f.job(store, 5).is_none());
     let facts = f.ledger.facts(store).unwrap();
     assert_eq!((facts.counts.confirmed, facts.counts.queued), (1, 0));
@@ -250,7 +251,7 @@ fn case_6_a_damaged_window_is_given_up_with_a_reason_and_its_neighbours_survive(
                     .unwrap();
             }
             Next::Damaged(why) => assert!(why.starts_with("its record in the ledger is damaged"), "{why}"),
-            Next::Nothing => break,
+            Next::Nothing(_) => break,
         }
     }
     assert_eq!(got, [window(0), window(2)]);
@@ -386,7 +387,7 @@ fn a_resend_with_other_bytes_is_noticed_only_under_the_same_adapter_settings_and
     f.record(0, 1.0);
     let id = f.job(store, 1).unwrap().delivery;
     let first = FirstAction { digest: [1; 32], rows: 1, adapter: [7; 32], settings_revision: 1 };
-    let note = |first: &FirstAction| f.ledger.note_first_action(id, first).unwrap();
+    let note = |first: &FirstAction| f.ledger.db.write(|t| note_first_action(t, id, first)).unwrap();
     assert_eq!(note(&first), None);
     assert_eq!(note(&first), None);
     assert_eq!(note(&FirstAction { digest: [2; 32], ..first.clone() }), Some([1; 32]));

@@ -3,19 +3,21 @@
 //! It waits on the monotonic clock in short slices and looks at the wall clock after each: a jump of the wall clock is noticed
 //! within a slice, and changes which windows are due, never how long a wait lasts.
 
-use super::{PassError, Passed, Schedule, TrackPlan};
+use super::agenda::Agenda;
+use super::{PassError, Passed, Schedule};
+use crate::catalog::Link;
+use crate::deliver::Queued;
 use crate::offload;
 use crate::pull::Board;
-use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_model::{Instant, ProjectId};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant as Moment;
 
-/// Passes under way at once: evaluation is CPU work, and the event store has one reader for each.
-const PASSES_AT_ONCE: usize = 4;
+/// Passes under way at once: most of them wait for the disk.
+const PASSES_AT_ONCE: usize = 32;
 
 /// The wall clock is corrected by less than this all the time.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
@@ -24,8 +26,8 @@ const CLOCK_SLACK: Duration = Duration::from_secs(1);
 pub(crate) struct Drive {
     pub(crate) schedule: Arc<Schedule>,
     pub(crate) board: Arc<Board>,
-    /// Rung after every record, for the deliverers.
-    pub(crate) recorded: watch::Sender<u64>,
+    /// Which stores have something to get, for the deliverers.
+    pub(crate) queued: mpsc::UnboundedSender<Queued>,
     /// Rung to have a look at once.
     pub(crate) nudges: watch::Receiver<u64>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -34,75 +36,98 @@ pub(crate) struct Drive {
     pub(crate) problem: Arc<Mutex<Option<String>>>,
 }
 
-/// How a project is doing.
-#[derive(Default)]
-struct Turn {
-    running: bool,
-    failures: u32,
-    /// Missed windows wait until then; after a failure everything does.
-    not_before: Option<Moment>,
-}
-
 struct Done {
     project: ProjectId,
     took: Duration,
     result: Result<Passed, PassError>,
 }
 
+/// What a look at clock and disk came to.
+struct Look {
+    now: Instant,
+    /// The claims of all stores, if they were read again.
+    links: Option<Vec<Link>>,
+    /// Projects with a failed window that is due again.
+    retry: Vec<ProjectId>,
+}
+
 /// Drives the schedule until it is told to stop; passes that are under way then are waited for.
 pub(crate) async fn drive(mut drive: Drive) {
-    let mut turns: HashMap<ProjectId, Turn> = HashMap::new();
+    let mut agenda = Agenda::default();
     let mut passes: JoinSet<Done> = JoinSet::new();
     let mut edits = drive.schedule.catalog.edits();
-    let mut latest = Instant::default();
+    let (mut latest, mut read) = (Instant::default(), Moment::now());
+    edits.mark_changed();
     while !*drive.stop.borrow_and_update() {
-        edits.mark_unchanged();
-        latest = noticed(latest, drive.schedule.clock.now());
-        let wait = drive.start_what_is_due(&mut turns, &mut passes).await;
+        let mut unread = edits.has_changed().unwrap_or(false);
+        let reads = unread && read <= Moment::now();
+        let began = Moment::now();
+        let look = drive.look(reads).await;
+        let mut wait = drive.tick;
+        if let Some(look) = look {
+            if look.links.is_some() {
+                edits.mark_unchanged();
+                unread = false;
+                // Many edits in a row are read in few goes.
+                read = Moment::now() + began.elapsed() * 4;
+            }
+            if is_set_back(latest, look.now) {
+                agenda.look_at_all(look.now);
+            }
+            latest = look.now;
+            drive.start_what_is_due(&mut agenda, look, &mut passes);
+            wait = agenda.until_next(latest, passes.len() < PASSES_AT_ONCE).min(wait);
+        } else {
+            wait = wait.max(Duration::from_secs(1));
+        }
+        if unread {
+            wait = wait.min(read.saturating_duration_since(Moment::now()).max(Duration::from_millis(1)));
+        }
         tokio::select! {
             biased;
             _ = drive.stop.changed() => {}
-            _ = edits.changed() => {}
-            Ok(()) = drive.nudges.changed() => {}
-            Some(done) = passes.join_next(), if !passes.is_empty() => drive.settle(done, &mut turns),
+            _ = edits.changed(), if !unread => edits.mark_changed(),
+            Ok(()) = drive.nudges.changed() => agenda.look_at_all(latest),
+            Some(done) = passes.join_next(), if !passes.is_empty() => drive.settle(done, &mut agenda),
             () = tokio::time::sleep(wait) => {}
         }
     }
     while let Some(done) = passes.join_next().await {
-        drive.settle(done, &mut turns);
+        drive.settle(done, &mut agenda);
     }
 }
 
 impl Drive {
-    /// Starts a pass for each project that has something to do, and tells how long to wait for the next look.
-    async fn start_what_is_due(&self, turns: &mut HashMap<ProjectId, Turn>, passes: &mut JoinSet<Done>) -> Duration {
+    /// Looks at the clock and at what the disk says; None if it says nothing.
+    async fn look(&self, reads: bool) -> Option<Look> {
         let schedule = Arc::clone(&self.schedule);
-        let surveyed = offload::blocking(move || {
+        let looked = offload::blocking(move || {
             let now = schedule.clock.now();
+            let links = if reads { Some(schedule.catalog.read(|v| Ok(v.links()?))?) } else { None };
             let retry = schedule.ledger.projects_to_retry(now)?;
-            Ok::<_, PassError>((now, schedule.survey()?, retry))
-        })
-        .await;
-        let (now, plans, retry) = match surveyed {
-            Ok(Ok(surveyed)) => surveyed,
+            Ok::<_, PassError>(Look { now, links, retry })
+        });
+        match looked.await {
+            Ok(Ok(look)) => Some(look),
             Ok(Err(error)) => {
                 self.trouble(&error.to_string());
-                return self.tick.max(Duration::from_secs(1));
+                None
             }
-            Err(_) => return self.tick,
-        };
-        let live: BTreeSet<ProjectId> = plans.iter().filter(|p| p.live.is_some()).map(|p| p.project).collect();
-        let missed = plans.iter().filter(|p| p.missed.is_some() || p.skip.is_some()).map(|p| p.project);
-        let behind: BTreeSet<ProjectId> = missed.chain(retry).collect();
-        for project in live.union(&behind) {
-            let turn = turns.entry(*project).or_default();
-            let held = turn.not_before.is_some_and(|at| at > Moment::now());
-            let waits = held && (turn.failures > 0 || !live.contains(project));
-            if turn.running || waits || passes.len() >= PASSES_AT_ONCE {
-                continue;
-            }
-            turn.running = true;
-            let (schedule, project) = (Arc::clone(&self.schedule), *project);
+            Err(_) => None,
+        }
+    }
+
+    /// Starts a pass for each project that has something to do.
+    fn start_what_is_due(&self, agenda: &mut Agenda, look: Look, passes: &mut JoinSet<Done>) {
+        if let Some(links) = look.links {
+            self.schedule.spread.set_claims(links.len() as u64);
+            agenda.read(links, look.now);
+        }
+        while passes.len() < PASSES_AT_ONCE
+            && let Some(project) = agenda.next(look.now, &look.retry)
+        {
+            agenda.begin(project, look.now, &self.schedule.spread);
+            let schedule = Arc::clone(&self.schedule);
             passes.spawn(async move {
                 let began = Moment::now();
                 let passed = offload::blocking(move || schedule.pass(project)).await;
@@ -110,27 +135,25 @@ impl Drive {
                 Done { project, took: began.elapsed(), result }
             });
         }
-        until_next_end(&plans, now).min(self.tick)
     }
 
-    fn settle(&self, done: Result<Done, tokio::task::JoinError>, turns: &mut HashMap<ProjectId, Turn>) {
+    fn settle(&self, done: Result<Done, tokio::task::JoinError>, agenda: &mut Agenda) {
         let Ok(Done { project, took, result }) = done else { return };
-        let turn = turns.entry(project).or_default();
-        turn.running = false;
         match result {
             Ok(passed) => {
-                turn.failures = 0;
                 // Making up what was missed takes half of the time at most.
-                turn.not_before = passed.more.then(|| Moment::now() + took);
-                self.board.post(passed.shown);
+                agenda.done(project, passed.more.then(|| Moment::now() + took));
+                self.board.post(passed.news.shown);
+                if !passed.news.queued.is_empty() {
+                    // Nobody listens any more when the host is going down.
+                    let _ = self.queued.send(passed.news.queued);
+                }
                 if passed.recorded > 0 {
-                    self.recorded.send_modify(|n| *n += 1);
                     *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 }
             }
             Err(error) => {
-                turn.failures = turn.failures.saturating_add(1);
-                turn.not_before = Some(Moment::now() + self.schedule.chance.backoff(turn.failures));
+                agenda.failed(project, &self.schedule.chance);
                 if !matches!(error, PassError::Closed) {
                     self.trouble(&error.to_string());
                 }
@@ -148,18 +171,12 @@ impl Drive {
     }
 }
 
-/// Says it when the wall clock was set back; tells its newest reading.
-fn noticed(latest: Instant, now: Instant) -> Instant {
+/// Says it when the wall clock was set back.
+fn is_set_back(latest: Instant, now: Instant) -> bool {
     let back = Duration::from_micros(latest.micros().saturating_sub(now.micros()));
     if back > CLOCK_SLACK {
         let seconds = back.as_secs();
         tracing::warn!(seconds, "the clock was set back; windows that were evaluated already are not evaluated again");
     }
-    now
-}
-
-/// Time until the next window of any track ends.
-fn until_next_end(plans: &[TrackPlan], now: Instant) -> Duration {
-    let ends = plans.iter().map(|p| p.track.1.window_at(now).end().micros().saturating_sub(now.micros()));
-    ends.min().map_or(Duration::MAX, Duration::from_micros)
+    back > CLOCK_SLACK
 }

@@ -4,17 +4,22 @@
 //! failed windows that are due again; then a bounded number of missed ones, oldest first. Everything that it needs to know is
 //! on disk, so a pass can be cut off anywhere and the next one goes on.
 
+mod agenda;
 mod drive;
+mod places;
 mod plan;
+mod spread;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use drive::{Drive, drive};
+pub(crate) use places::Places;
 pub(crate) use plan::TrackPlan;
+pub(crate) use spread::{Spread, of_store};
 
 use crate::catalog::{Catalog, CatalogError, MetricsInForce};
 use crate::chance::Chance;
-use crate::ledger::{Evaluated, Failed, Ledger, LedgerError, Shown};
+use crate::ledger::{Evaluated, Failed, Ledger, LedgerError, Recorded};
 use crate::look_back::{LookBack, told};
 use crate::observe::{Loss, Observed};
 use plan::plan;
@@ -47,8 +52,8 @@ pub(crate) enum PassError {
 /// What a pass came to.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
-    /// What pull pages are to show.
-    pub(crate) shown: Vec<Shown>,
+    /// What pull pages are to show, and which stores have something to get.
+    pub(crate) news: Recorded,
     /// Windows that were recorded, evaluated or not.
     pub(crate) recorded: usize,
     /// Whether missed windows are left.
@@ -65,6 +70,9 @@ pub(crate) struct Schedule {
     pub(crate) observed: Arc<Observed>,
     pub(crate) look_back: LookBack,
     pub(crate) limits: EvaluationLimits,
+    pub(crate) places: Places,
+    /// How far after their ends windows are evaluated.
+    pub(crate) spread: Spread,
     /// Up to where each project is sealed in this process.
     pub(crate) sealed: Mutex<HashMap<ProjectId, Instant>>,
 }
@@ -100,10 +108,11 @@ impl Schedule {
         Ok(())
     }
 
-    /// What every track has to do now.
-    pub(crate) fn survey(&self) -> Result<Vec<TrackPlan>, PassError> {
-        let links = self.catalog.read(|v| Ok(v.links()?))?;
-        let mut plans = plan(&links, &self.ledger.cursors()?, self.clock.now(), &self.look_back);
+    /// What every track of a project has to do now.
+    fn survey(&self, project: ProjectId) -> Result<Vec<TrackPlan>, PassError> {
+        let links = self.catalog.read(|v| Ok(v.links_of_project(project)?))?;
+        let cursors = self.ledger.cursors_of(project)?;
+        let mut plans = plan(&links, &cursors, self.clock.now(), &self.look_back, &self.spread);
         for plan in &mut plans {
             if let Some(window) = plan.live
                 && self.ledger.is_recorded(plan.track.0, window)?
@@ -117,10 +126,8 @@ impl Schedule {
     /// One pass over a project.
     pub(crate) fn pass(&self, project: ProjectId) -> Result<Passed, PassError> {
         let mut passed = Passed::default();
-        let plans =
-            || Ok::<_, PassError>(self.survey()?.into_iter().filter(|p| p.project == project).collect::<Vec<_>>());
         let mut live: BTreeMap<(u64, Period), Vec<MetricSetId>> = BTreeMap::new();
-        for track in plans()? {
+        for track in self.survey(project)? {
             if let Some(window) = track.live {
                 live.entry((window.start().seconds(), window.period())).or_default().push(track.track.0);
             }
@@ -130,7 +137,7 @@ impl Schedule {
         }
         self.retry_failed(project, &mut passed)?;
         for _ in 0..MISSED_AT_ONCE {
-            if !self.next_missed(project, &plans()?, &mut passed)? {
+            if !self.next_missed(project, &self.survey(project)?, &mut passed)? {
                 return Ok(passed);
             }
         }
@@ -174,7 +181,7 @@ impl Schedule {
         }
         // Those that fail again are not due for a while, so this comes to an end.
         passed.more = due.len() >= RETRIED_AT_ONCE as usize;
-        let links = self.catalog.read(|v| Ok(v.links()?))?;
+        let links = self.catalog.read(|v| Ok(v.links_of_project(project)?))?;
         let horizon = |adapter: &str| now.seconds().saturating_sub(self.look_back.of(adapter).as_secs());
         for (set, window, _) in due {
             let wanted = links.iter().any(|l| {
@@ -245,27 +252,34 @@ impl Schedule {
             Vec::new()
         } else {
             self.observed.evaluations.inc();
+            let _place = self.places.take();
             self.source.evaluate(project, window, &specs, &self.limits)?
         };
         if batches.len() != specs.len() {
             let told = format!("{} results came for {} metrics", batches.len(), specs.len());
             return Err(SourceError::Corrupt(told));
         }
+        let after = self.spread.of_project(project, window.period());
+        let from = Instant::from_micros(window.end().micros() + after);
         let mut results = batches.drain(..);
         let evaluated = dues.iter().map(|due| {
             let metrics = results.by_ref().take(due.force.metrics.len()).collect();
             let batch = Batch { project: name.clone(), metric_set: due.set_name.clone(), window, metrics };
             let queries = due.force.metrics.iter().map(|(_, query)| query.clone()).collect();
-            Evaluated { project, metric_set: due.set, revision: due.force.revision, batch: Arc::new(batch), queries }
+            let (metric_set, revision, batch) = (due.set, due.force.revision, Arc::new(batch));
+            Evaluated { project, metric_set, revision, batch, queries, from }
         });
         Ok(evaluated.collect())
     }
 
     fn record(&self, evaluated: Vec<Evaluated>, window: Window, passed: &mut Passed) -> Result<(), PassError> {
         let now = self.clock.now();
-        passed.shown.extend(self.ledger.record(&evaluated, now)?);
-        passed.recorded += evaluated.len();
-        self.observed.windows.with_label_values(&["evaluated"]).inc_by(evaluated.len() as u64);
+        let count = evaluated.len();
+        let recorded = self.ledger.record(evaluated, now)?;
+        passed.news.shown.extend(recorded.shown);
+        passed.news.queued.extend(recorded.queued);
+        passed.recorded += count;
+        self.observed.windows.with_label_values(&["evaluated"]).inc_by(count as u64);
         self.observed.lagged(Duration::from_micros(now.micros().saturating_sub(window.end().micros())));
         Ok(())
     }

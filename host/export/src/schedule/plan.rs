@@ -4,6 +4,7 @@
 //! windows that were missed, oldest first. A window that is too old for every store that wants it is not worth evaluating: it
 //! is given up as part of a gap. Pull stores are never too late, since what they show is a sum of all windows.
 
+use super::spread::Spread;
 use crate::catalog::Link;
 use crate::ledger::Track;
 use crate::look_back::LookBack;
@@ -40,6 +41,7 @@ pub(crate) fn plan(
     cursors: &HashMap<Track, u64>,
     now: Instant,
     look_back: &LookBack,
+    spread: &Spread,
 ) -> Vec<TrackPlan> {
     let mut tracks: BTreeMap<(MetricSetId, Period), Vec<&Link>> = BTreeMap::new();
     for link in links {
@@ -47,14 +49,17 @@ pub(crate) fn plan(
     }
     let planned = tracks.into_iter().filter_map(|(track, links)| {
         let cursor = *cursors.get(&track)?;
-        Some(plan_track(track, &links, cursor, now, look_back))
+        let after = spread.of_project(links[0].project, track.1);
+        Some(plan_track(track, &links, cursor, now, look_back, after))
     });
     planned.collect()
 }
 
-fn plan_track(track: Track, links: &[&Link], cursor: u64, now: Instant, look_back: &LookBack) -> TrackPlan {
+/// A window counts as ended `after` microseconds after its end.
+fn plan_track(track: Track, links: &[&Link], cursor: u64, now: Instant, look_back: &LookBack, after: u64) -> TrackPlan {
     let period = u64::from(track.1.seconds());
-    let in_progress = track.1.window_at(now).start().seconds();
+    let shifted = Instant::from_micros(now.micros().saturating_sub(after));
+    let in_progress = track.1.window_at(shifted).start().seconds();
     let project = links[0].project;
     let live = in_progress.checked_sub(period).and_then(|start| Window::starting_at(start, track.1));
     let live = live.filter(|w| w.start().seconds() >= cursor && links.iter().any(|l| l.wants(*w)));
@@ -105,7 +110,7 @@ mod tests {
 
     fn planned(links: &[Link], cursor: u64, now: u64, look_back: Duration) -> TrackPlan {
         let cursors = HashMap::from([((MetricSetId(1), Period::default()), cursor)]);
-        plan(links, &cursors, Instant::from_seconds(now), &LookBack::fixed(look_back)).remove(0)
+        plan(links, &cursors, Instant::from_seconds(now), &LookBack::fixed(look_back), &Spread::default()).remove(0)
     }
 
     fn starts(plan: &TrackPlan) -> (Option<u64>, Option<u64>, Option<u64>) {
@@ -119,6 +124,21 @@ mod tests {
         assert_eq!(starts(&planned(&links, 600, 659, DAY)), (None, None, None));
         assert_eq!(starts(&planned(&links, 600, 660, DAY)), (Some(600), None, None));
         assert_eq!(starts(&planned(&links, 660, 661, DAY)), (None, None, None));
+    }
+
+    #[test]
+    fn a_project_that_stands_off_from_the_end_of_its_windows_has_them_due_later_and_the_same() {
+        let (links, spread) = ([link(1, 600, None, false)], Spread::default());
+        spread.set_claims(20_000);
+        let after = spread.of_project(ProjectId(1), Period::default());
+        assert!((1_000_000..15_000_000).contains(&after), "{after} us");
+        let planned = |micros: u64| {
+            let cursors = HashMap::from([((MetricSetId(1), Period::default()), 600)]);
+            let now = Instant::from_micros(660_000_000 + micros);
+            starts(&plan(&links, &cursors, now, &LookBack::fixed(DAY), &spread).remove(0))
+        };
+        assert_eq!(planned(after - 1), (None, None, None));
+        assert_eq!(planned(after), (Some(600), None, None));
     }
 
     #[test]

@@ -99,6 +99,8 @@ fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, source: &Arc<CountingSo
         observed: Arc::new(Observed::new(&prometheus::Registry::new()).unwrap()),
         look_back: LookBack::fixed(Duration::from_secs(look_back)),
         limits: EvaluationLimits::default(),
+        places: Places::default(),
+        spread: Spread::default(),
         sealed: Mutex::default(),
     }
 }

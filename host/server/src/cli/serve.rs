@@ -107,6 +107,9 @@ pub struct LimitArgs {
     /// Bytes of memory that one query may use for what it finds.
     #[arg(long, env = "TIDEGATE_QUERY_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     pub query_memory: usize,
+    /// Bytes of windows that may wait for one store, as stored; beyond, its oldest expire.
+    #[arg(long, env = "TIDEGATE_MAX_QUEUE", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub max_queue: usize,
     /// Bytes that events.db may grow to; without it, what the disk holds.
     #[arg(long, env = "TIDEGATE_MAX_EVENTS_FILE", value_name = "SIZE", value_parser = size)]
     pub max_events_file: Option<usize>,
@@ -202,6 +205,7 @@ impl ServeArgs {
             export: ExportSettings {
                 groups: limits.max_groups,
                 look_back: Duration::from_secs(self.look_back),
+                queue_bytes: limits.max_queue as u64,
                 ..ExportSettings::default()
             },
             grace: Duration::from_secs(self.grace),
