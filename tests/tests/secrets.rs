@@ -90,6 +90,13 @@ fn no_credential_is_shown_anywhere_even_if_the_receiver_sends_it_back() {
     }
     let stored = occurrences(tidegate.data(), SUBMISSION);
     assert_eq!(stored, Vec::<String>::new(), "the submission token is stored as it is, not as a digest");
+    for secret in [PASSWORD, TOKEN, BASIC] {
+        assert_eq!(
+            occurrences(tidegate.data(), secret),
+            Vec::<String>::new(),
+            "a secret of a store lies there as it is"
+        );
+    }
     let stored = occurrences(tidegate.data(), tidegate.token());
     assert_eq!(stored, Vec::<String>::new(), "the API token is stored as it is, not as a digest");
 }

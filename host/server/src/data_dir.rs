@@ -101,6 +101,12 @@ impl DataDir {
         self.path.join("adapter-versions")
     }
 
+    /// The key for the secrets in the catalog, unless it comes from elsewhere.
+    #[must_use]
+    pub fn key(&self) -> PathBuf {
+        self.catalog().with_extension("key")
+    }
+
     /// Where the server says on which address it listens.
     #[must_use]
     pub fn address(&self) -> PathBuf {

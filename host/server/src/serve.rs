@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_events::{EventStore, EventStoreError, EventStoreOptions};
-use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, OpenError, TokenSpec};
+use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, KeySource, OpenError, TokenSpec};
 use tidegate_export::{Allowance, EgressPolicy, Export, ExportOptions, ExportSettings, StartError};
 use tidegate_model::{Clock, Secret};
 use tidegate_sandbox::{BuiltinError, CompileOptions, EngineError, SandboxOptions, Shelf};
@@ -29,6 +29,8 @@ use url::Url;
 pub struct Options {
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// The key for the secrets in the catalog; without it, the file `tidegate.key` in the data directory.
+    pub key: Option<KeySource>,
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
     /// Certificate and key; without them it is plain HTTP.
@@ -69,6 +71,7 @@ impl Options {
     pub fn new(data_dir: PathBuf) -> Self {
         Self {
             data_dir,
+            key: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8460)),
             tls: None,
             public_url: None,
@@ -341,10 +344,11 @@ impl Parts {
         let shelf = Shelf::new(data.adapter_versions());
         let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped, shelf, sandbox));
         let (catalog_file, events_file) = (data.catalog(), data.events());
+        let key = options.key.clone().unwrap_or_else(|| KeySource::File(data.key()));
         let (event_options, event_clock, catalog_clock) =
             (options.events.clone(), Arc::clone(&clock), Arc::clone(&clock));
         let files = tokio::task::spawn_blocking(move || {
-            let catalog = Catalog::open(&catalog_file, catalog_clock)?;
+            let catalog = Catalog::open_with(&catalog_file, &key, catalog_clock)?;
             let events = EventStore::open(&events_file, event_options, event_clock)?;
             let first_token = first_token(&catalog)?;
             let setup = setup_token(&catalog)?;

@@ -111,6 +111,9 @@ pub enum CatalogError {
     /// The database failed, or holds what it should not.
     #[error("tidegate.db cannot be read or written: {0}")]
     Storage(#[from] rusqlite::Error),
+    /// A secret cannot be sealed or opened.
+    #[error(transparent)]
+    Key(#[from] super::KeyError),
     /// The system has no random numbers to give.
     #[error("no token can be made: {0}")]
     Random(getrandom::Error),

@@ -4,7 +4,7 @@
 //! tokens that exist.
 
 use super::tokens::{TokenHash, hash_of, moment};
-use super::{Access, Actor, CatalogError, Grant, Quotas, View};
+use super::{Access, Actor, CatalogError, Grant, Quotas, View, sealing};
 use rusqlite::Row;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,7 +63,8 @@ impl Index {
         let sql = "SELECT pull_token, id FROM stores WHERE pull_token IS NOT NULL AND deleted IS NULL";
         let mut statement = view.connection.prepare_cached(sql)?;
         for row in statement.query_map([], |row| Ok((row.get::<_, String>(0)?, StoreId(row.get(1)?))))? {
-            let (token, store) = row?;
+            let (sealed, store) = row?;
+            let token = view.keys.open(&sealing::pull_token(store), &sealed)?;
             index.pull.insert(hash_of(&token), store);
         }
         Ok(index)

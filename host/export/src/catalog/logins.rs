@@ -2,7 +2,7 @@
 //! up, so nobody can choose a weak one; they can be shown again, since somebody has to type them into a product.
 
 use super::error::Kind;
-use super::{CatalogError, Edit, View};
+use super::{CatalogError, Edit, View, sealing};
 use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -34,8 +34,12 @@ impl View<'_> {
     /// [`CatalogError::Storage`].
     pub fn pull_login(&self, id: StoreId) -> Result<Option<PullLogin>, CatalogError> {
         let sql = "SELECT user, password FROM pull_logins WHERE store = ?1";
-        let login = |row: &rusqlite::Row<'_>| Ok(PullLogin { user: row.get(0)?, password: Secret::new(row.get(1)?) });
-        Ok(self.connection.prepare_cached(sql)?.query_row([id.0], login).optional()?)
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?));
+        let Some((user, sealed)) = self.connection.prepare_cached(sql)?.query_row([id.0], row).optional()? else {
+            return Ok(None);
+        };
+        let password = Secret::new(self.keys.open(&sealing::password(id), &sealed)?);
+        Ok(Some(PullLogin { user, password }))
     }
 }
 
@@ -60,8 +64,15 @@ impl Edit<'_> {
         if self.pull_login(id)?.is_none() {
             let (user, password) = (super::tokens::random_user()?, super::tokens::random_password()?);
             let sql = "INSERT INTO pull_logins (store, user, password) VALUES (?1, ?2, ?3)";
-            self.connection.execute(sql, params![id.0, user, password])?;
+            let sealed = self.keys.seal(&sealing::password(id), &password)?;
+            self.connection.execute(sql, params![id.0, user, sealed])?;
         }
+        Ok(())
+    }
+
+    pub(super) fn write_pull_token(&self, id: StoreId, token: &str) -> Result<(), CatalogError> {
+        let sealed = self.keys.seal(&sealing::pull_token(id), token)?;
+        self.connection.execute("UPDATE stores SET pull_token = ?2 WHERE id = ?1", params![id.0, sealed])?;
         Ok(())
     }
 
@@ -80,7 +91,7 @@ impl Edit<'_> {
             return Err(CatalogError::conflict(Kind::Store, store.name, "it has no pull URL: the host sends to it"));
         }
         let token = super::tokens::random_pull_token()?;
-        self.connection.execute("UPDATE stores SET pull_token = ?2 WHERE id = ?1", params![id.0, token])?;
+        self.write_pull_token(id, &token)?;
         Ok(Secret::new(token))
     }
 }

@@ -10,10 +10,12 @@ mod account_tests;
 mod audit;
 mod error;
 mod index;
+mod keys;
 mod links;
 mod logins;
 mod pins;
 mod quotas;
+mod sealing;
 mod sets;
 mod stores;
 mod tenants;
@@ -25,6 +27,7 @@ mod users;
 pub use access::{Access, Actor, Grant, Role};
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, Subject};
 pub use error::{CatalogError, Kind};
+pub use keys::{KeyError, KeySource, Keyring};
 pub use logins::PullLogin;
 pub use pins::Pin;
 pub use quotas::Quotas;
@@ -66,6 +69,7 @@ pub enum Change {
 /// The catalog in `tidegate.db`.
 pub struct Catalog {
     db: Arc<Db>,
+    keys: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     index: ArcSwap<Index>,
     changed: watch::Sender<u64>,
@@ -84,9 +88,19 @@ impl Catalog {
     /// # Errors
     /// [`OpenError`] if the file is of a newer Tidegate, or no database, or cannot be written.
     pub fn open(file: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_with(file, &KeySource::File(file.with_extension("key")), clock)
+    }
+
+    /// The same with the key for its secrets from elsewhere than the file `tidegate.key` beside it. What is plain, or sealed with
+    /// a key that is not the first any more, is sealed with the first one.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); [`OpenError::Key`] if the key for its secrets is not there. Nothing is changed then.
+    pub fn open_with(file: &Path, keys: &KeySource, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let db = Arc::new(Db::open(file)?);
+        let keys = Arc::new(sealing::prepare(&db, keys)?);
         let (changed, _) = watch::channel(0);
-        let catalog = Self { db, clock, index: ArcSwap::default(), changed };
+        let catalog = Self { db, keys, clock, index: ArcSwap::default(), changed };
         // A catalog that is filled is not written to: the host must come up with a full disk, too.
         let filled = catalog.read(|view| Ok(view.tenants()?.is_empty())).and_then(|empty| match empty {
             true => catalog.edit(|edit| edit.create_tenant(DEFAULT_TENANT).map(drop)),
@@ -103,7 +117,7 @@ impl Catalog {
     /// # Errors
     /// What `work` returns, and [`CatalogError::Storage`].
     pub fn read<T>(&self, work: impl FnOnce(&View<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
-        self.db.read(|connection| work(&View { connection }))
+        self.db.read(|connection| work(&View { connection, keys: &self.keys }))
     }
 
     /// Changes the catalog: all that `work` does, on disk when this returns, or nothing if it fails.
@@ -112,7 +126,7 @@ impl Catalog {
     /// What `work` returns, and [`CatalogError::Storage`].
     pub fn edit<T>(&self, work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
         let now = self.clock.now();
-        let result = self.db.write(|transaction| work(&Edit::new(transaction, now)))?;
+        let result = self.db.write(|transaction| work(&Edit::new(transaction, &self.keys, now)))?;
         self.refresh()?;
         self.changed.send_modify(|n| *n += 1);
         Ok(result)
@@ -135,7 +149,7 @@ impl Catalog {
     /// As for [`edit`](Self::edit).
     pub fn rehearse<T>(&self, work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
         let now = self.clock.now();
-        self.db.rehearse(|transaction| work(&Edit::new(transaction, now)))
+        self.db.rehearse(|transaction| work(&Edit::new(transaction, &self.keys, now)))
     }
 
     /// The project that a submission token belongs to. Answered from memory; the time it takes tells nothing of other tokens.
@@ -221,6 +235,7 @@ impl Catalog {
 /// Reads the catalog inside [`Catalog::read`], [`Catalog::edit`] and [`Catalog::rehearse`].
 pub struct View<'c> {
     connection: &'c Connection,
+    keys: &'c Keyring,
 }
 
 /// Changes the catalog inside [`Catalog::edit`] and [`Catalog::rehearse`]; reads what it changed through [`View`].
@@ -230,8 +245,8 @@ pub struct Edit<'c> {
 }
 
 impl<'c> Edit<'c> {
-    fn new(transaction: &'c Transaction<'c>, now: Instant) -> Self {
-        Self { view: View { connection: transaction }, now }
+    fn new(transaction: &'c Transaction<'c>, keys: &'c Keyring, now: Instant) -> Self {
+        Self { view: View { connection: transaction, keys }, now }
     }
 
     /// The moment `seconds` from now.

@@ -5,7 +5,7 @@
 
 use super::error::{corrupt, name_of};
 use super::tenants::name_in;
-use super::{CatalogError, Change, Edit, Kind, Pin, View};
+use super::{CatalogError, Change, Edit, Kind, Pin, View, sealing};
 use crate::egress::roots;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Map, Value as Json};
@@ -151,7 +151,7 @@ impl View<'_> {
             store.metric_sets = sets.remove(&store.id.0).unwrap_or_default();
             let masked = secrets.remove(&store.id.0).unwrap_or_default();
             store.settings.extend(masked.into_iter().map(|key| (key, Json::from(MASK))));
-            Ok(store)
+            self.with_pull_token(store)
         };
         found.into_iter().map(complete).collect()
     }
@@ -229,8 +229,16 @@ impl View<'_> {
         for (_, name) in self.sets_connected_to(store.id)? {
             store.metric_sets.push(name_of(Kind::MetricSet, &name)?);
         }
-        for (key, _) in self.secrets(store.id)? {
+        for key in self.secret_keys(store.id)? {
             store.settings.insert(key, Json::from(MASK));
+        }
+        self.with_pull_token(store)
+    }
+
+    /// Opens what the row has sealed.
+    fn with_pull_token(&self, mut store: Store) -> Result<Store, CatalogError> {
+        if let Some(sealed) = store.pull_token.take() {
+            store.pull_token = Some(self.keys.open(&sealing::pull_token(store.id), &sealed)?);
         }
         Ok(store)
     }
@@ -244,8 +252,18 @@ impl View<'_> {
     fn secrets(&self, id: StoreId) -> Result<Vec<(String, String)>, CatalogError> {
         let sql = "SELECT key, value FROM store_secrets WHERE store = ?1 ORDER BY key";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let rows = statement.query_map([id.0], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let open = |row: rusqlite::Result<(String, String)>| {
+            let (key, sealed) = row?;
+            let value = self.keys.open(&sealing::setting(id, &key), &sealed)?;
+            Ok((key, value))
+        };
+        rows.map(open).collect()
+    }
+
+    fn secret_keys(&self, id: StoreId) -> Result<Vec<String>, CatalogError> {
+        let sql = "SELECT key FROM store_secrets WHERE store = ?1 ORDER BY key";
+        Ok(self.connection.prepare_cached(sql)?.query_map([id.0], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 
     /// Takes what was given apart, and fills in the secrets that were not given again.
@@ -326,14 +344,17 @@ impl Edit<'_> {
         self.one_store_more(self.project(of)?.tenant)?;
         let pull = pulls(spec);
         let token = if pull { Some(super::tokens::random_pull_token()?) } else { None };
-        let sql = "INSERT INTO stores (project, name, period, adapter, settings, revision, paused, pull, pull_token, created) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9)";
+        let sql = "INSERT INTO stores (project, name, period, adapter, settings, revision, paused, pull, created) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8)";
         let settings = Json::Object(split.plain.clone()).to_string();
         let (period, adapter) = (spec.period.seconds(), &spec.adapter.name);
         let now = self.now_micros();
         self.connection
-            .execute(sql, params![of.0, name.as_str(), period, adapter, settings, spec.paused, pull, token, now])?;
+            .execute(sql, params![of.0, name.as_str(), period, adapter, settings, spec.paused, pull, now])?;
         let id = StoreId(self.connection.last_insert_rowid());
+        if let Some(token) = token {
+            self.write_pull_token(id, &token)?;
+        }
         self.write_secrets(id, &split.secrets)?;
         for set in spec.metric_sets {
             self.link(id, *set, spec.period)?;
@@ -417,7 +438,8 @@ impl Edit<'_> {
         self.connection.execute("DELETE FROM store_secrets WHERE store = ?1", [id.0])?;
         for (key, value) in secrets {
             let sql = "INSERT INTO store_secrets (store, key, value) VALUES (?1, ?2, ?3)";
-            self.connection.execute(sql, params![id.0, key, value])?;
+            let sealed = self.keys.seal(&sealing::setting(id, key), value)?;
+            self.connection.execute(sql, params![id.0, key, sealed])?;
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("v6.sql"),
     include_str!("v7.sql"),
     include_str!("v8.sql"),
+    include_str!("v9.sql"),
 ];
 
 /// Statements kept compiled on each connection.
@@ -55,6 +56,9 @@ pub enum OpenError {
         /// What SQLite says.
         problem: String,
     },
+    /// The key for its secrets is missing, or another one. Nothing was changed.
+    #[error(transparent)]
+    Key(#[from] crate::catalog::KeyError),
     /// Something else wrong with the file.
     #[error("{} cannot be opened: {cause}", file.display())]
     Unusable {
@@ -110,6 +114,11 @@ impl Db {
         transaction.commit()?;
         stage(Stage::Committed)?;
         Ok(result)
+    }
+
+    /// Empties the log of changes, in which earlier contents of the file still lie.
+    pub(crate) fn forget_log(&self) -> rusqlite::Result<()> {
+        lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     /// Runs `work` in a write transaction that is rolled back whatever comes of it.

@@ -316,7 +316,8 @@ fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
         put(&args.from.join(name), &data.path().join(name)).map_err(failed)?;
     }
     // A backup of an older version is brought forward, of a newer one refused, before a server meets it.
-    Catalog::open(&data.catalog(), Arc::new(SystemClock)).map_err(|e| CliError::Failed(e.to_string()))?;
+    Catalog::open_with(&data.catalog(), &super::secrets::key_of(&data), Arc::new(SystemClock))
+        .map_err(|e| CliError::Failed(e.to_string()))?;
     out.line(format_args!("restored {}", args.from.display()))?;
     out.note(format_args!(
         "What was there is in {}. Windows since the backup are evaluated again from the events that it holds.",

@@ -27,7 +27,8 @@ pub mod query;
 mod question;
 pub mod receive;
 mod references;
-pub mod serve;
+pub mod secrets;
+mod serve;
 mod signals;
 pub mod store;
 pub(crate) mod store_windows;
@@ -117,6 +118,9 @@ pub enum Command {
     Login(login::LoginArgs),
     /// Forget them.
     Logout(login::LogoutArgs),
+    /// Change the key under which secrets lie in the data directory.
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
     /// Stand in for a monitoring system: accept pushes and show them.
     Receive(receive::ReceiveArgs),
     /// See the whole way at work: made-up crashes in, a page to scrape and pushes out.
@@ -168,6 +172,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
         Command::Login(args) => on_one_thread(login::run(args, out)),
         Command::Logout(_) => login::forget(out),
         Command::Openapi => out.json(&crate::http::openapi()).map(|()| ExitCode::SUCCESS),
+        Command::Secrets(command) => secrets::run(command, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Compile(args) => compile::run(&args, out),
     }

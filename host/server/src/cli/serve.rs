@@ -1,5 +1,6 @@
 //! `tidegate serve`.
 
+use super::secrets::KeyArgs;
 use super::signals::Signals;
 use super::{CliError, allowances, program};
 use crate::http::{HttpLimits, TlsFiles};
@@ -31,6 +32,9 @@ pub struct ServeArgs {
     /// Where everything is kept; made if it is not there.
     #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "tidegate-data")]
     pub data_dir: PathBuf,
+    /// The key for the secrets in the data directory.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// Where to listen; port 0 picks a free one, which is written to DIR/address.
     #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8460")]
     pub listen: SocketAddr,
@@ -166,6 +170,7 @@ impl ServeArgs {
             ..EventLimits::default()
         };
         Options {
+            key: self.key.source(),
             listen: self.listen,
             tls: self
                 .tls_cert

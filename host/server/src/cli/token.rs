@@ -151,7 +151,8 @@ fn make_without_server(data_dir: &Path, args: &CreateArgs) -> Result<String, Cli
     }
     // A running server knows the tokens by heart and would not learn of a new one, so the lock is asked for.
     let data = DataDir::open(data_dir).map_err(|e| CliError::Failed(e.to_string()))?;
-    let catalog = Catalog::open(&data.catalog(), Arc::new(SystemClock)).map_err(|e| CliError::Failed(e.to_string()))?;
+    let catalog = Catalog::open_with(&data.catalog(), &super::secrets::key_of(&data), Arc::new(SystemClock))
+        .map_err(|e| CliError::Failed(e.to_string()))?;
     let tenant = args.server.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
     let made = catalog.edit(|edit| {
         // Whoever has the data directory has everything; in the first tenant, the token says so.

@@ -274,7 +274,7 @@ impl From<CatalogError> for Problem {
                 Self::conflict(&error).with("quota", quota)
             }
             CatalogError::Stale { .. } => Self::new(axum::http::StatusCode::PRECONDITION_FAILED, error),
-            CatalogError::Storage(_) | CatalogError::Random(_) => Self::internal(error),
+            CatalogError::Storage(_) | CatalogError::Random(_) | CatalogError::Key(_) => Self::internal(error),
             _ => Self::invalid(error),
         }
     }
