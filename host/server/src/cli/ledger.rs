@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use tidegate_export::catalog::Catalog;
+use tidegate_export::catalog::{Catalog, OpenError};
 use tidegate_export::verify_database;
 use tidegate_model::SystemClock;
 
@@ -316,8 +316,12 @@ fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
         put(&args.from.join(name), &data.path().join(name)).map_err(failed)?;
     }
     // A backup of an older version is brought forward, of a newer one refused, before a server meets it.
-    Catalog::open_with(&data.catalog(), &super::secrets::key_of(&data), Arc::new(SystemClock))
-        .map_err(|e| CliError::Failed(e.to_string()))?;
+    match Catalog::open_with(&data.catalog(), &super::secrets::key_of(&data), Arc::new(SystemClock)) {
+        Ok(_) => {}
+        // No backup has its key in it; whoever restores brings it from where it was kept.
+        Err(OpenError::Key(wanted)) => out.note(format_args!("Before the server can start: {wanted}")),
+        Err(error) => return Err(CliError::Failed(error.to_string())),
+    }
     out.line(format_args!("restored {}", args.from.display()))?;
     out.note(format_args!(
         "What was there is in {}. Windows since the backup are evaluated again from the events that it holds.",
