@@ -138,7 +138,7 @@ impl Catalog {
     /// As for [`edit`](Self::edit).
     pub fn edit_accounts<T>(&self, work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
         let now = self.clock.now();
-        let result = self.db.write(|transaction| work(&Edit::new(transaction, now)))?;
+        let result = self.db.write(|transaction| work(&Edit::new(transaction, &self.keys, now)))?;
         self.refresh()?;
         Ok(result)
     }
