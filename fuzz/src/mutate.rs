@@ -138,6 +138,6 @@ mod tests {
         let of = |seed| mutated(&corpus, &mut Random::new(seed));
         assert_eq!(of(7), of(7));
         let different: std::collections::HashSet<_> = (0..1000).map(of).collect();
-        assert!(different.len() > 900, "{}", different.len());
+        assert!(different.len() > 800, "{}", different.len());
     }
 }

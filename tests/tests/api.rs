@@ -48,7 +48,8 @@ fn schemathesis_finds_no_answer_that_the_description_does_not_allow() {
         "--phases",
         "examples,coverage,fuzzing",
     ]);
-    command.args(["--workers", "2", "--no-color", "--continue-on-failure"]);
+    // One worker: several that parse Python at once make CPython 3.11 fail (python/cpython#106905).
+    command.args(["--workers", "1", "--no-color", "--continue-on-failure"]);
     let output = run(&mut command);
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
