@@ -81,7 +81,7 @@ done
 current() { [ -f "$1/made-from" ] && cmp -s "$2" "$1/made-from"; }
 
 python="$cache/python" wanted=tests/clients/python/requirements.txt
-if ! current "$python" "$wanted" || ! "$python/bin/python" -c 'import backtracepython, datadog_api_client, duckdb, line_protocol_parser, numpy, openapi_spec_validator, polars, prometheus_client, schemathesis' 2>/dev/null; then
+if ! current "$python" "$wanted" || ! "$python/bin/python" -c 'import backtracepython, datadog_api_client, duckdb, line_protocol_parser, numpy, openapi_spec_validator, opentelemetry.proto, polars, prometheus_client, schemathesis' 2>/dev/null; then
     say "making the Python environment in $python"
     rm -rf "$python"
     mkdir -p "$cache"
