@@ -3,6 +3,7 @@
 //! Nothing of the embedded store shows through: no row ids, no dictionary codes, no file paths, no local clock as an order.
 
 use crate::explore::{Answer, AttributeDescription, ExploreLimits, Watch};
+use std::time::Duration;
 use tidegate_model::{Instant, MetricBatch, MetricQuery, Name, ProjectId, Query, Window};
 
 /// What to evaluate: a metric's name and its query.
@@ -23,11 +24,14 @@ pub struct EvaluationLimits {
     /// Bytes of memory that the evaluation of one metric may take. Several at once may take as much together; if they need
     /// more, they are evaluated apart.
     pub memory: usize,
+    /// How long the evaluation of one metric may take. Several at once may take as long together; if they need longer, the one
+    /// that takes most of it is evaluated apart. It is looked at between steps, of which none takes long.
+    pub time: Duration,
 }
 
 impl Default for EvaluationLimits {
     fn default() -> Self {
-        Self { groups: 10_000, memory: 512 << 20 }
+        Self { groups: 10_000, memory: 512 << 20, time: Duration::from_secs(10) }
     }
 }
 
@@ -60,6 +64,17 @@ pub enum SourceError {
         budget: usize,
         /// Bytes that were known to be needed when it was given up.
         needed: usize,
+    },
+    /// Longer than an evaluation may take.
+    #[error(
+        "metric {metric:?}: evaluating it takes longer than {} s, which is all the time that it may take; filter for fewer events, \
+         or group by fewer or coarser attributes", limit.as_secs_f32()
+    )]
+    Time {
+        /// The metric.
+        metric: String,
+        /// How long it may take.
+        limit: Duration,
     },
     /// A query that cannot be answered, though its form is right.
     #[error("the query cannot be answered: {reason}")]

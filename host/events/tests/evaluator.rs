@@ -7,8 +7,9 @@ use common::oracle::{self, Row};
 use common::{PROJECT, clock, event, metric, open, rows, submit, text, window};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
+use std::time::Duration;
 use tidegate_events::{EvaluationLimits, EventStore, EventStoreOptions, MetricSpec, Source, SourceError};
-use tidegate_model::{Aggregate, Instant, ManualClock, MetricBatch, MetricQuery, Value, Window};
+use tidegate_model::{Aggregate, Instant, ManualClock, MetricBatch, MetricQuery, Name, Value, Window};
 
 fn query() -> impl Strategy<Value = Json> {
     let names = || prop::sample::select(&["a", "b", "c", "d", "_tx", "missing"][..]);
@@ -145,7 +146,7 @@ proptest! {
         let filters = filters.into_iter().chain([json!([])]);
         let query = |filter| metric(&json!({"filter": filter, "group": by, "fold": {"_tx": [["count"]], of: [["unique"]]}}));
         let metrics: Vec<MetricSpec> = filters.map(query).collect();
-        let limits = EvaluationLimits { groups: cap, memory };
+        let limits = EvaluationLimits { groups: cap, memory, ..EvaluationLimits::default() };
         for some in [&metrics[..1], &metrics[..2], &metrics[..]] {
             let batches = store.evaluate(PROJECT, window(60, 60), some, &limits).unwrap();
             check(&all, window(60, 60), some, &batches, cap)?;
@@ -201,6 +202,26 @@ fn an_evaluation_that_takes_more_memory_than_allowed_fails_with_both_figures() {
     let told = format!("metric \"m\": evaluating it takes {needed} bytes of memory or more, and 2097152 are allowed");
     assert!(error.to_string().starts_with(&told), "{error}");
     assert_eq!(evaluate(&metrics[..1]).unwrap()[0].measures[0].values, [30_000.0]);
+}
+
+#[test]
+fn an_evaluation_that_takes_longer_than_allowed_is_stopped_with_the_name_of_the_metric_and_the_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock(60));
+    submit(&store, (0..1000).map(|i| event(&[("n", Value::Int(i))])).collect());
+    let named =
+        |name: &str| MetricSpec { name: Name::new(name).unwrap(), ..metric(&json!({"fold": {"n": [["sum"]]}})) };
+    let evaluate = |metrics: &[MetricSpec], time: Duration| {
+        let limits = EvaluationLimits { time, ..EvaluationLimits::default() };
+        store.evaluate(PROJECT, window(60, 60), metrics, &limits)
+    };
+    let error = evaluate(&[named("slow")], Duration::ZERO).unwrap_err();
+    assert_eq!(error, SourceError::Time { metric: "slow".to_owned(), limit: Duration::ZERO });
+    let told = "metric \"slow\": evaluating it takes longer than 0 s, which is all the time that it may take";
+    assert!(error.to_string().starts_with(told), "{error}");
+    // Of several, one is named; none is a zero.
+    assert!(matches!(evaluate(&[named("a"), named("b")], Duration::ZERO), Err(SourceError::Time { .. })));
+    assert_eq!(evaluate(&[named("a"), named("b")], Duration::from_secs(3600)).unwrap().len(), 2);
 }
 
 #[test]

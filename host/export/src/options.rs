@@ -28,6 +28,8 @@ pub struct ExportSettings {
     pub total_series: usize,
     /// Most rows of one metric; 10,000.
     pub groups: u32,
+    /// Longest that the evaluation of one metric over one window may take; 10 s. Beyond, it fails, and is tried again later.
+    pub metric_time: Duration,
     /// Until a connection to a sink stands; 10 s.
     pub connect_time: Duration,
     /// A request to a sink, from the look-up of its name to the last byte of the answer; 30 s.
@@ -49,6 +51,7 @@ impl Default for ExportSettings {
             series_idle: day,
             total_series: 50_000,
             groups: 10_000,
+            metric_time: Duration::from_secs(10),
             connect_time: Duration::from_secs(10),
             request_time: Duration::from_secs(30),
             parts: 4096,

@@ -188,14 +188,15 @@ impl Previewer {
             return Ok(Sample { batch, in_progress: false });
         }
         let window = link.period.window_at(self.clock.now());
-        let (project, set, force) = self.catalog.read(|v| {
+        let (project, force) = self.catalog.read(|v| {
             let force = v.revisions(link.metric_set)?.metrics_for(window)?;
-            Ok((v.project(link.project)?.name, v.metric_set(link.metric_set)?.name, force))
+            Ok((v.project(link.project)?.name, force))
         })?;
+        let metric_set = force.series;
         let specs: Vec<MetricSpec> =
             force.metrics.into_iter().map(|(name, query)| MetricSpec { name, query }).collect();
         let metrics = self.source.evaluate(link.project, window, &specs, &self.evaluation)?;
-        Ok(Sample { batch: Arc::new(Batch { project, metric_set: set, window, metrics }), in_progress: true })
+        Ok(Sample { batch: Arc::new(Batch { project, metric_set, window, metrics }), in_progress: true })
     }
 
     fn message(&self, config: &Config, sample: Sample) -> Result<PreviewPart, ExportError> {

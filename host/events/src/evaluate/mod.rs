@@ -6,7 +6,7 @@
 //!
 //! The modules in the order of the work: `plan` finds what the metrics share, `coder` and `load` make dense codes of a chunk's
 //! columns, `condition`, `number` and `bits` filter, `pairs` and `distinct` tell combinations apart, `measure` aggregates,
-//! `output` cuts and sorts the rows. What it costs is told in `docs/evaluation.md`.
+//! `output` cuts and sorts the rows, `time` stops what takes too long. What it costs is told in `docs/evaluation.md`.
 
 mod bits;
 mod coder;
@@ -18,6 +18,7 @@ mod number;
 mod output;
 mod pairs;
 mod plan;
+mod time;
 
 pub(crate) use load::Coded;
 
@@ -35,7 +36,9 @@ use measure::{Accumulator, Rows};
 use plan::{Grouping, Plan};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
+use std::time::{Duration, Instant as Moment};
 use tidegate_model::MetricBatch;
+use time::Spending;
 
 /// Rows that are filtered and aggregated at a time: their codes stay in the processor's second cache while every metric looks
 /// at them. A multiple of 64.
@@ -122,12 +125,15 @@ pub(crate) struct Evaluation {
     rows_so_far: u64,
     /// Most bytes that it may use.
     budget: usize,
+    /// Longest that it may take, and what it has taken.
+    time: Duration,
+    spending: Spending,
 }
 
 impl Evaluation {
-    /// Plans the evaluation of `metrics` with `budget` bytes of memory.
-    pub(crate) fn new(metrics: &[MetricSpec], budget: usize) -> Result<Self, SourceError> {
-        let plan = Plan::new(metrics)?;
+    /// Plans the evaluation of `metrics` with the memory and the time that one metric may take.
+    pub(crate) fn new(metrics: &[MetricSpec], limits: &EvaluationLimits) -> Result<Self, SourceError> {
+        let (plan, budget) = (Plan::new(metrics)?, limits.memory);
         let lists = plan.distincts.iter().enumerate().filter(|(d, _)| listed(&plan, Some(*d))).map(|(_, d)| d.uses);
         // A list is copied when it is sorted, so half of what it may take is for that.
         let pairs = (budget / 4 / 8 / lists.sum::<usize>().max(1)).clamp(1 << 16, PAIRS);
@@ -140,9 +146,11 @@ impl Evaluation {
             groups: plan.groupings.iter().map(|_| PairTable::default()).collect(),
             distincts: plan.distincts.iter().map(|_| PairTable::default()).collect(),
             jobs: plan.jobs.iter().map(state).collect(),
+            spending: Spending::new(limits.time, plan.jobs.len()),
             plan,
             rows_so_far: 0,
             budget,
+            time: limits.time,
         })
     }
 
@@ -190,6 +198,7 @@ impl Evaluation {
             return Ok(());
         }
         for (i, slot) in self.plan.slots.iter().enumerate().filter(|(_, slot)| slot.used) {
+            self.check_time()?;
             match &mut self.columns[i] {
                 Held::Own(coded) => coded.fill(i, slot, chunk, texts)?,
                 Held::Shared(coded) if coded.rows() == rows => {}
@@ -206,6 +215,7 @@ impl Evaluation {
         let pairs = self.pair_codes(&groups);
         self.check_budget()?;
         for start in (0..rows).step_by(STRIP) {
+            self.check_time()?;
             self.push_strip(start..rows.min(start + STRIP), &groups, &pairs);
         }
         self.rows_so_far += rows as u64;
@@ -217,6 +227,7 @@ impl Evaluation {
         let held = plan.tests.iter().map(|(test, slot)| test.rows(&columns[*slot], rows.clone())).collect::<Vec<_>>();
         let (mut current, mut kept, mut list, mut listed) = (None, Vec::new(), Vec::new(), false);
         for &place in &plan.order {
+            let since = Moment::now();
             let (job, state) = (&plan.jobs[place], &mut self.jobs[place]);
             if let Some(filter) = job.filter
                 && current != job.filter
@@ -228,6 +239,7 @@ impl Evaluation {
             state.counts.resize(width, 0);
             if job.filter.is_some() && codes.is_none() && state.measures.iter().all(Accumulator::is_events) {
                 state.counts[0] += kept.iter().map(|word: &u64| u64::from(word.count_ones())).sum::<u64>();
+                self.spending.charge([place], since);
                 continue;
             }
             if job.filter.is_some() && !listed {
@@ -244,6 +256,7 @@ impl Evaluation {
                 });
                 accumulator.push(&selected, codes, width, values, distinct, self.rows_so_far);
             }
+            self.spending.charge([place], since);
         }
     }
 
@@ -251,6 +264,7 @@ impl Evaluation {
     fn group_codes(&mut self, rows: usize) -> Codes {
         let mut all: Codes = Vec::with_capacity(self.plan.groupings.len());
         for (i, grouping) in self.plan.groupings.iter().enumerate() {
+            let since = Moment::now();
             // A group-by comes after the one that it extends, so that one's codes are there.
             let codes = if let Grouping::More(parent, slot) = *grouping {
                 let lefts = width(&self.plan, &self.columns, &self.groups, parent);
@@ -258,6 +272,7 @@ impl Evaluation {
                 let right = &self.columns[slot];
                 let mut codes = Vec::with_capacity(rows);
                 self.groups[i].number_all(left, right.group_codes(), lefts, right.coder.classes(), &mut codes);
+                self.spending.charge(self.plan.jobs_of(i), since);
                 Some(codes)
             } else {
                 None
@@ -272,6 +287,7 @@ impl Evaluation {
     fn pair_codes(&mut self, groups: &Codes) -> Codes {
         let mut all = Vec::with_capacity(self.plan.distincts.len());
         for (d, distinct) in self.plan.distincts.iter().enumerate() {
+            let since = Moment::now();
             let codes = codes_of(&self.plan, &self.columns, groups, distinct.grouping);
             let numbered = codes.filter(|_| !listed(&self.plan, Some(d))).map(|codes| {
                 let values = self.columns[distinct.slot].class_codes();
@@ -280,9 +296,18 @@ impl Evaluation {
                 };
                 codes.iter().zip(values).map(number).collect()
             });
+            self.spending.charge(self.plan.jobs_of(distinct.grouping), since);
             all.push(numbered);
         }
         all
+    }
+
+    /// Fails if it has taken longer than it may, with the metric that has taken most.
+    fn check_time(&self) -> Result<(), SourceError> {
+        let Err(job) = self.spending.check() else { return Ok(()) };
+        let metric = self.plan.metrics.iter().find(|metric| metric.job == job);
+        let metric = metric.map(|metric| metric.name.to_string()).unwrap_or_default();
+        Err(SourceError::Time { metric, limit: self.time })
     }
 
     /// Fails if what there is, and what the groups found so far will take, is beyond the budget.
@@ -309,6 +334,7 @@ impl Evaluation {
         limits: &EvaluationLimits,
         texts: &dyn Texts,
     ) -> Result<Vec<MetricBatch>, SourceError> {
+        self.check_time()?;
         for (job, state) in self.plan.jobs.iter().zip(&mut self.jobs) {
             if state.counts.is_empty() {
                 state.counts.push(0);

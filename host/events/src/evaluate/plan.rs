@@ -136,6 +136,20 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The jobs that group by this, or by more than this.
+    pub(super) fn jobs_of(&self, grouping: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.jobs.len()).filter(move |job| {
+            let mut at = self.jobs[*job].grouping;
+            loop {
+                match self.groupings[at] {
+                    _ if at == grouping => return true,
+                    Grouping::More(parent, _) => at = parent,
+                    _ => return false,
+                }
+            }
+        })
+    }
+
     fn slot(&mut self, known: &mut Known, name: &str) -> usize {
         let slots = &mut self.slots;
         let place = place(&mut known.slots, &mut self.names, name.to_owned(), |name| {

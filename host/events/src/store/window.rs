@@ -144,9 +144,17 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// In one pass, or in several if that takes too much memory.
+    /// In one pass, or in several if that takes too much memory or too long.
     fn evaluate(&self, metrics: &[MetricSpec]) -> Result<Vec<MetricBatch>, ReadError> {
         match self.pass(metrics) {
+            Err(ReadError::Source(SourceError::Time { metric, .. })) if metrics.len() > 1 => {
+                let slow = metrics.iter().position(|spec| spec.name.as_str() == metric).unwrap_or(0);
+                // It alone, and first: if that takes too long as well, the others need not wait for each other to know.
+                let batch = self.evaluate(&metrics[slow..=slow])?;
+                let mut batches = self.evaluate(&[&metrics[..slow], &metrics[slow + 1..]].concat())?;
+                batches.splice(slow..slow, batch);
+                Ok(batches)
+            }
             Err(ReadError::Source(SourceError::Memory { .. })) if metrics.len() > 1 => {
                 let (some, others) = metrics.split_at(metrics.len() / 2);
                 let mut batches = self.evaluate(some)?;
@@ -158,7 +166,7 @@ impl Scan<'_> {
     }
 
     fn pass(&self, metrics: &[MetricSpec]) -> Result<Vec<MetricBatch>, ReadError> {
-        let evaluation = Evaluation::new(metrics, self.limits.memory)?;
+        let evaluation = Evaluation::new(metrics, self.limits)?;
         let attributes = known(self.db, self.project, evaluation.attributes())?;
         let asked: Vec<u32> = attributes.iter().flatten().map(|known| known.id).collect();
         self.shared.cache.ask(self.project, &asked);

@@ -140,12 +140,12 @@ impl View<'_> {
                 let set = self.metric_set_named(p.id, set)?;
                 let metrics = self.metrics(set.id)?;
                 let metrics: Vec<Json> =
-                    metrics.iter().map(|m| json!({"name": m.name, "query": m.query.to_json()})).collect();
-                Ok(json!({"name": set.name, "metrics": metrics}))
+                    metrics.iter().map(|m| json!({"name": m.name, "series": m.series, "query": m.query.to_json()})).collect();
+                Ok(json!({"name": set.name, "series": set.series, "metrics": metrics}))
             }),
             Subject::Metric(project, set, metric) => self.project_named(tenant, project).and_then(|p| {
                 let metric = self.metric_named(self.metric_set_named(p.id, set)?.id, metric)?;
-                Ok(json!({"name": metric.name, "query": metric.query.to_json()}))
+                Ok(json!({"name": metric.name, "series": metric.series, "query": metric.query.to_json()}))
             }),
             Subject::Store(project, store) => self.project_named(tenant, project).and_then(|p| {
                 let store = self.store_named(p.id, store)?;

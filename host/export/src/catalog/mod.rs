@@ -15,6 +15,9 @@ mod links;
 mod logins;
 mod pins;
 mod quotas;
+#[cfg(test)]
+mod rename_tests;
+mod renames;
 mod sealing;
 mod sets;
 mod stores;
@@ -31,6 +34,7 @@ pub use keys::{KeyError, KeySource, Keyring};
 pub use logins::PullLogin;
 pub use pins::Pin;
 pub use quotas::Quotas;
+pub use renames::Series;
 pub use sets::{Metric, MetricSet, PutMetric};
 pub use stores::{Store, StoreSpec};
 pub use tenants::{DEFAULT_TENANT, Project, Tenant};

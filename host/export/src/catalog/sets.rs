@@ -20,6 +20,8 @@ pub struct MetricSet {
     pub project: ProjectId,
     /// Its name, unique inside the project.
     pub name: Name,
+    /// The name that its series carry: the one it had when it was made, unless a rename changed them. Unique inside the project.
+    pub series: Name,
     /// Rises with every change of its metrics.
     pub revision: u64,
 }
@@ -33,6 +35,8 @@ pub struct Metric {
     pub metric_set: MetricSetId,
     /// Its name, unique inside the set.
     pub name: Name,
+    /// The name that its series carry: the one it had when it was made, unless a rename changed them. Unique inside the set.
+    pub series: Name,
     /// What it computes.
     pub query: MetricQuery,
     /// Its place among the metrics of the set, from 0.
@@ -54,17 +58,25 @@ pub struct PutMetric {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MetricsInForce {
     pub(crate) revision: u64,
+    /// The name that series carry for the set.
+    pub(crate) series: Name,
+    /// The names that series carry, and what they are of.
     pub(crate) metrics: Vec<(Name, MetricQuery)>,
 }
 
 /// What a set consisted of, oldest first.
 #[derive(Clone, Debug)]
-pub(crate) struct Revisions(Vec<Revision>);
+pub(crate) struct Revisions {
+    /// The name that series carry as of now.
+    series: Name,
+    all: Vec<Revision>,
+}
 
 #[derive(Clone, Debug)]
 struct Revision {
     number: u64,
     since: Instant,
+    series: Name,
     metrics: String,
 }
 
@@ -72,18 +84,19 @@ impl Revisions {
     /// Which revision `window` is evaluated with: the one in force at its start. A set that had no metrics then, being new
     /// for example, counts with what it has got by the window's end.
     fn in_force(&self, window: Window) -> Option<&Revision> {
-        let at_start = self.0.iter().rfind(|r| r.since <= window.start() && r.metrics != "[]");
-        at_start.or_else(|| self.0.iter().rfind(|r| r.since < window.end())).or(self.0.first())
+        let at_start = self.all.iter().rfind(|r| r.since <= window.start() && r.metrics != "[]");
+        at_start.or_else(|| self.all.iter().rfind(|r| r.since < window.end())).or(self.all.first())
     }
 
     /// The metrics that `window` is evaluated with.
     pub(crate) fn metrics_for(&self, window: Window) -> rusqlite::Result<MetricsInForce> {
         let Some(revision) = self.in_force(window) else {
-            return Ok(MetricsInForce { revision: 0, metrics: Vec::new() });
+            return Ok(MetricsInForce { revision: 0, series: self.series.clone(), metrics: Vec::new() });
         };
         let stored: Vec<(Name, Json)> = serde_json::from_str(&revision.metrics).map_err(|e| corrupt(0, e))?;
         let parsed = stored.into_iter().map(|(name, query)| Ok((name, parse(&query)?)));
-        Ok(MetricsInForce { revision: revision.number, metrics: parsed.collect::<rusqlite::Result<_>>()? })
+        let (number, series) = (revision.number, revision.series.clone());
+        Ok(MetricsInForce { revision: number, series, metrics: parsed.collect::<rusqlite::Result<_>>()? })
     }
 }
 
@@ -98,14 +111,15 @@ fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 
 fn set(row: &Row<'_>) -> rusqlite::Result<MetricSet> {
     let (id, project) = (MetricSetId(row.get(0)?), ProjectId(row.get(1)?));
-    Ok(MetricSet { id, project, name: name_in(row, 2)?, revision: unsigned(row, 3)? })
+    Ok(MetricSet { id, project, name: name_in(row, 2)?, series: name_in(row, 4)?, revision: unsigned(row, 3)? })
 }
 
 fn metric(row: &Row<'_>) -> rusqlite::Result<Metric> {
     let query: String = row.get(3)?;
     let query = serde_json::from_str(&query).map_err(|e| corrupt(3, e))?;
     let (id, metric_set) = (MetricId(row.get(0)?), MetricSetId(row.get(1)?));
-    Ok(Metric { id, metric_set, name: name_in(row, 2)?, query: parse(&query)?, position: row.get(4)? })
+    let (name, series) = (name_in(row, 2)?, name_in(row, 5)?);
+    Ok(Metric { id, metric_set, name, series, query: parse(&query)?, position: row.get(4)? })
 }
 
 impl View<'_> {
@@ -114,7 +128,7 @@ impl View<'_> {
     /// # Errors
     /// [`CatalogError::Storage`].
     pub fn metric_sets(&self, of: ProjectId) -> Result<Vec<MetricSet>, CatalogError> {
-        let sql = "SELECT id, project, name, revision FROM metric_sets WHERE project = ?1 ORDER BY name";
+        let sql = "SELECT id, project, name, revision, series FROM metric_sets WHERE project = ?1 ORDER BY name";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_map([of.0], set)?.collect::<Result<_, _>>()?)
     }
@@ -124,7 +138,7 @@ impl View<'_> {
     /// # Errors
     /// [`CatalogError::NotFound`].
     pub fn metric_set_named(&self, of: ProjectId, name: &str) -> Result<MetricSet, CatalogError> {
-        let sql = "SELECT id, project, name, revision FROM metric_sets WHERE project = ?1 AND name = ?2";
+        let sql = "SELECT id, project, name, revision, series FROM metric_sets WHERE project = ?1 AND name = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let found = statement.query_row(params![of.0, name], set).optional()?;
         found.ok_or_else(|| CatalogError::not_found(Kind::MetricSet, name))
@@ -135,7 +149,7 @@ impl View<'_> {
     /// # Errors
     /// [`CatalogError::NotFound`].
     pub fn metric_set(&self, id: MetricSetId) -> Result<MetricSet, CatalogError> {
-        let sql = "SELECT id, project, name, revision FROM metric_sets WHERE id = ?1";
+        let sql = "SELECT id, project, name, revision, series FROM metric_sets WHERE id = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let found = statement.query_row([id.0], set).optional()?;
         found.ok_or_else(|| CatalogError::not_found(Kind::MetricSet, id))
@@ -146,8 +160,7 @@ impl View<'_> {
     /// # Errors
     /// [`CatalogError::Storage`].
     pub fn metrics(&self, of: MetricSetId) -> Result<Vec<Metric>, CatalogError> {
-        let sql =
-            "SELECT id, metric_set, name, query, position FROM metrics WHERE metric_set = ?1 ORDER BY position, id";
+        let sql = "SELECT id, metric_set, name, query, position, series FROM metrics WHERE metric_set = ?1 ORDER BY position, id";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_map([of.0], metric)?.collect::<Result<_, _>>()?)
     }
@@ -162,13 +175,16 @@ impl View<'_> {
     }
 
     pub(crate) fn revisions(&self, of: MetricSetId) -> rusqlite::Result<Revisions> {
-        let sql = "SELECT revision, since, metrics FROM set_revisions WHERE metric_set = ?1 ORDER BY revision";
+        let sql = "SELECT revision, since, metrics, series FROM set_revisions WHERE metric_set = ?1 ORDER BY revision";
         let mut statement = self.connection.prepare_cached(sql)?;
         let revision = |row: &Row<'_>| {
             let (number, since) = (unsigned(row, 0)?, super::tokens::moment(row, 1)?);
-            Ok(Revision { number, since, metrics: row.get(2)? })
+            Ok(Revision { number, since, series: name_in(row, 3)?, metrics: row.get(2)? })
         };
-        Ok(Revisions(statement.query_map([of.0], revision)?.collect::<rusqlite::Result<_>>()?))
+        let all = statement.query_map([of.0], revision)?.collect::<rusqlite::Result<_>>()?;
+        let sql = "SELECT series FROM metric_sets WHERE id = ?1";
+        let series = self.connection.prepare_cached(sql)?.query_row([of.0], |row| name_in(row, 0))?;
+        Ok(Revisions { series, all })
     }
 }
 
@@ -183,7 +199,8 @@ impl Edit<'_> {
         if let Ok(known) = self.metric_set_named(of, name.as_str()) {
             return Ok((known, Change::Unchanged));
         }
-        let sql = "INSERT INTO metric_sets (project, name, revision, created) VALUES (?1, ?2, 0, ?3)";
+        self.no_other_set_sends(of, &name, None)?;
+        let sql = "INSERT INTO metric_sets (project, name, series, revision, created) VALUES (?1, ?2, ?2, 0, ?3)";
         self.connection.execute(sql, params![of.0, name.as_str(), self.now_micros()])?;
         let id = MetricSetId(self.connection.last_insert_rowid());
         self.metrics_changed(id)?;
@@ -228,7 +245,8 @@ impl Edit<'_> {
                 (known.id, Change::Updated(vec!["query".to_owned()]))
             }
             None => {
-                let sql = "INSERT INTO metrics (metric_set, name, query, position, created) VALUES (?1, ?2, ?3, \
+                self.no_other_metric_sends(of, &name, None)?;
+                let sql = "INSERT INTO metrics (metric_set, name, series, query, position, created) VALUES (?1, ?2, ?2, ?3, \
                            (SELECT coalesce(max(position) + 1, 0) FROM metrics WHERE metric_set = ?1), ?4)";
                 self.connection.execute(sql, params![of.0, name.as_str(), text, self.now_micros()])?;
                 (MetricId(self.connection.last_insert_rowid()), Change::Created)
@@ -250,50 +268,13 @@ impl Edit<'_> {
         self.metrics_changed(of)
     }
 
-    /// Gives a metric another name, puts it into another set of its project, or both. Windows that begin from now on have it under
-    /// the new name, where its series begin anew; what was shared stays as it is.
-    ///
-    /// # Errors
-    /// [`CatalogError::NotFound`]; [`CatalogError::Name`]; [`CatalogError::Conflict`] if there is a metric of that name already, or
-    /// the sets belong to two projects.
-    pub fn move_metric(&self, of: MetricSetId, name: &str, to: MetricSetId, new: &str) -> Result<Metric, CatalogError> {
-        let (metric, from, target) = (self.metric_named(of, name)?, self.metric_set(of)?, self.metric_set(to)?);
-        if from.project != target.project {
-            return Err(CatalogError::conflict(Kind::Metric, metric.name, "metrics stay in their project"));
-        }
-        if of == to && metric.name.as_str() == new {
-            return Ok(metric);
-        }
-        if self.metric_named(to, new).is_ok() {
-            let why = format!("{} has a metric of this name already", target.name);
-            return Err(CatalogError::conflict(Kind::Metric, new, why));
-        }
-        self.put_metric(to, new, &metric.query.to_json())?;
-        self.delete_metric(of, name)?;
-        self.metric_named(to, new)
-    }
-
-    /// Gives a metric set another name. Its stores stay connected; its series have the new name in windows that are evaluated
-    /// from now on.
-    ///
-    /// # Errors
-    /// [`CatalogError::NotFound`]; [`CatalogError::Name`]; [`CatalogError::Conflict`] if the name is taken.
-    pub fn rename_metric_set(&self, id: MetricSetId, name: &str) -> Result<MetricSet, CatalogError> {
-        let (set, name) = (self.metric_set(id)?, name_of(Kind::MetricSet, name)?);
-        if set.name != name && self.metric_set_named(set.project, name.as_str()).is_ok() {
-            return Err(CatalogError::conflict(Kind::MetricSet, name, "there is one of this name"));
-        }
-        self.connection.execute("UPDATE metric_sets SET name = ?2 WHERE id = ?1", params![id.0, name.as_str()])?;
-        self.metric_set(id)
-    }
-
     /// Begins the next revision of a set: what it consists of now is in force from now on.
-    fn metrics_changed(&self, id: MetricSetId) -> Result<(), CatalogError> {
-        let metrics: Vec<_> = self.metrics(id)?.into_iter().map(|m| (m.name, m.query.to_json())).collect();
+    pub(super) fn metrics_changed(&self, id: MetricSetId) -> Result<(), CatalogError> {
+        let metrics: Vec<_> = self.metrics(id)?.into_iter().map(|m| (m.series, m.query.to_json())).collect();
         let metrics = serde_json::to_string(&metrics).map_err(|e| corrupt(0, e))?;
         self.connection.execute("UPDATE metric_sets SET revision = revision + 1 WHERE id = ?1", [id.0])?;
-        let sql = "INSERT INTO set_revisions (metric_set, revision, since, metrics) \
-                   SELECT id, revision, ?2, ?3 FROM metric_sets WHERE id = ?1";
+        let sql = "INSERT INTO set_revisions (metric_set, revision, since, metrics, series) \
+                   SELECT id, revision, ?2, ?3, series FROM metric_sets WHERE id = ?1";
         self.connection.execute(sql, params![id.0, self.now_micros(), metrics])?;
         Ok(())
     }

@@ -5,13 +5,13 @@ use rusqlite::Connection;
 use serde_json::{Map, Value as Json, json};
 use tidegate_model::{Description, Direction, ManualClock, MetricSetId, Period, Secret, Window};
 
-struct Fixture {
-    catalog: Catalog,
-    clock: Arc<ManualClock>,
-    dir: tempfile::TempDir,
+pub(super) struct Fixture {
+    pub(super) catalog: Catalog,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) dir: tempfile::TempDir,
 }
 
-fn fixture() -> Fixture {
+pub(super) fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at(Instant::from_seconds(1_000_030)));
     let catalog = Catalog::open(&dir.path().join("tidegate.db"), clock.clone()).unwrap();
@@ -19,12 +19,12 @@ fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    fn project(&self) -> ProjectId {
+    pub(super) fn project(&self) -> ProjectId {
         let project = |e: &Edit<'_>| Ok(e.create_project(e.tenant_named(DEFAULT_TENANT)?.id, "web")?.id);
         self.catalog.edit(project).unwrap()
     }
 
-    fn set(&self, project: ProjectId, name: &str) -> MetricSetId {
+    pub(super) fn set(&self, project: ProjectId, name: &str) -> MetricSetId {
         let set = |e: &Edit<'_>| {
             let (set, _) = e.put_metric_set(project, name)?;
             e.put_metric(set.id, "errors", &json!({"fold": {"_tx": [["count"]]}}))?;
@@ -74,7 +74,7 @@ fn spec<'a>(adapter: &'a Description, settings: &'a Map<String, Json>, sets: &'a
     StoreSpec { adapter, direction: Direction::Push, pull: false, period, settings, paused: false, metric_sets: sets }
 }
 
-fn told<T: std::fmt::Debug>(result: Result<T, CatalogError>) -> String {
+pub(super) fn told<T: std::fmt::Debug>(result: Result<T, CatalogError>) -> String {
     result.unwrap_err().to_string()
 }
 
@@ -397,19 +397,21 @@ fn a_metric_moves_and_takes_another_name_at_once_or_not_at_all_and_stays_in_its_
         let metrics = f.catalog.read(|v| v.metrics(set)).unwrap();
         metrics.iter().map(|m| m.name.to_string()).collect()
     };
-    let refused = told(f.catalog.edit(|e| e.move_metric(from, "errors", to, "errors")));
+    let refused = told(f.catalog.edit(|e| e.move_metric(from, "errors", to, "errors", Series::Stay)));
     assert!(refused.contains("sales has a metric of this name already"), "{refused}");
     assert_eq!((names(from), names(to)), (vec!["errors".to_owned()], vec!["errors".to_owned()]));
-    let moved = f.catalog.edit(|e| e.move_metric(from, "errors", to, "faults")).unwrap();
+    let refused = told(f.catalog.edit(|e| e.move_metric(from, "errors", to, "faults", Series::Stay)));
+    assert!(refused.contains("is the name that the series of \"errors\" carry"), "{refused}");
+    let moved = f.catalog.edit(|e| e.move_metric(from, "errors", to, "faults", Series::Follow)).unwrap();
     assert_eq!((moved.metric_set, moved.name.as_str()), (to, "faults"));
     assert_eq!((names(from), names(to)), (vec![], vec!["errors".to_owned(), "faults".to_owned()]));
     let revision = |set| f.catalog.read(|v| v.metric_set(set)).unwrap().revision;
     let before = (revision(from), revision(to));
-    f.catalog.edit(|e| e.move_metric(to, "faults", to, "faults")).unwrap();
+    f.catalog.edit(|e| e.move_metric(to, "faults", to, "faults", Series::Stay)).unwrap();
     assert_eq!((revision(from), revision(to)), before);
     let other = f.catalog.edit(|e| Ok(e.create_project(e.tenant_named(DEFAULT_TENANT)?.id, "other")?.id)).unwrap();
     let strange = f.set(other, "crashes");
-    let refused = told(f.catalog.edit(|e| e.move_metric(to, "faults", strange, "faults")));
+    let refused = told(f.catalog.edit(|e| e.move_metric(to, "faults", strange, "faults", Series::Stay)));
     assert!(refused.contains("metrics stay in their project"), "{refused}");
 }
 
@@ -421,15 +423,15 @@ fn a_set_takes_another_name_and_keeps_its_stores_and_its_revision() {
     f.set(project, "sales");
     f.store(project, "central", &spec(&adapter, &given, &[set]));
     let before = f.catalog.read(|v| v.metric_set(set)).unwrap().revision;
-    let renamed = f.catalog.edit(|e| e.rename_metric_set(set, "faults")).unwrap();
+    let renamed = f.catalog.edit(|e| e.rename_metric_set(set, "faults", Series::Stay)).unwrap();
     assert_eq!((renamed.name.as_str(), renamed.revision), ("faults", before));
     let store = f.catalog.read(|v| v.store_named(project, "central")).unwrap();
     assert_eq!(store.metric_sets.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["faults"]);
-    let refused = told(f.catalog.edit(|e| e.rename_metric_set(set, "sales")));
+    let refused = told(f.catalog.edit(|e| e.rename_metric_set(set, "sales", Series::Stay)));
     assert!(refused.contains("there is one of this name"), "{refused}");
 }
 
-fn plain_file(dir: &std::path::Path) -> std::path::PathBuf {
+pub(super) fn plain_file(dir: &std::path::Path) -> std::path::PathBuf {
     let file = dir.join("tidegate.db");
     let connection = Connection::open(&file).unwrap();
     for script in [

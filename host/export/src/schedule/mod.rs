@@ -80,6 +80,7 @@ pub(crate) struct Schedule {
 /// A set whose window is to be evaluated.
 struct Due {
     set: MetricSetId,
+    /// As people know it.
     set_name: Name,
     force: MetricsInForce,
 }
@@ -212,8 +213,9 @@ impl Schedule {
         let Some(window) = Window::starting_at(start, period) else { return Ok(()) };
         let read = self.catalog.read(|v| {
             let dues = sets.iter().map(|set| {
-                let (set_name, force) = (v.metric_set(*set)?.name, v.revisions(*set)?.metrics_for(window)?);
-                Ok(Due { set: *set, set_name, force })
+                // Also tells that it is still there.
+                let set_name = v.metric_set(*set)?.name;
+                Ok(Due { set: *set, set_name, force: v.revisions(*set)?.metrics_for(window)? })
             });
             Ok((v.project(project)?.name, dues.collect::<Result<Vec<_>, CatalogError>>()?))
         });
@@ -230,10 +232,12 @@ impl Schedule {
             Err(SourceError::Closed) => Err(PassError::Closed),
             Err(error) if dues.len() == 1 => self.failed(project, &dues[0], window, &error, passed),
             // One bad set must not hold up the others of the window.
-            Err(_) => dues.iter().try_for_each(|due| match self.evaluate(project, &name, window, &[due]) {
-                Ok(evaluated) => self.record(evaluated, window, passed),
-                Err(SourceError::Closed) => Err(PassError::Closed),
-                Err(error) => self.failed(project, due, window, &error, passed),
+            Err(error) => bad_last(all, &error).into_iter().try_for_each(|due| {
+                match self.evaluate(project, &name, window, &[due]) {
+                    Ok(evaluated) => self.record(evaluated, window, passed),
+                    Err(SourceError::Closed) => Err(PassError::Closed),
+                    Err(error) => self.failed(project, due, window, &error, passed),
+                }
             }),
         }
     }
@@ -264,7 +268,7 @@ impl Schedule {
         let mut results = batches.drain(..);
         let evaluated = dues.iter().map(|due| {
             let metrics = results.by_ref().take(due.force.metrics.len()).collect();
-            let batch = Batch { project: name.clone(), metric_set: due.set_name.clone(), window, metrics };
+            let batch = Batch { project: name.clone(), metric_set: due.force.series.clone(), window, metrics };
             let queries = due.force.metrics.iter().map(|(_, query)| query.clone()).collect();
             let (metric_set, revision, batch) = (due.set, due.force.revision, Arc::new(batch));
             Evaluated { project, metric_set, revision, batch, queries, from }
@@ -305,6 +309,14 @@ impl Schedule {
         tracing::warn!(metric_set = %due.set_name, %window, attempts = attempts + 1, "an evaluation failed: {reason}");
         Ok(())
     }
+}
+
+/// The sets of a window, those with the metric that took too long after the others: these need not wait for it once more.
+fn bad_last<'d>(mut dues: Vec<&'d Due>, error: &SourceError) -> Vec<&'d Due> {
+    if let SourceError::Time { metric, .. } = error {
+        dues.sort_by_key(|due| due.force.metrics.iter().any(|(name, _)| name.as_str() == metric));
+    }
+    dues
 }
 
 /// `wait` after `now`.

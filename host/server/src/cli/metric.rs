@@ -1,7 +1,7 @@
 //! `tidegate metric`.
 
 use super::client::{ApiClient, ServerArgs};
-use super::store::moment;
+use super::store::{moment, text};
 use super::{CliError, Output};
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
@@ -13,15 +13,78 @@ use std::process::ExitCode;
 pub enum MetricCommand {
     /// What a query gives over the last windows, without saving or sending anything.
     Preview(PreviewArgs),
-    /// Give a metric another name, put it into another set, or both; its series begin anew there.
+    /// Give a metric another name. Its series keep theirs, unless you ask for more.
+    Rename(RenameArgs),
+    /// Give a metric set another name. Its series keep theirs, unless you ask for more.
+    RenameSet(RenameSetArgs),
+    /// Put a metric into another set, under its name or another one.
     Move(MoveArgs),
+}
+
+/// Arguments of `metric rename`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate metric rename --project web crashes/errors faults
+  tidegate metric rename --project web crashes/errors faults --rename-series")]
+pub struct RenameArgs {
+    /// The project.
+    #[arg(long)]
+    pub project: String,
+    /// The metric, as SET/METRIC.
+    #[arg(value_name = "SET/METRIC")]
+    pub metric: String,
+    /// Its new name.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Whether series follow.
+    #[command(flatten)]
+    pub series: SeriesArgs,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `metric rename-set`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate metric rename-set --project web crashes health
+  tidegate metric rename-set --project web crashes health --rename-series")]
+pub struct RenameSetArgs {
+    /// The project.
+    #[arg(long)]
+    pub project: String,
+    /// The metric set.
+    #[arg(value_name = "SET")]
+    pub set: String,
+    /// Its new name.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Whether series follow.
+    #[command(flatten)]
+    pub series: SeriesArgs,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Whether series follow a rename.
+#[derive(Debug, Args)]
+pub struct SeriesArgs {
+    /// Send the new name, too, from the next window on. Graphs and alerts that ask for the old one find nothing newer then.
+    #[arg(long)]
+    pub rename_series: bool,
 }
 
 /// Arguments of `metric move`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  tidegate metric move --project web crashes/errors crashes/faults
-  tidegate metric move --project web crashes/errors sales/errors")]
+#[command(
+    after_help = "The stores of the other set get it from the next window on, those of the old one no more. Where the name of the set stands in
+series (Graphite and Circonus, for example), they begin anew.
+
+Examples:
+  tidegate metric move --project web crashes/errors sales/errors
+  tidegate metric move --project web crashes/errors sales/faults --rename-series"
+)]
 pub struct MoveArgs {
     /// The project.
     #[arg(long)]
@@ -32,6 +95,9 @@ pub struct MoveArgs {
     /// Where it goes, as SET/METRIC.
     #[arg(value_name = "NEW-SET/METRIC")]
     pub to: String,
+    /// Whether series follow.
+    #[command(flatten)]
+    pub series: SeriesArgs,
     /// Where the server is.
     #[command(flatten)]
     pub server: ServerArgs,
@@ -73,7 +139,17 @@ pub struct PreviewArgs {
 pub(crate) async fn run(command: MetricCommand, out: &mut Output) -> Result<ExitCode, CliError> {
     let args = match command {
         MetricCommand::Preview(args) => args,
-        MetricCommand::Move(args) => return move_to(&args, out).await,
+        MetricCommand::Rename(args) => {
+            let (set, _) = parts(&args.metric)?;
+            let to = format!("{set}/{}", args.name);
+            let (from, follow) = (&args.metric, args.series.rename_series);
+            return move_to(&args.server, &args.project, (from, &to), follow, out).await;
+        }
+        MetricCommand::RenameSet(args) => return rename_set(&args, out).await,
+        MetricCommand::Move(args) => {
+            let (path, follow) = ((&*args.from, &*args.to), args.series.rename_series);
+            return move_to(&args.server, &args.project, path, follow, out).await;
+        }
     };
     let client = ApiClient::new(&args.server)?;
     let query = query(&args, &client).await?;
@@ -92,11 +168,30 @@ fn parts(path: &str) -> Result<(&str, &str), CliError> {
     parts.ok_or_else(|| CliError::Failed(format!("{path:?}: expected SET/METRIC, for example crashes/errors")))
 }
 
-async fn move_to(args: &MoveArgs, out: &mut Output) -> Result<ExitCode, CliError> {
-    let ((set, metric), (to, name)) = (parts(&args.from)?, parts(&args.to)?);
-    let path = ["projects", &args.project, "metric-sets", set, "metrics", metric, "move"];
-    ApiClient::new(&args.server)?.post(&path, &[], &json!({"metric_set": to, "name": name})).await?;
-    out.note(format_args!("{} is now {}", args.from, args.to));
+async fn move_to(
+    server: &ServerArgs,
+    project: &str,
+    (from, to): (&str, &str),
+    follow: bool,
+    out: &mut Output,
+) -> Result<ExitCode, CliError> {
+    let (set, metric) = parts(from)?;
+    // A name may have slashes in it; that of a set has none here.
+    let (to_set, name) = parts(to)?;
+    let path = ["projects", project, "metric-sets", set, "metrics", metric, "move"];
+    let wish = json!({"metric_set": to_set, "name": name, "rename_series": follow});
+    let moved = ApiClient::new(server)?.post(&path, &[], &wish).await?;
+    out.note(format_args!("{from} is now {to}; its series carry the name {}", text(&moved["series"])));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rename_set(args: &RenameSetArgs, out: &mut Output) -> Result<ExitCode, CliError> {
+    let path = ["projects", &args.project, "metric-sets", &args.set, "rename"];
+    let (client, follow) = (ApiClient::new(&args.server)?, args.series.rename_series);
+    client.post(&path, &[], &json!({"name": args.name, "rename_series": follow})).await?;
+    let set = client.get(&["projects", &args.project, "metric-sets", &args.name]).await?;
+    let series = text(&set["series"]);
+    out.note(format_args!("{} is now {}; its series carry the name {series}", args.set, args.name));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -125,7 +220,6 @@ fn show(out: &mut Output, answer: &Json) -> Result<(), CliError> {
             moment(&json!(shown["window"][member].as_u64().unwrap_or_default().saturating_mul(1_000_000)))
         };
         out.line(format_args!("[{}, {})  {} rows", at("start"), at("end"), shown["rows_in_all"]))?;
-        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
         let mut head: Vec<String> = shown["dimensions"].as_array().into_iter().flatten().map(text).collect();
         let measures = shown["measures"].as_array().into_iter().flatten();
         head.extend(measures.map(|m| format!("{}({})", text(&m["aggregate"]), text(&m["attribute"]))));

@@ -7,6 +7,7 @@ mod time;
 
 use super::net::{Got, Mood};
 use super::{DAWN, Sim, number, simulate};
+use crate::catalog::Series;
 use crate::offload::fate::Disk;
 use crate::{PullAnswer, StoreState};
 use serde_json::json;

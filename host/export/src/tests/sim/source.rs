@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tidegate_events::{EvaluationLimits, MetricSpec, Source, SourceError};
 use tidegate_model::{Aggregate, Dimension, Instant, MeasureColumn, MetricBatch, ProjectId, StringPool, Window};
 
@@ -12,7 +13,7 @@ pub(super) struct SimSource {
     events: Mutex<Vec<(u64, String)>>,
     floor: AtomicU64,
     trouble: Mutex<Option<SourceError>>,
-    /// A metric whose query fails.
+    /// A metric that takes too long.
     bad: Mutex<Option<String>>,
 }
 
@@ -68,7 +69,7 @@ impl Source for SimSource {
             return Err(trouble);
         }
         if let Some(bad) = metrics.iter().find(|m| self.bad.lock().unwrap().as_deref() == Some(m.name.as_str())) {
-            return Err(SourceError::Query { metric: bad.name.to_string(), reason: "over its budget".to_owned() });
+            return Err(SourceError::Time { metric: bad.name.to_string(), limit: Duration::from_secs(10) });
         }
         let events = self.events.lock().unwrap();
         let inside = window.start().micros()..window.end().micros();

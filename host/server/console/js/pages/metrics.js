@@ -10,7 +10,7 @@ import { parse } from "../query/state.js";
 import { words } from "../query/words.js";
 import { card, copyable, empty, head } from "../parts/bits.js";
 import { confirm, dialog, menu, prompt } from "../parts/dialog.js";
-import { areaField, selectField } from "../parts/fields.js";
+import { areaField, checkbox, selectField } from "../parts/fields.js";
 import { listing } from "../parts/listing.js";
 import { doing, failure, message, note } from "../parts/say.js";
 import { joinEdit, lastWindows } from "./explore-export.js";
@@ -67,7 +67,7 @@ export async function metricSet({ params: { project, set: name }, query, signal 
   });
   if (may("member", project)) countSeries(project, set, stores, counts, known, signal);
   const actions = admin ? [menu("More", [
-    { label: "Rename", act: () => renameSet(project, name) },
+    { label: "Rename", act: () => renameSet(project, name, set.series) },
     { label: "Delete", risky: true, act: () => removeSet(project, set, stores) },
   ])] : [];
   return {
@@ -148,15 +148,20 @@ function editJson(project, set, m, again) {
   });
 }
 
-const SERIES = "Its series get another name on the other side from the next window on; what is there stays under the old one.";
+const SERIES = "From the next window on. Series that have the name of the set in them get another name on the other side; what is there stays under the old one.";
+
+/** Graphs of other people ask for series by name, so a rename leaves those alone unless it is asked for. */
+const followers = (series) => checkbox("Rename the series, too", { help: `They are called ${series} on the other side. Graphs and alerts that ask for that find nothing newer, from the next window on.` });
 
 async function renameMetric(project, set, m) {
-  const to = await prompt(`Rename ${m.name}`, "Name", m.name, "Rename", (value) => api.post(at`/projects/${project}/metric-sets/${set}/metrics/${m.name}/move`, { name: value }), SERIES);
+  const follow = followers(m.series);
+  const to = await prompt(`Rename ${m.name}`, "Name", m.name, "Rename", (value) => api.post(at`/projects/${project}/metric-sets/${set}/metrics/${m.name}/move`, { name: value, rename_series: follow.control.checked }), null, follow);
   if (to) go(path`/p/${project}/metric-sets/${set}/${to}`);
 }
 
-async function renameSet(project, name) {
-  const to = await prompt(`Rename ${name}`, "Name", name, "Rename", (value) => api.post(at`/projects/${project}/metric-sets/${name}/rename`, { name: value }), SERIES);
+async function renameSet(project, name, series) {
+  const follow = followers(series);
+  const to = await prompt(`Rename ${name}`, "Name", name, "Rename", (value) => api.post(at`/projects/${project}/metric-sets/${name}/rename`, { name: value, rename_series: follow.control.checked }), null, follow);
   if (to) go(path`/p/${project}/metric-sets/${to}`);
 }
 

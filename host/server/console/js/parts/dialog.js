@@ -33,8 +33,8 @@ export function confirm(title, text, label, work) {
   }, { narrow: true });
 }
 
-/** Asks for one line of text. */
-export function prompt(title, label, initial, button, work, help) {
+/** Asks for one line of text; `more` is shown below it. */
+export function prompt(title, label, initial, button, work, help, more) {
   return dialog(title, (close) => {
     const id = fresh("line");
     const input = h("input", { id, value: initial, required: true, maxlength: 100, autocomplete: "off", spellcheck: "false" });
@@ -45,7 +45,7 @@ export function prompt(title, label, initial, button, work, help) {
       const done = await doing(submit, place, async () => { await work(input.value.trim()); return true; });
       if (done) close(input.value.trim());
     } },
-      h("div.field", h("label", { for: id }, label), help && h("div.help", help), input), place,
+      h("div.field", h("label", { for: id }, label), help && h("div.help", help), input), more, place,
       h("div.actions", submit, h("button", { type: "button", onclick: () => close() }, "Cancel")));
   }, { narrow: true });
 }

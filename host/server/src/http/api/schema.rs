@@ -138,11 +138,11 @@ pub(super) fn adapter() -> Value {
 }
 
 pub(super) fn metric() -> Value {
-    object(&[("name", text()), ("query", any_object())], &[])
+    object(&[("name", text()), ("series", text()), ("query", any_object())], &[])
 }
 
 pub(super) fn metric_set() -> Value {
-    object(&[("name", text()), ("revision", count()), ("metrics", array(&metric()))], &[])
+    object(&[("name", text()), ("series", text()), ("revision", count()), ("metrics", array(&metric()))], &[])
 }
 
 pub(super) fn store() -> Value {

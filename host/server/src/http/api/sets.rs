@@ -1,7 +1,7 @@
 //! Metric sets and metrics.
 
+use super::JsonBody;
 use super::page::{Parameters, Rules};
-use super::{JsonBody, text_member};
 use crate::apply::MetricDoc;
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidegate_export::catalog::{CatalogError, Change, Metric, MetricSet, Subject, View};
+use tidegate_export::catalog::{CatalogError, Change, Metric, MetricSet, Series, Subject, View};
 use tidegate_model::{MetricQuery, Query, TenantId};
 
 fn find(view: &View<'_>, tenant: TenantId, project: &str, set: &str) -> Result<MetricSet, CatalogError> {
@@ -19,12 +19,12 @@ fn find(view: &View<'_>, tenant: TenantId, project: &str, set: &str) -> Result<M
 }
 
 fn metric_json(metric: &Metric) -> Value {
-    json!({"name": metric.name, "query": metric.query.to_json()})
+    json!({"name": metric.name, "series": metric.series, "query": metric.query.to_json()})
 }
 
 fn set_json(view: &View<'_>, set: &MetricSet) -> Result<Value, CatalogError> {
     let metrics: Vec<Value> = view.metrics(set.id)?.iter().map(metric_json).collect();
-    Ok(json!({"name": set.name, "revision": set.revision, "metrics": metrics}))
+    Ok(json!({"name": set.name, "series": set.series, "revision": set.revision, "metrics": metrics}))
 }
 
 /// What the list of metric sets can do.
@@ -120,13 +120,27 @@ pub(crate) async fn delete_metric(call: Call, Path((project, set, metric)): Metr
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// A new name, and whether series follow.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rename {
+    name: String,
+    #[serde(default)]
+    rename_series: bool,
+}
+
+fn series(follow: bool) -> Series {
+    if follow { Series::Follow } else { Series::Stay }
+}
+
 /// Gives a metric set another name.
 pub(crate) async fn rename(
     call: Call,
     Path((project, set)): Path<(String, String)>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let (tenant, name) = (call.tenant(), text_member(&body, "name")?);
+    let tenant = call.tenant();
+    let Rename { name, rename_series } = serde_json::from_value(body).map_err(Problem::invalid)?;
     let before = Subject::MetricSet(project.clone(), set.clone());
     let after = Subject::MetricSet(project.clone(), name.clone());
     let rename = call.change_from_to(
@@ -134,7 +148,7 @@ pub(crate) async fn rename(
         before,
         move |_| after,
         move |edit| {
-            edit.rename_metric_set(find(edit, tenant, &project, &set)?.id, &name)?;
+            edit.rename_metric_set(find(edit, tenant, &project, &set)?.id, &name, series(rename_series))?;
             Ok(((), Vec::new()))
         },
     );
@@ -148,6 +162,8 @@ pub(crate) async fn rename(
 struct Move {
     metric_set: Option<String>,
     name: Option<String>,
+    #[serde(default)]
+    rename_series: bool,
 }
 
 /// Gives a metric another name, or puts it into another set of its project.
@@ -157,7 +173,7 @@ pub(crate) async fn move_metric(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    let Move { metric_set, name } = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let Move { metric_set, name, rename_series } = serde_json::from_value(body).map_err(Problem::invalid)?;
     let (to, name) = (metric_set.unwrap_or_else(|| set.clone()), name.unwrap_or_else(|| metric.clone()));
     let before = Subject::Metric(project.clone(), set.clone(), metric.clone());
     let after = Subject::Metric(project.clone(), to.clone(), name.clone());
@@ -167,7 +183,7 @@ pub(crate) async fn move_metric(
         move |_| after,
         move |edit| {
             let (from, to) = (find(edit, tenant, &project, &set)?.id, find(edit, tenant, &project, &to)?.id);
-            Ok((edit.move_metric(from, &metric, to, &name)?, Vec::new()))
+            Ok((edit.move_metric(from, &metric, to, &name, series(rename_series))?, Vec::new()))
         },
     );
     Ok(Json(metric_json(&moved.await?)).into_response())

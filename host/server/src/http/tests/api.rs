@@ -111,7 +111,7 @@ async fn a_metric_is_checked_and_a_time_frame_in_it_dropped_with_a_word() {
     assert_eq!((status, wrong["detail"].as_str().unwrap().contains("qurey")), (422, true), "{wrong}");
     assert_eq!(
         server.get(set).await.1["metrics"],
-        json!([{"name": "errors", "query": {"fold": {"_tx": [["count"]]}}}])
+        json!([{"name": "errors", "series": "errors", "query": {"fold": {"_tx": [["count"]]}}}])
     );
     assert_eq!(server.send(Method::DELETE, &metric, json!({})).await.0, 204);
     assert_eq!(server.send(Method::DELETE, set, json!({})).await.0, 204);

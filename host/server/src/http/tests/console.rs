@@ -114,13 +114,23 @@ async fn metrics_move_and_sets_take_other_names_and_the_log_says_so() {
     server.send(Method::PUT, "/projects/web/metric-sets/crashes/metrics/errors", query).await;
     let path = "/projects/web/metric-sets/crashes/metrics/errors/move";
     let (status, told) = server.send(Method::POST, path, json!({"metric_set": "sales", "name": "faults"})).await;
-    assert_eq!((status, &told["name"]), (200, &json!("faults")), "{told}");
+    assert_eq!((status, &told["name"], &told["series"]), (200, &json!("faults"), &json!("errors")), "{told}");
     assert_eq!(server.send(Method::POST, path, json!({"name": "x"})).await.0, 404);
     assert_eq!(server.send(Method::POST, path, json!({"set": "x"})).await.0, 422);
     let (status, _) =
         server.send(Method::POST, "/projects/web/metric-sets/sales/rename", json!({"name": "shop"})).await;
     assert_eq!(status, 204);
     assert_eq!(server.get("/projects/web/metric-sets/shop/metrics/faults").await.0, 200);
+    // Series keep their names until somebody asks for more.
+    let (_, set) = server.get("/projects/web/metric-sets/shop").await;
+    assert_eq!((&set["series"], &set["metrics"][0]["series"]), (&json!("sales"), &json!("errors")), "{set}");
+    let follow = json!({"name": "faults", "rename_series": true});
+    let path_now = "/projects/web/metric-sets/shop/metrics/faults/move";
+    let (status, told) = server.send(Method::POST, path_now, follow).await;
+    assert_eq!((status, &told["series"]), (200, &json!("faults")), "{told}");
+    let follow = json!({"name": "shop", "rename_series": true});
+    assert_eq!(server.send(Method::POST, "/projects/web/metric-sets/shop/rename", follow).await.0, 204);
+    assert_eq!(server.get("/projects/web/metric-sets/shop").await.1["series"], json!("shop"));
     let taken = server.send(Method::POST, "/projects/web/metric-sets/shop/rename", json!({"name": "crashes"})).await;
     assert_eq!(taken.0, 409, "{}", taken.1);
     let (_, log) = server.get("/audit").await;

@@ -132,3 +132,36 @@ fn the_exports_own_numbers_tell_what_happened() {
         assert_eq!(confirmed, sim.facts(store).counts.confirmed as f64);
     });
 }
+
+#[test]
+fn a_renamed_metric_keeps_its_series_until_asked_and_then_changes_them_with_the_next_window() {
+    simulate(703, async |sim| {
+        sim.push_store("central", 60);
+        assert!(sim.start().await);
+        sim.submit("a");
+        sim.seconds(70).await;
+        let rename = |from: &str, series| sim.catalog.edit(|e| e.move_metric(sim.set, from, sim.set, "faults", series));
+        rename("errors", Series::Stay).unwrap();
+        for _ in 0..3 {
+            sim.submit("a");
+            sim.seconds(60).await;
+        }
+        let is_old = |body: &str| body.contains("errors,d=a") && !body.contains("faults");
+        assert!(got(sim, "central.example").iter().all(|g| is_old(&g.body)));
+        let rename = |from: &str, series| sim.catalog.edit(|e| e.move_metric(sim.set, from, sim.set, "faults", series));
+        rename("faults", Series::Follow).unwrap();
+        let asked = sim.now();
+        for _ in 0..3 {
+            sim.submit("a");
+            sim.seconds(60).await;
+        }
+        let (mut old, mut new) = (0, 0);
+        for (one, stamp) in got(sim, "central.example").iter().zip(stamps(sim, "central.example")) {
+            let is_new = stamp - 60 >= asked;
+            assert_eq!(one.body.contains("faults,d=a"), is_new, "{stamp}: {}", one.body);
+            assert_eq!(one.body.contains("errors,d=a"), !is_new, "{stamp}: {}", one.body);
+            if is_new { new += 1 } else { old += 1 }
+        }
+        assert!(old >= 4 && new >= 1, "{old} and {new} windows");
+    });
+}
