@@ -289,10 +289,11 @@ impl Worker {
         };
         let delivery = job.delivery;
         let recorded = self.shared.ledger.together(move |t| finish(t, delivery, &finished, now)).await;
-        if let Err(error) = recorded {
+        let has_more = match recorded {
+            Ok(has_more) => has_more,
             // It will be sent again: the same bytes under the same stamp.
-            return self.ledger_trouble(&error, now);
-        }
+            Err(error) => return self.ledger_trouble(&error, now),
+        };
         let observed = &self.shared.observed;
         observed.deliveries.with_label_values(&[outcome]).inc();
         if outcome == "rejected" {
@@ -310,7 +311,8 @@ impl Worker {
         if recovered && let Err(error) = self.ledger(move |l, store| l.retry_now(store)).await {
             return self.ledger_trouble(&error, now);
         }
-        Turn::Worked
+        // The queue was empty in the transaction that ended this; what came since has woken the store already.
+        if has_more || config.store.draining { Turn::Worked } else { Turn::Idle(None) }
     }
 
     async fn again(&mut self, config: &Config, job: &Job, reason: String, after: Option<Duration>) -> Turn {
@@ -368,7 +370,7 @@ impl Worker {
                 let told = reason.clone();
                 let finished = Finished::Rejected { reason, rejected, rejections: Vec::new() };
                 match self.shared.ledger.together(move |t| finish(t, delivery, &finished, now)).await {
-                    Ok(()) => {
+                    Ok(_) => {
                         self.shared.observed.deliveries.with_label_values(&["rejected"]).inc();
                         self.shared.observed.lost(Loss::OtherBytes, 1);
                         self.obstacle(Obstacle::Adapter(told));

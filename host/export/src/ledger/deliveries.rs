@@ -214,7 +214,7 @@ impl Ledger {
     /// Records the end of a delivery.
     #[cfg(test)]
     pub(crate) fn finish(&self, delivery: i64, finished: &Finished, now: Instant) -> Result<(), LedgerError> {
-        self.db.write(|t| finish(t, delivery, finished, now))
+        self.db.write(|t| finish(t, delivery, finished, now)).map(drop)
     }
 
     /// Records a try that failed, and when the next one is due.
@@ -278,6 +278,13 @@ pub(crate) fn note_first_action(
     delivery: i64,
     first: &FirstAction,
 ) -> Result<Option<[u8; 32]>, LedgerError> {
+    let (rows, revision) = (signed(first.rows), signed(first.settings_revision));
+    let values = params![delivery, first.digest, rows, first.adapter, revision];
+    let set = "UPDATE deliveries SET action_digest = ?2, action_rows = ?3, adapter_digest = ?4, settings_revision = ?5 WHERE id = ?1";
+    // Most of the time it is the first try.
+    if t.prepare_cached(&format!("{set} AND action_digest IS NULL"))?.execute(values)? == 1 {
+        return Ok(None);
+    }
     let sql = "SELECT action_digest, action_rows, adapter_digest, settings_revision FROM deliveries \
                WHERE id = ?1 AND action_digest IS NOT NULL";
     let known = t.prepare_cached(sql)?.query_row([delivery], |row| {
@@ -295,15 +302,17 @@ pub(crate) fn note_first_action(
         }
         _ => {}
     }
-    let sql = "UPDATE deliveries SET action_digest = ?2, action_rows = ?3, adapter_digest = ?4, \
-               settings_revision = ?5 WHERE id = ?1";
-    let (rows, revision) = (signed(first.rows), signed(first.settings_revision));
-    t.prepare_cached(sql)?.execute(params![delivery, first.digest, rows, first.adapter, revision])?;
+    t.prepare_cached(set)?.execute(values)?;
     Ok(None)
 }
 
-/// Records the end of a delivery.
-pub(crate) fn finish(t: &Transaction<'_>, delivery: i64, finished: &Finished, now: Instant) -> Result<(), LedgerError> {
+/// Records the end of a delivery. Tells whether the store has others in its queue.
+pub(crate) fn finish(
+    t: &Transaction<'_>,
+    delivery: i64,
+    finished: &Finished,
+    now: Instant,
+) -> Result<bool, LedgerError> {
     let (accepted, rejected, rejections, reason) = match finished {
         Finished::Confirmed { accepted, rejected, rejections } => (*accepted, *rejected, rejections, None),
         Finished::Rejected { reason, rejected, rejections } => (0, *rejected, rejections, Some(reason)),
@@ -316,10 +325,10 @@ pub(crate) fn finish(t: &Transaction<'_>, delivery: i64, finished: &Finished, no
     let values = params![delivery, finished.state(), reason, accepted, rejected, kept, micros(now)];
     let store: Option<i64> = t.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
     // None if the store was deleted in the meantime: that is on record already.
-    if let Some(store) = store {
-        count(t, store, finished.state(), 1, accepted, rejected)?;
-    }
-    Ok(())
+    let Some(store) = store else { return Ok(true) };
+    count(t, store, finished.state(), 1, accepted, rejected)?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE store = ?1 AND state = 'queued')";
+    Ok(t.prepare_cached(sql)?.query_row([store], |row| row.get(0))?)
 }
 
 /// Records a try that failed, and when the next one is due.
