@@ -17,7 +17,7 @@ use crate::offload;
 use crate::options::{ExportOptions, ExportSettings};
 use crate::preview::{ExportError, Preview, Previewer};
 use crate::pull::{Board, Pull, PullAnswer};
-use crate::replay::{Replay, Replayer};
+use crate::replay::{Replay, Replayer, Replays};
 use crate::schedule::{Drive, Places, Schedule, Spread, drive};
 use crate::status::{Parts, StoreStatus};
 use crate::test_point::{self, TestPoint};
@@ -120,7 +120,8 @@ impl Export {
             LedgerOptions { idle_seconds: settings.series_idle.as_secs(), total_series: settings.total_series };
         let ledger = Arc::new(Ledger::new(options.catalog.db(), ledger_options));
         let chance = Arc::new(Chance::new(options.seed));
-        let evaluation = EvaluationLimits { groups: settings.groups, ..EvaluationLimits::default() };
+        let evaluation =
+            EvaluationLimits { groups: settings.groups, time: settings.metric_time, ..EvaluationLimits::default() };
         let look_back = LookBack::new(settings.look_back, Arc::clone(&options.registry));
         let schedule = Arc::new(Schedule {
             catalog: Arc::clone(&options.catalog),
@@ -382,7 +383,22 @@ impl Export {
     /// # Errors
     /// [`ExportError::NoSuchWindow`]; [`ExportError::NotSent`] if the bytes differ from those of then, or did not get through.
     pub async fn replay(&self, store: StoreId, set: MetricSetId, at: u64, send: bool) -> Result<Replay, ExportError> {
-        self.replayer.replay(store, set, at, send).await
+        self.replayer.replay(store, set, at, None, send).await
+    }
+
+    /// The same for the windows that begin at `from` or later and before `to`, both in seconds: some of them, and from where to go on.
+    ///
+    /// # Errors
+    /// [`ExportError`] if the ledger cannot be read. What stands in the way of one window is told with it.
+    pub async fn replay_range(
+        &self,
+        store: StoreId,
+        set: MetricSetId,
+        from: u64,
+        to: u64,
+        send: bool,
+    ) -> Result<Replays, ExportError> {
+        self.replayer.replay_range(store, set, from, to, send).await
     }
 
     /// Looks whether the ledger's file is sound.

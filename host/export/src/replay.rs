@@ -10,7 +10,7 @@ use crate::ledger::{Finished, Ledger, NoPast, Past};
 use crate::offload::blocking;
 use crate::preview::{ExportError, PreviewMessage, shown};
 use std::sync::Arc;
-use tidegate_model::{BatchView, MetricSetId, StoreId, Window};
+use tidegate_model::{BatchView, MetricSetId, Period, StoreId, Window};
 use tidegate_sandbox::Step;
 
 /// Whether a request is the one that was sent before.
@@ -48,17 +48,56 @@ pub(crate) struct Replayer {
     pub(crate) parts: u32,
 }
 
+/// Windows that one look at a range gives.
+const AT_ONCE: usize = 100;
+
+/// A part of a range of windows.
+#[derive(Debug)]
+pub struct Replays {
+    /// Each window, oldest first, with what came of it.
+    pub windows: Vec<(Window, Result<Replay, ExportError>)>,
+    /// From where to go on, if there are more.
+    pub next: Option<u64>,
+}
+
 impl Replayer {
+    /// The windows that begin at `from` or later and before `to`, one after the other. One that cannot be replayed is told and does
+    /// not hold up the others.
+    pub(crate) async fn replay_range(
+        &self,
+        store: StoreId,
+        set: MetricSetId,
+        from: u64,
+        to: u64,
+        send: bool,
+    ) -> Result<Replays, ExportError> {
+        let ledger = Arc::clone(&self.ledger);
+        let look = move || ledger.past_windows(store, set, from, to, AT_ONCE + 1);
+        let mut found = blocking(look).await.map_err(|e| ExportError::Internal(e.to_string()))??;
+        let next = found.get(AT_ONCE).map(|window| window.start().seconds());
+        found.truncate(AT_ONCE);
+        // Windows of two periods may begin together; they stay together.
+        found.retain(|window| next != Some(window.start().seconds()));
+        let mut windows = Vec::with_capacity(found.len());
+        for window in found {
+            let at = window.start().seconds();
+            windows.push((window, self.replay(store, set, at, Some(window.period()), send).await));
+        }
+        Ok(Replays { windows, next })
+    }
+
+    /// The window that holds the second `at`: the shortest if no period is named.
     pub(crate) async fn replay(
         &self,
         store: StoreId,
         set: MetricSetId,
         at: u64,
+        period: Option<Period>,
         send: bool,
     ) -> Result<Replay, ExportError> {
         let (ledger, configs) = (Arc::clone(&self.ledger), Arc::clone(&self.configs));
         let look = move || {
-            let past = ledger.past(store, set, at).map_err(|error| match error {
+            let past = ledger.past(store, set, at, period).map_err(|error| match error {
                 NoPast::Ledger(error) => ExportError::from(error),
                 none => ExportError::NoSuchWindow(none.to_string()),
             })?;

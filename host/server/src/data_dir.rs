@@ -83,6 +83,12 @@ impl DataDir {
         catalog_in(&self.path)
     }
 
+    /// Where backups are made, unless another folder was named.
+    #[must_use]
+    pub fn backups(&self) -> PathBuf {
+        self.path.join("backups")
+    }
+
     /// Where adapters are dropped, unless another folder was named.
     #[must_use]
     pub fn adapters(&self) -> PathBuf {

@@ -5,6 +5,7 @@
 //! other crates do the rest. [`serve::Running`] is a whole server, which tests and the demo start in their own process.
 
 pub mod apply;
+pub mod backups;
 pub mod cli;
 pub mod data_dir;
 pub mod demo;

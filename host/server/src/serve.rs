@@ -4,6 +4,7 @@
 //! after the windows that an earlier run closed are sealed again. At the end it goes the other way: no new requests, then no
 //! new events, then the deliveries.
 
+use crate::backups::{Backups, Series};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::drop_in::{self, DropIn};
 use crate::http::tls::Tls;
@@ -59,6 +60,10 @@ pub struct Options {
     pub events: EventStoreOptions,
     /// Schedule, deliveries and ledger.
     pub export: ExportSettings,
+    /// Where backups are made; in the data directory if not said.
+    pub backup_dir: Option<PathBuf>,
+    /// How a series of backups is kept, if one is.
+    pub backups: Option<Series>,
     /// How often old events are looked for.
     pub tidy_every: Duration,
     /// How long requests and deliveries under way may take to finish at the end.
@@ -86,6 +91,8 @@ impl Options {
             adapter_bytes: SandboxOptions::default().max_component_bytes,
             events: EventStoreOptions::default(),
             export: ExportSettings::default(),
+            backup_dir: None,
+            backups: None,
             tidy_every: Duration::from_secs(60),
             grace: Duration::from_secs(10),
         }
@@ -215,6 +222,11 @@ impl Running {
                 return Err(error);
             }
         };
+        let folder = options.backup_dir.clone().unwrap_or_else(|| data.backups());
+        let backups = Backups { folder, events: data.events(), export: Arc::clone(&export) };
+        if let Some(series) = options.backups {
+            tokio::spawn(backups.clone().keep(series, stop.clone()));
+        }
         let host = Host {
             catalog: Arc::clone(&catalog),
             events: events.clone(),
@@ -223,6 +235,7 @@ impl Running {
             adapter_dir: drop_in.path().to_owned(),
             public_url: public_url.clone(),
             data_dir: data.path().to_owned(),
+            backups,
         };
         let tidy = Tidy {
             catalog: Arc::clone(&catalog),

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::sync::Arc;
-use tidegate_model::{Batch, MetricSetId, ProjectId, StoreId};
+use tidegate_model::{Batch, MetricSetId, Period, ProjectId, StoreId, Window};
 
 /// Most lost windows that one look tells of.
 const MOST_LOST: u32 = 10_000;
@@ -264,12 +264,38 @@ impl Ledger {
         })
     }
 
-    /// What a store got, or was to get, of a set in the window that holds the second `at`.
-    pub(crate) fn past(&self, store: StoreId, set: MetricSetId, at: u64) -> Result<Past, NoPast> {
+    /// The windows of a set that a store got, or was to get, and that begin at `from` or later and before `to`; oldest first, `most`
+    /// at most.
+    pub(crate) fn past_windows(
+        &self,
+        store: StoreId,
+        set: MetricSetId,
+        from: u64,
+        to: u64,
+        most: usize,
+    ) -> Result<Vec<Window>, LedgerError> {
+        self.db.read(|c| {
+            let sql = "SELECT w.start, w.period FROM windows w JOIN deliveries d ON d.window = w.id AND d.store = ?1 \
+                       WHERE w.metric_set = ?2 AND w.start >= ?3 AND w.start < ?4 ORDER BY w.start, w.period LIMIT ?5";
+            let mut statement = c.prepare_cached(sql)?;
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let key = params![store.0, set.0, super::signed(from), super::signed(to), most];
+            Ok(statement.query_map(key, |row| super::window_in(row, 0, 1))?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// What a store got, or was to get, of a set in the window that holds the second `at`: the shortest if no period is named.
+    pub(crate) fn past(
+        &self,
+        store: StoreId,
+        set: MetricSetId,
+        at: u64,
+        period: Option<Period>,
+    ) -> Result<Past, NoPast> {
         let found = self.db.read(|c| {
             let sql = "SELECT w.batch, w.digest, d.state, d.action_digest, d.action_rows, d.adapter_digest, d.settings_revision \
                        FROM deliveries d JOIN windows w ON w.id = d.window WHERE d.store = ?1 AND w.metric_set = ?2 \
-                       AND w.start <= ?3 AND ?3 < w.start + w.period ORDER BY w.period LIMIT 1";
+                       AND w.start <= ?3 AND ?3 < w.start + w.period AND (?4 IS NULL OR w.period = ?4) ORDER BY w.period LIMIT 1";
             let past = |row: &Row<'_>| {
                 let first = match row.get::<_, Option<[u8; 32]>>(3)? {
                     None => None,
@@ -283,7 +309,8 @@ impl Ledger {
                 let (packed, digest): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.get(0)?, row.get(1)?);
                 Ok((packed, digest, row.get::<_, String>(2)?, first))
             };
-            let row = c.prepare_cached(sql)?.query_row(params![store.0, set.0, super::signed(at)], past);
+            let key = params![store.0, set.0, super::signed(at), period.map(Period::seconds)];
+            let row = c.prepare_cached(sql)?.query_row(key, past);
             Ok::<_, NoPast>(row.optional()?)
         })?;
         let (packed, digest, state, first) = found.ok_or(NoPast::Unknown)?;

@@ -6,6 +6,7 @@
 use super::client::{ApiClient, ServerArgs};
 use super::store::{moment, text};
 use super::{CliError, Output};
+use crate::backups;
 use crate::data_dir::DataDir;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -29,8 +30,10 @@ const DATABASES: [&str; 2] = ["tidegate.db", "events.db"];
   tidegate ledger show web/crashes 2026-11-22T13:00:00Z
   tidegate ledger replay web/central crashes 2026-11-22T13:00:00Z > request.txt
   tidegate ledger replay web/central crashes 2026-11-22T13:00:00Z --send
+  tidegate ledger replay web/central crashes --from 2026-11-22T13:00:00Z --to 2026-11-22T14:00:00Z --send
   tidegate ledger backup
-  tidegate ledger restore --data-dir /var/lib/tidegate --from /var/lib/tidegate/backups/20261122T130000Z")]
+  tidegate ledger restore --data-dir /var/lib/tidegate --from /var/lib/tidegate/backups/20261122T130000Z
+  tidegate ledger restore --data-dir /var/lib/tidegate --as-of 2026-11-22T13:00:00Z")]
 pub enum LedgerCommand {
     /// What each push store is still owed; who waits longest comes first.
     Status(LookArgs),
@@ -38,7 +41,7 @@ pub enum LedgerCommand {
     Gaps(LookArgs),
     /// What became of one window of a metric set.
     Show(ShowArgs),
-    /// The bytes that a store got in a past window; sends them again if asked to.
+    /// The bytes that a store got in a past window, or in all of a range; sends them again if asked to.
     Replay(ReplayArgs),
     /// Look whether the files are sound. Exit code 1 if they are not.
     Verify(LookArgs),
@@ -93,8 +96,14 @@ pub struct ReplayArgs {
     #[arg(value_name = "SET")]
     pub set: String,
     /// A moment in the window, as 2026-11-22T13:00:00Z or in seconds since the epoch.
-    #[arg(value_name = "TIME", value_parser = time)]
-    pub at: u64,
+    #[arg(value_name = "TIME", value_parser = time, required_unless_present = "from", conflicts_with = "from")]
+    pub at: Option<u64>,
+    /// Instead of one: all windows that begin at this time or later, oldest first ...
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "to")]
+    pub from: Option<u64>,
+    /// ... and before this time.
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
+    pub to: Option<u64>,
     /// Send it, rather than only print it.
     #[arg(long)]
     pub send: bool,
@@ -115,9 +124,12 @@ pub struct RestoreArgs {
     /// The data directory of the server, which must be stopped.
     #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "tidegate-data")]
     pub data_dir: PathBuf,
-    /// The folder that `ledger backup` made.
-    #[arg(long, value_name = "DIR")]
-    pub from: PathBuf,
+    /// The folder that `ledger backup` made; with --as-of the folder in which they all are, by default `backups` in the data directory.
+    #[arg(long, value_name = "DIR", required_unless_present = "as_of")]
+    pub from: Option<PathBuf>,
+    /// Go back to this time: to the newest backup that is not later, as 2026-11-22T13:00:00Z or in seconds since the epoch.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub as_of: Option<u64>,
 }
 
 fn time(text: &str) -> Result<u64, String> {
@@ -159,9 +171,12 @@ pub(crate) async fn run(command: LedgerCommand, out: &mut Output) -> Result<Exit
         LedgerCommand::Replay(args) => {
             let (project, store) =
                 split(&args.store, args.project.as_deref(), "PROJECT/STORE, for example web/central")?;
+            let (client, path) = (ApiClient::new(&args.server)?, ["projects", project, "stores", store, "replay"]);
+            if let (Some(from), Some(to)) = (args.from, args.to) {
+                return replay_range(&client, &path, &args, (from, to), out).await;
+            }
             let body = json!({"metric_set": args.set, "at": args.at, "send": args.send});
-            let path = ["projects", project, "stores", store, "replay"];
-            let answer = ApiClient::new(&args.server)?.post(&path, &[], &body).await?;
+            let answer = client.post(&path, &[], &body).await?;
             out.show(args.json, &answer, replay)?;
         }
         LedgerCommand::Verify(args) => {
@@ -272,6 +287,51 @@ fn replay(out: &mut Output, answer: &Json) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Replays a range part by part. A window that cannot be replayed is told and does not hold up the others.
+async fn replay_range(
+    client: &ApiClient,
+    path: &[&str],
+    args: &ReplayArgs,
+    (from, to): (u64, u64),
+    out: &mut Output,
+) -> Result<ExitCode, CliError> {
+    if from >= to {
+        return Err(CliError::Failed("--to: expected a later time than --from".to_owned()));
+    }
+    let (mut windows, mut next) = (Vec::new(), Some(from));
+    while let Some(at) = next {
+        let body = json!({"metric_set": args.set, "from": at, "to": to, "send": args.send});
+        let mut answer = client.post(path, &[], &body).await?;
+        next = answer["next"].as_u64().filter(|next| *next > at);
+        let Json::Array(part) = answer["windows"].take() else { break };
+        for one in &part {
+            if let Some(problem) = one["problem"].as_str() {
+                let window = &one["window"];
+                out.note(format_args!(
+                    "window [{}, {}): {problem}",
+                    seconds(&window["start"]),
+                    seconds(&window["end"])
+                ));
+            } else if !args.json {
+                replay(out, one)?;
+            }
+        }
+        windows.extend(part);
+    }
+    if windows.is_empty() {
+        let told = "the ledger has no window of this metric set and store that begins in that time";
+        return Err(CliError::Failed(told.to_owned()));
+    }
+    let failed = windows.iter().filter(|w| w["problem"].is_string()).count();
+    let what = if args.send { "sent again" } else { "shown" };
+    let but = if failed > 0 { format!(", {failed} of them were not: see above") } else { String::new() };
+    out.note(format_args!("{} windows {what}{but}", windows.len()));
+    if args.json {
+        out.json(&json!({"windows": windows}))?;
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn verified(out: &mut Output, answer: &Json, tell: bool) -> Result<ExitCode, CliError> {
     let problems = answer["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
     for problem in problems {
@@ -286,9 +346,21 @@ fn verified(out: &mut Output, answer: &Json, tell: bool) -> Result<ExitCode, Cli
     Ok(ExitCode::SUCCESS)
 }
 
+/// The backup that is meant.
+fn backup_of(args: &RestoreArgs, out: &mut Output) -> Result<PathBuf, CliError> {
+    let Some(at) = args.as_of else { return Ok(args.from.clone().unwrap_or_default()) };
+    let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_second(at).ok());
+    let at = at.ok_or_else(|| CliError::Failed("--as-of: expected a time before the year 9999".to_owned()))?;
+    let series = args.from.clone().unwrap_or_else(|| args.data_dir.join("backups"));
+    let (made, backup) = backups::as_of(&series, at).map_err(CliError::Failed)?;
+    out.note(format_args!("The newest backup that is not later than {at} is of {made}."));
+    Ok(backup)
+}
+
 fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
+    let from = backup_of(args, out)?;
     for name in DATABASES {
-        let copy = args.from.join(name);
+        let copy = from.join(name);
         if !copy.is_file() {
             return Err(CliError::file(
                 copy,
@@ -313,7 +385,7 @@ fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
         }
     }
     for name in DATABASES {
-        put(&args.from.join(name), &data.path().join(name)).map_err(failed)?;
+        put(&from.join(name), &data.path().join(name)).map_err(failed)?;
     }
     // A backup of an older version is brought forward, of a newer one refused, before a server meets it.
     match Catalog::open_with(&data.catalog(), &super::secrets::key_of(&data), Arc::new(SystemClock)) {
@@ -322,7 +394,7 @@ fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
         Err(OpenError::Key(wanted)) => out.note(format_args!("Before the server can start: {wanted}")),
         Err(error) => return Err(CliError::Failed(error.to_string())),
     }
-    out.line(format_args!("restored {}", args.from.display()))?;
+    out.line(format_args!("restored {}", from.display()))?;
     out.note(format_args!(
         "What was there is in {}. Windows since the backup are evaluated again from the events that it holds.",
         aside.display()
@@ -356,7 +428,8 @@ mod tests {
     #[test]
     fn a_folder_that_is_no_backup_is_refused_before_anything_is_changed() {
         let folder = tempfile::tempdir().unwrap();
-        let args = RestoreArgs { data_dir: folder.path().join("data"), from: folder.path().join("none") };
+        let args =
+            RestoreArgs { data_dir: folder.path().join("data"), from: Some(folder.path().join("none")), as_of: None };
         let captured = crate::cli::output::testing::Captured::default();
         let told = restore(&args, &mut captured.output()).unwrap_err().to_string();
         assert!(told.contains("tidegate ledger backup"), "{told}");

@@ -3,6 +3,7 @@
 use super::secrets::KeyArgs;
 use super::signals::Signals;
 use super::{CliError, allowances, program};
+use crate::backups::Series;
 use crate::http::{HttpLimits, TlsFiles};
 use crate::logging::{self, LogForm};
 use crate::serve::{Options, Running, ServeError};
@@ -60,6 +61,15 @@ pub struct ServeArgs {
     /// Age in seconds at which a window that has not arrived expires.
     #[arg(long, env = "TIDEGATE_LOOK_BACK", value_name = "SECONDS", default_value_t = 86_400)]
     pub look_back: u64,
+    /// Make a backup this often, in seconds, and keep them as a series: `tidegate ledger restore --as-of` goes back to one.
+    #[arg(long, env = "TIDEGATE_BACKUP_EVERY", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub backup_every: Option<u64>,
+    /// How many backups of the series are kept; older ones are removed.
+    #[arg(long, env = "TIDEGATE_BACKUP_KEEP", value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..))]
+    pub backup_keep: u16,
+    /// Where backups are made; without it, `backups` in the data directory. Another disk is better.
+    #[arg(long, env = "TIDEGATE_BACKUP_DIR", value_name = "DIR")]
+    pub backup_dir: Option<PathBuf>,
     /// How long requests and deliveries under way may take to finish when the server is stopped, in seconds.
     #[arg(long, env = "TIDEGATE_GRACE", value_name = "SECONDS", default_value_t = 10)]
     pub grace: u64,
@@ -120,6 +130,9 @@ pub struct LimitArgs {
     /// Rows of one metric in one window; groups beyond become one row called `other`.
     #[arg(long, env = "TIDEGATE_MAX_GROUPS", value_name = "N", default_value_t = 10_000)]
     pub max_groups: u32,
+    /// Seconds that one metric may take over one window; beyond, its set is tried again later, and the others go on.
+    #[arg(long, env = "TIDEGATE_METRIC_TIME", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub metric_time: u64,
     /// Milliseconds that one call into an adapter may take.
     #[arg(long, env = "TIDEGATE_ADAPTER_TIME", value_name = "MS", default_value_t = 1_000)]
     pub adapter_time: u64,
@@ -209,10 +222,15 @@ impl ServeArgs {
             },
             export: ExportSettings {
                 groups: limits.max_groups,
+                metric_time: Duration::from_secs(limits.metric_time),
                 look_back: Duration::from_secs(self.look_back),
                 queue_bytes: limits.max_queue as u64,
                 ..ExportSettings::default()
             },
+            backup_dir: self.backup_dir.clone(),
+            backups: self
+                .backup_every
+                .map(|seconds| Series { every: Duration::from_secs(seconds), keep: usize::from(self.backup_keep) }),
             grace: Duration::from_secs(self.grace),
             ..Options::new(self.data_dir.clone())
         }

@@ -188,6 +188,13 @@ async fn the_ledger_tells_of_stores_and_is_verified_and_backed_up_while_the_serv
     assert!(well, "{said}");
     let backup = std::path::PathBuf::from(said.lines().next().unwrap());
     ask(&["store", "rename", "web/central", "middle"]).await.unwrap();
+    let metric = ["metric", "rename", "--project", "web", "crashes/errors", "faults"];
+    let (_, well) = ask(&metric).await.unwrap();
+    assert!(well);
+    ask(&["metric", "rename-set", "--project", "web", "crashes", "health", "--rename-series"]).await.unwrap();
+    let refused = ask(&["metric", "rename", "--project", "web", "health/errors", "x"]).await.unwrap_err();
+    assert!(refused.to_string().contains("errors"), "{refused}");
+    ask(&["metric", "move", "--project", "web", "health/faults", "health/errors"]).await.unwrap();
     ask(&["store", "pause", "web/middle"]).await.unwrap();
     ask(&["store", "resume", "web/middle"]).await.unwrap();
     let (said, _) = ask(&["store", "delete", "web/middle", "--drain"]).await.unwrap();

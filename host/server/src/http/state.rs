@@ -9,6 +9,7 @@ use super::password::Passwords;
 use super::problem::Problem;
 use super::quotas::{TenantMetrics, Usage};
 use crate::apply::{Adapters, Known};
+use crate::backups::Backups;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -95,6 +96,8 @@ pub struct Host {
     pub public_url: Url,
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// Makes copies of it.
+    pub(crate) backups: Backups,
 }
 
 /// What request handlers share. Clones are the same.

@@ -3,7 +3,8 @@
 
 use super::page::{Parameters, Rules};
 use super::preview::message_json;
-use super::{JsonBody, stores, text_member};
+use super::{JsonBody, stores};
+use crate::backups::{BackupError, Made};
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
 use crate::http::problem::Problem;
@@ -11,13 +12,11 @@ use crate::http::state::blocking;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
-use std::fs::DirBuilder;
-use std::path::PathBuf;
 use tidegate_export::catalog::Subject;
-use tidegate_export::{copy_database, verify_database};
-use tidegate_model::ProjectId;
+use tidegate_export::{ExportError, Replay, Replays, verify_database};
+use tidegate_model::{ProjectId, Window};
 
 /// What the list of stores in the ledger can do.
 pub(crate) const OWED: Rules = Rules {
@@ -70,33 +69,72 @@ pub(crate) async fn windows(
     Ok(Json(json!({"windows": windows})).into_response())
 }
 
-/// The bytes that a store got in a past window; `"send": true` sends them again.
+/// Which past windows: the one that holds a moment, or those that begin in a range. In seconds since the epoch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Past {
+    metric_set: String,
+    at: Option<u64>,
+    from: Option<u64>,
+    to: Option<u64>,
+    #[serde(default)]
+    send: bool,
+}
+
+/// The bytes that a store got in past windows; `"send": true` sends them again.
 pub(crate) async fn replay(
     call: Call,
     Path(path): Path<(String, String)>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let (tenant, name) = (call.tenant(), text_member(&body, "metric_set")?);
-    let subject = Subject::Store(path.0.clone(), path.1.clone());
-    let at = body["at"].as_u64().ok_or_else(|| Problem::invalid("at: expected seconds since the epoch"))?;
-    let send = body["send"].as_bool().unwrap_or(false);
+    let Past { metric_set, at, from, to, send } = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let (tenant, subject) = (call.tenant(), Subject::Store(path.0.clone(), path.1.clone()));
+    let which = match (at, from, to) {
+        (Some(at), None, None) => Ok(at),
+        (None, Some(from), Some(to)) if from < to => Err((from, to)),
+        (None, Some(_), Some(_)) => return Err(Problem::invalid("to: expected a later time than `from`")),
+        _ => return Err(Problem::invalid("expected either `at`, or `from` and `to`, in seconds since the epoch")),
+    };
     let found = call.host.read(move |view| {
         let (project, store) = stores::find(view, tenant, &path)?;
-        Ok((store, view.metric_set_named(project.id, &name)?))
+        Ok((store, view.metric_set_named(project.id, &metric_set)?))
     });
     let (store, set) = found.await?;
     if send {
-        call.note("replay", subject, vec![format!("metric set {}, window at {at}", set.name)]).await?;
+        let windows = match which {
+            Ok(at) => format!("window at {at}"),
+            Err((from, to)) => format!("windows from {from} to {to}"),
+        };
+        call.note("replay", subject, vec![format!("metric set {}, {windows}", set.name)]).await?;
     }
-    let replay = call.host.export.replay(store.id, set.id, at, send).await?;
+    let export = &call.host.export;
+    match which {
+        Ok(at) => Ok(Json(replay_json(&export.replay(store.id, set.id, at, send).await?)).into_response()),
+        Err((from, to)) => {
+            let Replays { windows, next } = export.replay_range(store.id, set.id, from, to, send).await?;
+            let shown = |(window, replay): &(Window, Result<Replay, ExportError>)| match replay {
+                Ok(replay) => replay_json(replay),
+                Err(error) => json!({"window": window_json(*window), "problem": error.to_string()}),
+            };
+            let windows: Vec<Value> = windows.iter().map(shown).collect();
+            Ok(Json(json!({"windows": windows, "next": next})).into_response())
+        }
+    }
+}
+
+fn window_json(window: Window) -> Value {
+    json!({"start": window.start().seconds(), "end": window.end().seconds()})
+}
+
+fn replay_json(replay: &Replay) -> Value {
     let mut document = message_json(&replay.message);
-    document["window"] = json!({"start": replay.window.start().seconds(), "end": replay.window.end().seconds()});
+    document["window"] = window_json(replay.window);
     document["state"] = json!(replay.state);
     document["bytes"] = json!(replay.same);
     if let Some((accepted, rejected)) = replay.sent {
         document["sent"] = json!({"accepted_rows": accepted, "rejected_rows": rejected});
     }
-    Ok(Json(document).into_response())
+    document
 }
 
 /// Whether the files are sound.
@@ -108,44 +146,14 @@ pub(crate) async fn verify(call: Call) -> Result<Response, Problem> {
     Ok(Json(json!({"windows": ledger.windows, "problems": problems})).into_response())
 }
 
-/// Copies catalog, ledger and events into a new folder below the data directory, while everything goes on.
+/// Copies catalog, ledger and events into a new folder among the backups, while everything goes on.
 pub(crate) async fn backup(call: Call) -> Result<Response, Problem> {
-    let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let folder = call.host.data_dir.join("backups").join(now);
-    let made = folder.clone();
-    blocking(move || private_folder(&made))
-        .await?
-        .map_err(|e| Problem::conflict(format_args!("the folder {} cannot be made: {e}", folder.display())))?;
-    // The ledger first: events that came after it are evaluated again after a restore. The other way round they would be missing.
-    call.host.export.backup(folder.join("tidegate.db")).await?;
-    let (from, to) = (call.host.data_dir.join("events.db"), folder.join("events.db"));
-    blocking(move || copy_database(&from, &to)).await?.map_err(Problem::internal)?;
-    let copies = [folder.join("tidegate.db"), folder.join("events.db")];
-    let looked = blocking(move || copies.map(|copy| verify_database(&copy).map(|v| (v, copy)))).await?;
-    let (mut problems, mut bytes) = (Vec::new(), 0);
-    for verified in looked {
-        let (verified, copy) = verified.map_err(Problem::internal)?;
-        problems.extend(verified.problems);
-        bytes += std::fs::metadata(&copy).map_or(0, |m| m.len());
-    }
+    let made = call.host.backups.make().await.map_err(|error| match error {
+        BackupError::Folder { .. } => Problem::conflict(error),
+        other => Problem::internal(other),
+    })?;
+    let Made { folder, bytes, problems } = made;
     call.note("backup", Subject::Host, vec![format!("{} ({bytes} bytes)", folder.display())]).await?;
     let document = json!({"backup": folder.display().to_string(), "bytes": bytes, "problems": problems});
     Ok((StatusCode::CREATED, Json::<Value>(document)).into_response())
-}
-
-fn private_folder(path: &PathBuf) -> std::io::Result<()> {
-    let builder = |recursive: bool| {
-        let mut builder = DirBuilder::new();
-        builder.recursive(recursive);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::DirBuilderExt;
-            builder.mode(0o700);
-        }
-        builder
-    };
-    if let Some(parent) = path.parent() {
-        builder(true).create(parent)?;
-    }
-    builder(false).create(path)
 }

@@ -321,8 +321,8 @@ fn in_projects() -> Vec<Route> {
         get("/projects/{project}/metric-sets/{set}/metrics/{metric}", Project(Viewer), sets::show_metric).does("One metric").gives(200, schema::metric()),
         put("/projects/{project}/metric-sets/{set}/metrics/{metric}", Project(Admin), sets::put_metric).does("Make sure that there is a metric with this query").takes(body(&[("query", any_object())], &[])).gives(200, schema::metric()).gives(201, schema::metric()).edits(),
         delete("/projects/{project}/metric-sets/{set}/metrics/{metric}", Project(Admin), sets::delete_metric).does("Remove a metric").ends(204).edits(),
-        post("/projects/{project}/metric-sets/{set}/rename", Project(Admin), sets::rename).does("Give a metric set another name").takes(body(&[("name", name())], &[])).ends(204).edits(),
-        post("/projects/{project}/metric-sets/{set}/metrics/{metric}/move", Project(Admin), sets::move_metric).does("Give a metric another name, or put it into another set").takes(body(&[], &[("metric_set", maybe(&text())), ("name", maybe(&name()))])).gives(200, schema::metric()).edits(),
+        post("/projects/{project}/metric-sets/{set}/rename", Project(Admin), sets::rename).does("Give a metric set another name").takes(body(&[("name", name())], &[("rename_series", boolean())])).ends(204).edits(),
+        post("/projects/{project}/metric-sets/{set}/metrics/{metric}/move", Project(Admin), sets::move_metric).does("Give a metric another name, or put it into another set").takes(body(&[], &[("metric_set", maybe(&text())), ("name", maybe(&name())), ("rename_series", boolean())])).gives(200, schema::metric()).edits(),
         get("/projects/{project}/metric-sets/{set}/windows/{at}", Project(Viewer), ledger::windows).does("What became of the windows that hold a moment").gives(200, object(&[("windows", array(&any_object()))], &[])),
         listing(get("/projects/{project}/stores", Project(Viewer), store_list::list).does("Metric stores of a project")),
         get("/projects/{project}/stores/{store}", Project(Viewer), stores::show).does("One metric store").asks("reveal", openapi::switch(), "Show the password of its page, too").gives(200, schema::store()),
@@ -353,7 +353,7 @@ fn in_projects() -> Vec<Route> {
             .does("Have a store use the version before again")
             .gives(200, any_object())
             .edits(),
-        post("/projects/{project}/stores/{store}/replay", Project(Admin), ledger::replay).does("The bytes of a past window; sends them again if asked to").takes(json!({"type": "object", "required": ["metric_set", "at"], "properties": {"metric_set": text(), "at": count(), "send": boolean()}})).gives(200, any_object()),
+        post("/projects/{project}/stores/{store}/replay", Project(Admin), ledger::replay).does("The bytes of the past window that holds a moment, or of those that begin in a range (`windows`, and `next` if there are more); sends them again if asked to").takes(body(&[("metric_set", text())], &[("at", count()), ("from", count()), ("to", count()), ("send", boolean())])).gives(200, any_object()),
         post("/projects/{project}/stores/{store}/rename", Project(Admin), stores::rename).does("Give a store another name").takes(body(&[("name", name())], &[])).ends(204).edits(),
         post("/projects/{project}/stores/{store}/pause", Project(Admin), stores::pause).does("Hold deliveries back").ends(204).edits(),
         post("/projects/{project}/stores/{store}/resume", Project(Admin), stores::resume).does("Let deliveries go on").ends(204).edits(),

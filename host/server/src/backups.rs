@@ -1,0 +1,261 @@
+//! Copies of catalog, ledger and events, made while everything goes on, and kept as a series.
+//!
+//! A copy is a folder named by the time at which it was whole. It is made under another name and takes its own when it is checked, so what has
+//! such a name can be restored. The trap is the order: the ledger is copied first. Events that came after it are evaluated again
+//! after a restore; the other way round they would be missing.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_export::{CopyError, Export, ExportError, copy_database, verify_database};
+use tokio_util::sync::CancellationToken;
+
+/// The form of the names.
+const FORM: &str = "%Y%m%dT%H%M%SZ";
+/// What follows the time in the name of one that was made by the clock, and is removed by it.
+const SCHEDULED: &str = "-scheduled";
+/// What follows the name of one that is not whole yet.
+const PARTIAL: &str = ".partial";
+
+/// How a series is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// From one backup to the next.
+    pub every: Duration,
+    /// How many are kept; older ones are removed. Those that somebody asked for are not counted and not removed.
+    pub keep: usize,
+}
+
+/// A backup that was made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) folder: PathBuf,
+    pub(crate) bytes: u64,
+    /// What is wrong with it; nothing if it is sound.
+    pub(crate) problems: Vec<String>,
+}
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BackupError {
+    #[error("the folder {} cannot be made: {cause}", folder.display())]
+    Folder { folder: PathBuf, cause: io::Error },
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error("the backup broke off: {0}")]
+    Broke(String),
+}
+
+/// Makes backups of a server.
+#[derive(Clone)]
+pub(crate) struct Backups {
+    pub(crate) folder: PathBuf,
+    pub(crate) events: PathBuf,
+    pub(crate) export: Arc<Export>,
+}
+
+impl Backups {
+    /// Makes one because somebody asked for it.
+    pub(crate) async fn make(&self) -> Result<Made, BackupError> {
+        self.make_named("").await
+    }
+
+    async fn make_named(&self, suffix: &'static str) -> Result<Made, BackupError> {
+        let partial = self.folder.join(format!("{}{PARTIAL}", Timestamp::now().strftime(FORM)));
+        let made = partial.clone();
+        blocking(move || {
+            // Whatever a death has left of one is no use.
+            let _ = fs::remove_dir_all(&made);
+            private_folder(&made).map_err(|cause| BackupError::Folder { folder: made, cause })
+        })
+        .await?;
+        self.export.backup(partial.join("tidegate.db")).await?;
+        let (from, series) = (self.events.clone(), self.folder.clone());
+        blocking(move || {
+            copy_database(&from, &partial.join("events.db"))?;
+            // Nothing in it is later than its name says.
+            let folder = series.join(format!("{}{suffix}", Timestamp::now().strftime(FORM)));
+            let (mut problems, mut bytes) = (Vec::new(), 0);
+            for name in ["tidegate.db", "events.db"] {
+                let copy = partial.join(name);
+                problems.extend(verify_database(&copy)?.problems);
+                bytes += fs::metadata(&copy).map_or(0, |m| m.len());
+            }
+            // Never in the place of another: one with files in it cannot be replaced.
+            match fs::rename(&partial, &folder) {
+                Ok(()) => Ok(Made { folder, bytes, problems }),
+                Err(cause) => Err(BackupError::Folder { folder, cause }),
+            }
+        })
+        .await
+    }
+
+    /// Makes one after the other until `stop`, and removes those that are too many.
+    pub(crate) async fn keep(self, series: Series, stop: CancellationToken) {
+        loop {
+            let newest = scheduled(&self.folder).last().map(|(at, _)| *at);
+            let due = newest.and_then(|at| at.checked_add(series.every).ok());
+            let wait = due.map_or(Duration::ZERO, until);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // A clock that was set back must not put the next one off for longer than the series has between two.
+                () = tokio::time::sleep(wait.min(series.every)) => {}
+            }
+            match self.make_named(SCHEDULED).await {
+                Ok(made) if made.problems.is_empty() => {
+                    tracing::info!(folder = %made.folder.display(), bytes = made.bytes, "a backup was made");
+                    remove_beyond(&self.folder, series.keep);
+                }
+                Ok(made) => {
+                    tracing::error!(folder = %made.folder.display(), "a backup is damaged, so nothing older was removed: {}", made.problems.join("; "))
+                }
+                Err(error) => {
+                    tracing::error!("there is no backup of this time: {error}");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(series.every.min(Duration::from_secs(60))) => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Removes the oldest of a series until `keep` are left. Those that somebody asked for stay.
+fn remove_beyond(folder: &Path, keep: usize) {
+    let all = scheduled(folder);
+    for (_, old) in &all[..all.len().saturating_sub(keep.max(1))] {
+        if let Err(error) = fs::remove_dir_all(old) {
+            tracing::warn!(folder = %old.display(), "an old backup could not be removed: {error}");
+        }
+    }
+}
+
+/// Until then; what is over is no wait.
+fn until(due: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
+) -> Result<T, BackupError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(BackupError::Broke(e.to_string())))
+}
+
+/// The moment of a backup by the name of its folder, and whether it was made by the clock.
+fn read_name(name: &str) -> Option<(Timestamp, bool)> {
+    let (time, is_scheduled) = match name.strip_suffix(SCHEDULED) {
+        Some(time) => (time, true),
+        None => (name, false),
+    };
+    let at = DateTime::strptime(FORM, time).ok()?.to_zoned(TimeZone::UTC).ok()?;
+    Some((at.timestamp(), is_scheduled))
+}
+
+/// The backups in a folder, oldest first.
+fn all(folder: &Path) -> Vec<(Timestamp, PathBuf, bool)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let read = |entry: fs::DirEntry| {
+        let (at, is_scheduled) = read_name(entry.file_name().to_str()?)?;
+        Some((at, entry.path(), is_scheduled))
+    };
+    let mut found: Vec<_> = entries.filter_map(read).collect();
+    found.sort();
+    found
+}
+
+fn scheduled(folder: &Path) -> Vec<(Timestamp, PathBuf)> {
+    all(folder).into_iter().filter(|(_, _, is_scheduled)| *is_scheduled).map(|(at, path, _)| (at, path)).collect()
+}
+
+/// The newest backup in a folder that is not later than `at`.
+///
+/// # Errors
+/// In words: that there is none, and which is the first.
+pub(crate) fn as_of(folder: &Path, at: Timestamp) -> Result<(Timestamp, PathBuf), String> {
+    let mut found = all(folder);
+    let first = found.first().map(|(first, _, _)| *first);
+    found.retain(|(made, _, _)| *made <= at);
+    match (found.pop(), first) {
+        (Some((made, path, _)), _) => Ok((made, path)),
+        (None, Some(first)) => {
+            Err(format!("no backup in {} is as old as that; the first is of {first}", folder.display()))
+        }
+        (None, None) => {
+            Err(format!("there is no backup in {}; their folders are called like 20261122T130000Z", folder.display()))
+        }
+    }
+}
+
+fn private_folder(path: &Path) -> io::Result<()> {
+    let builder = |recursive: bool| {
+        let mut builder = DirBuilder::new();
+        builder.recursive(recursive);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::DirBuilderExt;
+            builder.mode(0o700);
+        }
+        builder
+    };
+    if let Some(parent) = path.parent() {
+        builder(true).create(parent)?;
+    }
+    builder(false).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_newest_backup_that_is_not_later_is_the_one_of_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = as_of(dir.path(), at("2026-11-22T13:00:00Z")).unwrap_err();
+        assert!(told.contains("there is no backup in"), "{told}");
+        for name in ["20261122T130000Z-scheduled", "20261122T131500Z", "20261122T140000Z-scheduled.partial", "notes"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let name = |time: &str| as_of(dir.path(), at(time)).map(|(_, p)| p.file_name().unwrap().to_owned());
+        assert_eq!(name("2026-11-22T13:14:59Z").unwrap(), "20261122T130000Z-scheduled");
+        assert_eq!(name("2026-11-22T13:15:00Z").unwrap(), "20261122T131500Z");
+        assert_eq!(
+            name("2026-11-23T00:00:00Z").unwrap(),
+            "20261122T131500Z",
+            "what is not whole was taken for a backup"
+        );
+        let told = name("2026-11-22T12:59:59Z").unwrap_err();
+        assert!(told.contains("the first is of 2026-11-22T13:00:00Z"), "{told}");
+    }
+
+    #[test]
+    fn a_series_removes_its_own_oldest_and_never_what_somebody_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let days: Vec<String> = (20..26).map(|day| format!("202611{day}T130000Z-scheduled")).collect();
+        for name in days.iter().map(String::as_str).chain(["20261101T000000Z", "20261102T000000Z-scheduled.partial"]) {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let left = || -> Vec<String> {
+            let mut names: Vec<_> =
+                fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        remove_beyond(dir.path(), 2);
+        let others = ["20261101T000000Z".to_owned(), "20261102T000000Z-scheduled.partial".to_owned()];
+        assert_eq!(left(), [&others[..], &days[4..]].concat());
+        remove_beyond(dir.path(), 0);
+        assert_eq!(left(), [&others[..], &days[5..]].concat(), "the last one was removed");
+    }
+}
