@@ -5,12 +5,13 @@
 //! arrival times that the host acknowledged, so a mistake of the host cannot hide in its own helper.
 //!
 //! The modules in the order in which a test uses them: [`scratch`] gives a directory and ports, [`servers`] and [`receiver`]
-//! are what Tidegate talks to (with [`intake`]s that are strict where no real product can be had), [`tidegate`] runs the host and [`api`] speaks with it, [`generator`] makes events, [`oracle`]
+//! are what Tidegate talks to (with [`intake`]s that are strict where no real product can be had, and a [`gate`] before a real one that is to fail), [`tidegate`] runs the host and [`api`] speaks with it, [`generator`] makes events, [`oracle`]
 //! says what must come out and [`spelling`] what a sink calls it, [`points`] compares. [`wait`] and [`process`] make failures readable.
 
 pub mod api;
 pub mod browser;
 pub mod clients;
+pub mod gate;
 pub mod generator;
 pub mod grammar;
 pub mod guests;

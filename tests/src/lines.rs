@@ -46,7 +46,16 @@ impl LineReceiver {
     /// If no port can be had.
     #[must_use]
     pub fn start(conduct: impl Fn(usize) -> Conduct + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|e| panic!("no port for a receiver: {e}"));
+        Self::start_at("127.0.0.1:0", conduct)
+    }
+
+    /// Starts one at a loopback address of its own.
+    ///
+    /// # Panics
+    /// If the port cannot be had.
+    #[must_use]
+    pub fn start_at(address: &str, conduct: impl Fn(usize) -> Conduct + Send + 'static) -> Self {
+        let listener = TcpListener::bind(address).unwrap_or_else(|e| panic!("no port for a receiver: {e}"));
         let port = listener.local_addr().unwrap_or_else(|e| panic!("no address: {e}")).port();
         let connections = Arc::new(Mutex::new(Vec::new()));
         let stopped = Arc::new(AtomicBool::new(false));

@@ -37,6 +37,12 @@ impl Process {
         Self { name: name.to_owned(), child, log: log.to_owned() }
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills at once (SIGKILL) and waits for the end.
     pub fn kill(&mut self) {
         // It may have ended by itself: then there is nothing to kill and `wait` gives what was.
@@ -56,6 +62,16 @@ impl Process {
             Some(status) => Ok(status),
             None => Err("it still runs".to_owned()),
         })
+    }
+
+    /// Lets it stand still (SIGSTOP): its connections stay, and nothing answers.
+    pub fn halt(&self) {
+        signal("STOP", self.child.id());
+    }
+
+    /// Lets it go on after a [`halt`](Self::halt).
+    pub fn go_on(&self) {
+        signal("CONT", self.child.id());
     }
 
     /// The exit status, if the process has ended.

@@ -27,6 +27,8 @@ pub struct Tidegate {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     egress: Option<&'static str>,
+    room: Option<u64>,
+    hosts: Option<PathBuf>,
     process: Option<Process>,
     token: String,
 }
@@ -48,6 +50,8 @@ impl Tidegate {
             arguments: Vec::new(),
             variables: Vec::new(),
             egress: Some("127.0.0.1/32"),
+            room: None,
+            hosts: None,
             process: None,
             token: String::new(),
         }
@@ -72,6 +76,32 @@ impl Tidegate {
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// On a disk of its own that holds so many bytes and is gone with the process: memory, mounted in namespaces of the process. That
+    /// takes no rights on systems where users may have namespaces of their own.
+    #[must_use]
+    pub fn with_room(mut self, bytes: u64) -> Self {
+        self.room = Some(bytes);
+        self
+    }
+
+    /// With a table of host names of its own, in the form of `/etc/hosts`. What is written to the file later counts at once.
+    #[must_use]
+    pub fn with_hosts(mut self, file: &Path) -> Self {
+        self.hosts = Some(file.to_owned());
+        self
+    }
+
+    /// The path by which a file in the data directory is seen from here, also if that is on a disk of its own.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn inside(&self, name: &str) -> PathBuf {
+        let process = self.process.as_ref().unwrap_or_else(|| panic!("Tidegate was not started"));
+        let data = self.data.strip_prefix("/").unwrap_or(&self.data);
+        Path::new("/proc").join(process.id().to_string()).join("root").join(data).join(name)
     }
 
     /// Serving TLS with the certificate of `authority`.
@@ -105,7 +135,10 @@ impl Tidegate {
     /// # Panics
     /// If it cannot be started.
     pub fn launch(&mut self) {
-        let mut command = self.command();
+        let mut command = match (self.room, &self.hosts) {
+            (None, None) => self.command(),
+            (room, hosts) => self.in_namespaces(room, hosts.as_deref()),
+        };
         command.args(["serve", "--log", "json", "--listen"]).arg(format!("127.0.0.1:{}", self.port));
         command.arg("--data-dir").arg(&self.data).args(&self.arguments);
         // The receivers of the tests are on loopback, which a store may not reach unless the operator allows it.
@@ -226,7 +259,26 @@ impl Tidegate {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.dressed(Command::new(&self.binary))
+    }
+
+    /// The program, in namespaces where its data directory is a disk of its own, or names have their own meaning.
+    fn in_namespaces(&self, room: Option<u64>, hosts: Option<&Path>) -> Command {
+        std::fs::create_dir_all(&self.data).unwrap_or_else(|e| panic!("cannot make {}: {e}", self.data.display()));
+        let disk = room.map(|bytes| format!("mount -t tmpfs -o size={bytes},mode=700 tidegate {}", quoted(&self.data)));
+        let names = hosts.map(|file| format!("mount --bind {} /etc/hosts", quoted(file)));
+        let mounts: Vec<String> = disk.into_iter().chain(names).collect();
+        let script = format!(
+            "{} || {{ echo 'Namespaces are needed: sysctl kernel.unprivileged_userns_clone=1 \
+             kernel.apparmor_restrict_unprivileged_userns=0' >&2; exit 1; }}; exec \"$@\"",
+            mounts.join(" && ")
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "--", "sh", "-c", &script, "sh"]).arg(&self.binary);
+        self.dressed(command)
+    }
+
+    fn dressed(&self, mut command: Command) -> Command {
         // One cache for all: compiling the adapters anew at each start would be most of the work of many a test.
         command.env("TIDEGATE_CACHE_DIR", build_folder().join("compiled-adapters"));
         command.current_dir(&self.folder).envs(self.variables.iter().map(|(k, v)| (k, v)));
@@ -244,6 +296,11 @@ pub fn binary() -> PathBuf {
     let path = named.unwrap_or_else(|| build_folder().join("tidegate"));
     assert!(path.is_file(), "{} is missing. Run: cargo build --workspace --bins", path.display());
     path
+}
+
+/// A path as the shell reads it.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
 /// The API tokens that occur in a text.

@@ -131,3 +131,39 @@ fn whatever_becomes_of_a_connection_all_lines_arrive_and_the_same_ones_again() {
     let status = world::status_when(&tidegate, "talking", "the other side is no carbon", |s| s["problem"].is_string());
     assert!(status["problem"].as_str().is_some_and(|p| p.contains("not a carbon port")), "{status}");
 }
+
+#[test]
+fn a_name_is_looked_up_for_each_connection_so_a_receiver_may_move() {
+    let scratch = Scratch::new("moves");
+    let old = LineReceiver::start(|_| Conduct::Read);
+    let new = LineReceiver::start_at(&format!("127.0.0.2:{}", old.port()), |_| Conduct::Read);
+    let hosts = scratch.file("hosts", "127.0.0.1 receiver.test\n");
+    let tidegate = world::tidegate(&scratch).with_hosts(&hosts);
+    let tidegate = tidegate.argument("--allow-egress").argument("127.0.0.2/32").start();
+    let settings = json!({"host": "receiver.test", "port": old.port()});
+    tidegate.apply(&world::document(&metrics()[..1], &[world::store("moving", "graphite", 1, settings)]));
+    let windows = |receiver: &LineReceiver| Ok::<_, String>(receiver.points()?.len());
+    let get = |receiver: &LineReceiver, least: usize| {
+        wait::until("windows arrive", world::PATIENCE, || {
+            let held = windows(receiver)?;
+            if held >= least { Ok(()) } else { Err(format!("{held} windows")) }
+        });
+    };
+    get(&old, 2);
+    assert_eq!(windows(&new), Ok(0));
+    std::fs::write(&hosts, "127.0.0.2 receiver.test\n").expect("the table can be written");
+    get(&new, 2);
+    // A name that leads nowhere is a reason of its own, and the windows wait.
+    std::fs::write(&hosts, "").expect("the table can be written");
+    let status = world::status_when(&tidegate, "moving", "the name leads nowhere", |s| s["problem"].is_string());
+    assert!(status["problem"].as_str().is_some_and(|p| p.contains("\"receiver.test\" cannot be resolved")), "{status}");
+    std::fs::write(&hosts, "127.0.0.1 receiver.test\n").expect("the table can be written");
+    let before = windows(&old).expect("lines");
+    get(&old, before + 2);
+    let status = tidegate.api().store(PROJECT, "moving").expect("the store is there")["status"].clone();
+    assert_eq!(
+        (&status["deliveries"]["expired"], &status["deliveries"]["rejected"]),
+        (&json!(0), &json!(0)),
+        "{status}"
+    );
+}

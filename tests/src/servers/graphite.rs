@@ -12,9 +12,13 @@ use crate::wait;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Debian's own Python, which has the modules; another `python3` in the path has not.
 const PYTHON: &str = "/usr/bin/python3";
+
+/// After this long carbon has surely written what it took.
+const WRITTEN: Duration = Duration::from_secs(5);
 
 /// A running (or stopped) Graphite that keeps one value a second.
 #[derive(Debug)]
@@ -25,21 +29,31 @@ pub struct Graphite {
     log: PathBuf,
     line_port: u16,
     web_port: u16,
+    hours: u64,
 }
 
 impl Graphite {
-    /// Starts both parts.
+    /// Starts both parts, to keep an hour.
     ///
     /// # Panics
     /// If they are not installed or do not come up.
     #[must_use]
     pub fn start(scratch: &Scratch) -> Self {
+        Self::keeping(scratch, 1)
+    }
+
+    /// Starts both parts, to keep so many hours: carbon makes a file of a fixed size for each series.
+    ///
+    /// # Panics
+    /// If they are not installed or do not come up.
+    #[must_use]
+    pub fn keeping(scratch: &Scratch, hours: u64) -> Self {
         let folder = scratch.folder("graphite");
         let [line_port, pickle, query, web_port] = [(); 4].map(|()| free_port());
         std::fs::create_dir_all(folder.join("whisper")).unwrap_or_else(|e| panic!("no folder for Graphite: {e}"));
         let write = |name: &str, text: String| scratch.file(&format!("graphite/{name}"), text);
         let at = folder.display();
-        write("storage-schemas.conf", "[default]\npattern = .*\nretentions = 1s:1h\n".to_owned());
+        write("storage-schemas.conf", format!("[default]\npattern = .*\nretentions = 1s:{hours}h\n"));
         write(
             "carbon.conf",
             format!(
@@ -71,7 +85,7 @@ impl Graphite {
         let index = format!("http://127.0.0.1:{web_port}/metrics/index.json");
         process.until("graphite-web answers", START, || http::get(&index).send()?.ok());
         let log = scratch.path("carbon.log");
-        let mut server = Self { carbon: None, _web: process, folder, log, line_port, web_port };
+        let mut server = Self { carbon: None, _web: process, folder, log, line_port, web_port, hours };
         server.restart();
         server
     }
@@ -80,6 +94,23 @@ impl Graphite {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.line_port
+    }
+
+    /// Lets carbon stand still: connections are taken by the kernel, and nothing is read.
+    pub fn halt(&self) {
+        self.carbon.iter().for_each(Process::halt);
+    }
+
+    /// Lets carbon go on after a [`halt`](Self::halt).
+    pub fn go_on(&self) {
+        self.carbon.iter().for_each(Process::go_on);
+    }
+
+    /// Stops carbon so that it keeps what it has taken, if nobody sends any more: it writes what it has in memory once a second,
+    /// and forgets what it has not written yet, which no sender can know.
+    pub fn stop(&mut self) {
+        std::thread::sleep(WRITTEN);
+        self.kill();
     }
 
     /// Kills carbon, the receiver of lines.
@@ -110,9 +141,19 @@ impl Graphite {
     /// # Errors
     /// Why it could not be read.
     pub fn points(&self) -> Result<Points, String> {
-        let target = http::encode("seriesByTag('name=~.+')");
+        self.points_of(&["seriesByTag('name=~.+')"])
+    }
+
+    /// What is stored of series that are named by path, by patterns as `a.b.*`. They are found by their files, so those are found
+    /// too that carbon was killed over before it told graphite-web of them.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    pub fn points_of(&self, targets: &[&str]) -> Result<Points, String> {
+        let targets: String = targets.iter().map(|target| format!("target={}&", http::encode(target))).collect();
         let url = format!("http://127.0.0.1:{}/render", self.web_port);
-        let body = format!("target={target}&format=json&from=-50min&until=%2B1min&noNullPoints=true");
+        let minutes = self.hours * 60 - 10;
+        let body = format!("{targets}format=json&from=-{minutes}min&until=%2B1min&noNullPoints=true");
         let request = http::post(&url).header("content-type", "application/x-www-form-urlencoded").body(body);
         let answer = request.send()?.ok()?.json();
         let mut points = Points::default();

@@ -74,6 +74,22 @@ impl Influxd {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The port of its HTTP API.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Lets it stand still: connections are taken by the kernel, and nothing answers.
+    pub fn halt(&self) {
+        self.process.iter().for_each(Process::halt);
+    }
+
+    /// Lets it go on after a [`halt`](Self::halt).
+    pub fn go_on(&self) {
+        self.process.iter().for_each(Process::go_on);
+    }
+
     /// Stops it in an orderly way, so that it keeps what it acknowledged.
     ///
     /// # Panics
