@@ -121,6 +121,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn metric(&mut self, metric: &Metric, columns: &Columns, template: &Template) -> Result<(), Verdict> {
         let count_tags = template.tags.may_be_too_many();
+        let twins = template.tags.twins(columns);
         let codes: Vec<&[u32]> = columns.dimensions.iter().map(|dimension| dimension.codes.as_slice()).collect();
         for row in 0..columns.live_rows {
             let at = row as usize;
@@ -130,6 +131,10 @@ impl Writer<'_> {
             if count_tags && template.tags.count(columns, at) > names::TAGS {
                 let count = template.tags.count(columns, at);
                 self.requests.reject(metric, row, &format!("{count} tags, and a series may have {}", names::TAGS));
+                continue;
+            }
+            if let Some(reason) = twins.get(&row) {
+                self.requests.reject(metric, row, reason);
                 continue;
             }
             if self.is_full(template.len_of(columns, at)) {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Datadog rewrites names and tags that it does not like and says nothing of it, so two series can become one there. [`names`]
-//! writes only what it leaves alone and keeps apart what was different; [`encode`] makes requests that are never too large, and
+//! writes only what it leaves alone and never lets two rows become one; [`encode`] makes requests that are never too large, and
 //! [`judge`] reads the answers.
 
 mod encode;

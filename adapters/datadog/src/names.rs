@@ -2,11 +2,13 @@
 //!
 //! Its intake rewrites the rest: in names every run of other characters becomes one `_`, which goes again beside a dot and at the
 //! end (so says the agent's own copy of that code, `pkg/util/metricname`); tags are lower-cased and cut. Different texts meet in one
-//! series that way, silently. What is written here is not changed by any of these rules, and what was different stays different.
+//! series that way, silently. What is written here is not changed by any of these rules. Names and keys that were different stay
+//! so, by a number; for values a number would change from window to window with what else occurs, so of rows that would meet all
+//! but one are rejected ([`Tags::twins`]).
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
-use tidegate_adapter::{Columns, Distinct, Pieces, distinct};
+use std::collections::{BTreeMap, BTreeSet};
+use tidegate_adapter::{Columns, Dimension, Distinct, Pieces, distinct};
 
 /// Longest name of a metric, as documented; the intake itself takes some more.
 pub const NAME_CHARS: usize = 200;
@@ -74,6 +76,8 @@ pub(crate) struct Tags {
     constants: usize,
     /// For each dimension and each entry of its dictionary: a comma and the tag as a JSON text, or nothing.
     pub(crate) dimensions: Vec<Pieces>,
+    /// For each dimension, the entries that are written as others are.
+    alike: Vec<Alike>,
 }
 
 impl Tags {
@@ -89,19 +93,52 @@ impl Tags {
         if host {
             keys.take("host");
         }
-        let dimensions = columns.dimensions.iter().map(|dimension| {
+        let (mut dimensions, mut alike) = (Vec::new(), Vec::new());
+        for dimension in &columns.dimensions {
             let key = keys.take(&key(&dimension.name));
             let most = TAG_CHARS.saturating_sub(key.chars().count() + 1);
             let start = format!(",\"{key}:");
-            if is_clean(dimension.dictionary.text()) && dimension.dictionary.iter().all(|text| is_value(text, most)) {
-                return Pieces::between(dimension.dictionary.iter(), start.as_bytes(), b"\"", b"", |_| None);
+            let texts = || dimension.dictionary.iter();
+            if is_clean(dimension.dictionary.text()) && texts().all(|text| is_value(text, most)) {
+                dimensions.push(Pieces::between(texts(), start.as_bytes(), b"\"", b"", |_| None));
+                alike.push(Alike::default());
+            } else {
+                let values: Vec<_> = texts().map(|text| value(text, most)).collect();
+                dimensions.push(Pieces::between(&values, start.as_bytes(), b"\"", b"", |_| None));
+                alike.push(Alike::new(&values));
             }
-            let values = distinct(dimension.dictionary.iter(), |text| value(text, most));
-            Pieces::between(values, start.as_bytes(), b"\"", b"", |_| None)
-        });
-        let dimensions = dimensions.collect();
+        }
         let quoted: Vec<String> = constant.iter().map(|tag| format!("\"{tag}\"")).collect();
-        Self { constant: quoted.join(",").into_bytes(), constants: constant.len(), dimensions }
+        Self { constant: quoted.join(",").into_bytes(), constants: constant.len(), dimensions, alike }
+    }
+
+    /// The rows that cannot be sent beside another, which would have the same tags, with the reason. Of such rows the one stays
+    /// that needs the fewest changes, then the first: so a value that is fine keeps its series, whatever else occurs.
+    pub(crate) fn twins(&self, columns: &Columns) -> BTreeMap<u32, String> {
+        if self.alike.iter().all(|alike| alike.0.is_empty()) {
+            return BTreeMap::new();
+        }
+        let has_value = |row: &u32| columns.measures.iter().any(|measure| measure.value(*row as usize).is_some());
+        // What a row is written as, and how many of its values that changes.
+        let written = |row: u32| {
+            let codes = columns.dimensions.iter().map(|d| d.codes.get(row as usize).copied().unwrap_or(u32::MAX));
+            let pairs = self.alike.iter().zip(codes).map(|(alike, code)| (alike.0.get(&code).copied(), code));
+            let changed = pairs.clone().filter(|(stands, _)| stands.is_some()).count();
+            (pairs.map(|(stands, code)| stands.unwrap_or(code)).collect::<Vec<_>>(), changed)
+        };
+        let mut stays: BTreeMap<Vec<u32>, (usize, u32)> = BTreeMap::new();
+        for row in (0..columns.live_rows).filter(has_value) {
+            let (tags, changed) = written(row);
+            let first = stays.entry(tags).or_insert((changed, row));
+            *first = (changed, row).min(*first);
+        }
+        let mut twins = BTreeMap::new();
+        for row in (0..columns.live_rows).filter(has_value) {
+            if let Some((_, other)) = stays.get(&written(row).0).filter(|(_, other)| *other != row) {
+                twins.insert(row, told(columns, row as usize, *other as usize));
+            }
+        }
+        twins
     }
 
     /// Whether some row may have more tags than are taken.
@@ -111,7 +148,7 @@ impl Tags {
 
     /// Tags of a row.
     pub(crate) fn count(&self, columns: &Columns, row: usize) -> usize {
-        let present = |(tag, dimension): (&Pieces, &tidegate_adapter::Dimension)| {
+        let present = |(tag, dimension): (&Pieces, &Dimension)| {
             dimension.codes.get(row).is_some_and(|&code| tag.len_of(code) > 0)
         };
         self.constants + self.dimensions.iter().zip(&columns.dimensions).filter(|pair| present(*pair)).count()
@@ -119,10 +156,46 @@ impl Tags {
 
     /// Bytes of a row's tags beyond the constant ones.
     pub(crate) fn len_of(&self, columns: &Columns, row: usize) -> usize {
-        let len = |(tag, dimension): (&Pieces, &tidegate_adapter::Dimension)| {
-            dimension.codes.get(row).map_or(0, |&code| tag.len_of(code))
-        };
+        let len =
+            |(tag, dimension): (&Pieces, &Dimension)| dimension.codes.get(row).map_or(0, |&code| tag.len_of(code));
         self.dimensions.iter().zip(&columns.dimensions).map(len).sum()
+    }
+}
+
+/// Entries of a dictionary that are written as another is, each with the one that stands for all of them: the one that needs no
+/// change, or the first.
+#[derive(Debug, Default)]
+struct Alike(BTreeMap<u32, u32>);
+
+impl Alike {
+    fn new(values: &[Cow<'_, str>]) -> Self {
+        let mut stands: BTreeMap<&str, u32> = BTreeMap::new();
+        for fine in [true, false] {
+            for (code, value) in (0..).zip(values).filter(|(_, value)| matches!(value, Cow::Borrowed(_)) == fine) {
+                stands.entry(value).or_insert(code);
+            }
+        }
+        let other = |(code, value): (u32, &Cow<'_, str>)| {
+            stands.get(value.as_ref()).filter(|stands| **stands != code).map(|stands| (code, *stands))
+        };
+        Self((0..).zip(values).filter_map(other).collect())
+    }
+}
+
+/// Why one of two rows cannot be sent, by the first value in which they differ.
+fn told(columns: &Columns, row: usize, other: usize) -> String {
+    let differs = |dimension: &&Dimension| dimension.value(other) != dimension.value(row);
+    let Some(dimension) = columns.dimensions.iter().find(differs) else { return "a row of the same values".to_owned() };
+    let [name, one, two] = [&dimension.name, dimension.value(other), dimension.value(row)].map(shown);
+    format!("{name}=\"{one}\" and {name}=\"{two}\" would be one series: Datadog knows no difference between them")
+}
+
+/// The beginning of a text, for reasons.
+fn shown(text: &str) -> String {
+    const SHOWN: usize = 40;
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", text[..at].escape_debug()),
+        None => text.escape_debug().to_string(),
     }
 }
 

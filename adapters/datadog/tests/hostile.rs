@@ -7,13 +7,42 @@ use std::collections::BTreeSet;
 use tidegate_adapter::testing::{BatchBuilder, MetricBuilder, hostile_texts};
 
 #[test]
-fn values_that_datadog_would_make_one_stay_apart_and_the_legal_one_keeps_its_text() {
+fn of_rows_that_datadog_would_make_one_the_one_that_is_fine_stays_and_the_others_are_rejected_by_both_names() {
     let metric = MetricBuilder::new("m", ["country"]).measure("count", "_tx");
-    let metric = ["NZ", "nz", "n z", "Nz", "n_z"].into_iter().fold(metric, |metric, v| metric.row([v], [1.0]));
+    let metric = ["NZ", "nz", "n z", "Nz", "n-z!"].into_iter().fold(metric, |metric, v| metric.row([v], [1.0]));
     let delivered = common::v2().deliver(&BatchBuilder::new("p", "s").metric(metric).build(), |_| common::accepted());
     let series = common::series(&delivered);
     let values: Vec<_> = series.iter().map(|series| series.tag("country").unwrap()).collect();
-    assert_eq!(values, ["nz_2", "nz", "n_z_2", "nz_3", "n_z"]);
+    assert_eq!(values, ["nz", "n_z", "n-z"]);
+    let told = |text: &str| {
+        format!("country=\"nz\" and country=\"{text}\" would be one series: Datadog knows no difference between them")
+    };
+    let rejected: Vec<_> = delivered.verdict.rejected().iter().map(|r| (r.rows.clone(), r.reason.clone())).collect();
+    assert_eq!(rejected, [(vec![0], told("NZ")), (vec![3], told("Nz"))]);
+}
+
+#[test]
+fn a_value_is_called_the_same_in_every_window_whatever_else_occurs_in_it() {
+    let called = |others: &[&str]| {
+        let metric = MetricBuilder::new("m", ["country"]).measure("count", "_tx");
+        let metric = others.iter().fold(metric, |metric, v| metric.row([v], [1.0])).row(["N Z"], [2.0]);
+        let batch = BatchBuilder::new("p", "s").metric(metric).build();
+        let series = common::series(&common::v2().deliver(&batch, |_| common::accepted()));
+        series.into_iter().filter(|s| s.value == 2.0).map(|s| s.tag("country").unwrap().to_owned()).next()
+    };
+    assert_eq!(called(&[]).as_deref(), Some("n_z"));
+    assert_eq!(called(&["a", "nz", "N-Z"]).as_deref(), Some("n_z"));
+    assert_eq!(called(&["n_z"]), None, "rejected, and not sent under another name");
+}
+
+#[test]
+fn rows_that_differ_in_another_tag_are_two_series_and_both_arrive() {
+    let metric = MetricBuilder::new("m", ["country", "os"]).measure("count", "_tx");
+    let metric = metric.row(["NZ", "a"], [1.0]).row(["nz", "b"], [2.0]).row(["Nz", "B"], [4.0]).row(["", "B"], [8.0]);
+    let delivered = common::v2().deliver(&BatchBuilder::new("p", "s").metric(metric).build(), |_| common::accepted());
+    let arrived: Vec<_> = common::series(&delivered).iter().map(|s| s.value).collect();
+    assert_eq!(arrived, [1.0, 2.0, 8.0]);
+    assert_eq!(delivered.verdict.rejected()[0].rows, [2]);
 }
 
 #[test]
@@ -70,7 +99,7 @@ fn numbers_arrive_as_they_are() {
 }
 
 #[test]
-fn hostile_texts_in_every_place_stay_apart_and_within_the_rules() {
+fn hostile_texts_in_every_place_arrive_apart_or_are_rejected_and_stay_within_the_rules() {
     let texts = hostile_texts();
     let named: Vec<&String> = texts.iter().filter(|text| !text.is_empty()).collect();
     let mut batch = BatchBuilder::new("p", "s");
@@ -81,7 +110,8 @@ fn hostile_texts_in_every_place_stay_apart_and_within_the_rules() {
     let expected = named.len() * texts.len();
     let delivered = common::v2().deliver(&batch.build(), |_| common::accepted());
     let series = common::series(&delivered);
-    assert_eq!((series.len(), common::stored(&delivered).len()), (expected, expected));
+    assert_eq!(series.len() + common::rejected(&delivered), expected);
+    assert_eq!(common::stored(&delivered).len(), series.len(), "two series became one");
     assert!(series.iter().all(|s| is_legal_name(&s.metric) && s.tags.iter().all(|tag| is_legal_tag(tag))));
 }
 
@@ -116,7 +146,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn every_value_is_one_series_of_its_own_with_legal_names_and_tags(
+    fn every_row_is_one_series_of_its_own_with_legal_names_and_tags_or_is_rejected(
         metrics in proptest::collection::btree_set(hostile(), 1..3),
         attributes in proptest::collection::vec(hostile(), 1..3),
         dimensions in proptest::collection::btree_set(hostile(), 0..4),
@@ -134,7 +164,8 @@ proptest! {
         let store = if v1 { common::v1() } else { common::v2() };
         let delivered = store.deliver(&batch.build(), |_| common::accepted());
         let series = common::series(&delivered);
-        prop_assert_eq!(series.len(), metrics.len() * attributes.len() * rows.len());
+        let rejected = common::rejected(&delivered) * attributes.len();
+        prop_assert_eq!(series.len() + rejected, metrics.len() * attributes.len() * rows.len());
         prop_assert_eq!(common::stored(&delivered).len(), series.len(), "two series became one");
         for series in &series {
             prop_assert!(is_legal_name(&series.metric), "{:?}", series.metric);

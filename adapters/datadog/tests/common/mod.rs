@@ -85,6 +85,11 @@ fn one(series: &Value, v2: bool) -> Series {
     }
 }
 
+/// Rows that were rejected.
+pub(crate) fn rejected(delivered: &Delivered) -> usize {
+    delivered.verdict.rejected().iter().map(|group| group.rows.len()).sum()
+}
+
 /// Values by name and tags: what a receiver would keep.
 pub(crate) fn stored(delivered: &Delivered) -> BTreeMap<(String, Vec<String>), f64> {
     let key = |series: Series| {
