@@ -24,13 +24,18 @@ pub(crate) fn judge(sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
     let Some(status) = outcome.status() else {
         return Verdict::retry(outcome.summary(), None);
     };
+    // An agent of Circonus in between takes submissions without a word.
+    if status == 204 {
+        return Verdict::accepted();
+    }
     let answer: Answer = serde_json::from_slice(&outcome.body_prefix(READ)).unwrap_or_default();
+    if status == 200 && answer.error.is_none() && answer.stats == Some(sent.values()) && answer.filtered == 0 {
+        return Verdict::accepted();
+    }
     let said = answer.error.as_deref().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     let told = if said.is_empty() { outcome.summary() } else { format!("HTTP {status}: {said}") };
     match status {
         200 => counted(sent, &answer, told),
-        // An agent of Circonus in between takes submissions without a word.
-        204 => Verdict::accepted(),
         406 => Verdict::reject(sent, format!("{told} (values before the fault are stored, those after it are not)")),
         413 => Verdict::split(told),
         408 | 429 | 500.. => Verdict::retry(told, outcome.retry_after()),
@@ -54,5 +59,13 @@ fn counted(sent: &Sent, answer: &Answer, told: String) -> Verdict {
     if answer.filtered > 0 && (answer.filtered >= COUNTED * values || values == 1) {
         return Verdict::reject(sent, "the check's metric filters take none of these");
     }
-    Verdict::accepted()
+    if answer.filtered == 0 {
+        return Verdict::accepted();
+    }
+    // At least: nobody knows of an agent in between that it counts twice, too.
+    let filtered = answer.filtered.div_ceil(COUNTED);
+    Verdict::accepted().with_note(format!(
+        "at least {filtered} of {values} values were filtered by Circonus: the check's metric filters do not take them (it counted {})",
+        answer.filtered
+    ))
 }

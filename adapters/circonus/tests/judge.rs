@@ -50,13 +50,22 @@ fn an_error_beside_the_counts_is_looked_for_in_halves() {
 fn rows_are_rejected_if_the_filters_of_the_check_take_none_of_them() {
     // A broker counts twice: once for the time stamp and once for the number.
     assert_eq!(judged(&counts(2, 4)), rejected("the check's metric filters take none of these"));
-    assert_eq!(
-        judged(&counts(2, 2)),
-        Verdict::accepted(),
-        "one of two, or both counted once: the admin's filter works"
-    );
     let one = common::push().deliver(&common::rows(1), |_| counts(1, 1)).verdict;
     assert_eq!(one.rejected()[0].reason, "the check's metric filters take none of these");
+}
+
+#[test]
+fn values_that_the_filters_of_the_check_leave_out_are_no_refusal_and_the_admin_is_told_how_many_they_are() {
+    let told = |filtered: u64, counted: u64| {
+        format!(
+            "at least {filtered} of 100 values were filtered by Circonus: the check's metric filters do not take them (it counted {counted})"
+        )
+    };
+    let judged = |filtered: u64| common::push().deliver(&common::rows(100), |_| counts(100, filtered)).verdict;
+    assert_eq!(judged(74), Verdict::accepted().with_note(told(37, 74)));
+    assert_eq!(judged(1), Verdict::accepted().with_note(told(1, 1)));
+    assert_eq!(judged(199), Verdict::accepted().with_note(told(100, 199)));
+    assert_eq!(judged(200).notes(), [""; 0], "rejected, which says more");
 }
 
 #[test]

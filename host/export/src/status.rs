@@ -53,6 +53,8 @@ pub struct StoreStatus {
     pub summary: String,
     /// What went wrong last, if it has not gone well since.
     pub problem: Option<String>,
+    /// What is to be known of the newest window although it arrived, such as what a filter of the sink's leaves out.
+    pub note: Option<String>,
     /// When data last got out: the confirmation of a delivery, or a page that was read. None since the start if never (pull).
     pub last_shared: Option<Instant>,
     /// The end of the newest window that got out.
@@ -143,6 +145,7 @@ impl Parts<'_> {
             state,
             summary,
             problem,
+            note: facts.note,
             last_shared,
             last_window_end,
             next_window_end: next_end(store.period, now),

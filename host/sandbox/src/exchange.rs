@@ -27,6 +27,8 @@ pub struct Verdict {
     pub rejected: Vec<RejectedRows>,
     /// What became of all other rows.
     pub disposition: Disposition,
+    /// What the admin should know beside that, each on one line and once.
+    pub notes: Vec<String>,
 }
 
 /// Rows of one metric that were refused for the same reason.

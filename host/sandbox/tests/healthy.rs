@@ -149,6 +149,20 @@ fn rows_are_rejected_by_their_place_in_the_view() {
 }
 
 #[test]
+fn notes_come_with_the_verdict_each_once_on_one_line_and_not_without_end() {
+    let note = r#"(call $note (local.get $a) @"half of it\0ais filtered")"#;
+    let guest = Guest::begin(&format!(
+        r#"(local.set $a (call $verdict)) {note} {note} (call $note (local.get $a) @"") (call $done (local.get $a))"#
+    ));
+    let verdict = verdict(&guest);
+    assert_eq!((verdict.disposition, verdict.rejected), (Disposition::Accepted, vec![]));
+    assert_eq!(verdict.notes, ["half of it\\nis filtered"]);
+    let many: String = (0..100).map(|n| format!(r#"(call $note (local.get $a) @"note {n}")"#)).collect();
+    let guest = Guest::begin(&format!("(local.set $a (call $verdict)) {many} (call $done (local.get $a))"));
+    assert_eq!(common::verdict(&guest).notes.len(), 64);
+}
+
+#[test]
 fn a_page_shows_live_rows_and_totals_and_knows_the_scraper() {
     // Body: the Accept header, then rows and live rows of metric 2, then its totals.
     let guest = Guest::render(
@@ -198,4 +212,26 @@ fn a_setting_is_read_and_a_secret_only_known_to_be_there() {
     };
     let Action::Send(request) = action(&guest) else { panic!("not a request") };
     assert_eq!(request.body.concat(), b"ann\x0a");
+}
+
+#[test]
+fn all_settings_come_in_one_call_and_of_secrets_only_the_keys() {
+    // What the host lowers lies from 65536 on: the list, and the texts that it points to.
+    let guest = Guest {
+        constructor: "(call $all (local.get $settings) (i32.const 32))".to_owned(),
+        begin: r#"(local.set $a (call $post)) (i32.store8 (i32.const 48) (i32.add (i32.const 48) (i32.load (i32.const 36))))
+            (call $write (local.get $a) (i32.const 48) (i32.const 1))
+            (call $write (local.get $a) (i32.const 65536) (i32.sub (global.get $heap) (i32.const 65536)))
+            (call $send (local.get $a))"#
+            .to_owned(),
+        ..Guest::default()
+    };
+    let Action::Send(request) = action(&guest) else { panic!("not a request") };
+    let body = request.body.concat();
+    assert_eq!(body[0], b'6', "settings that have a value");
+    let holds = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
+    for told in ["url", "http://sink.example/base", "port", "2003", "user", "ann", "token", "hook"] {
+        assert!(holds(told), "{told}");
+    }
+    assert!(!holds(SECRET) && !holds("hook.example") && !holds("spare"));
 }

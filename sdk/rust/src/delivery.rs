@@ -1,14 +1,14 @@
 //! The state machine of one push delivery, the same for guests and for native tests.
 //!
 //! All requests are made in `begin`, since the batch is only lent for that call. They go out one after the other. An answer that
-//! the adapter does not accept ends the delivery; rows that were rejected so far are reported only if the rest was taken, for if
-//! the batch comes again, so do they.
+//! the adapter does not accept ends the delivery; rows that were rejected so far, and notes, are reported only if the rest was taken,
+//! for if the batch comes again, so do they.
 
 use crate::batch::Batch;
 use crate::bindings::model;
 use crate::push::PushAdapter;
 use crate::request::{Outgoing, Requests, Sent};
-use crate::settings::{Settings, Values};
+use crate::settings::{Known, Settings, Values};
 use crate::verdict::{Disposition, Outcome, Verdict};
 
 /// Requests and streams that a host lets one delivery have.
@@ -29,12 +29,14 @@ pub(crate) struct Delivery<A: PushAdapter> {
     settings: Result<A::Settings, String>,
     requests: Requests,
     current: Sent,
+    /// Of the answers so far.
+    notes: Vec<String>,
 }
 
 impl<A: PushAdapter> Delivery<A> {
     pub(crate) fn new(settings: &model::Settings) -> Self {
-        let settings = A::Settings::read(&Values::new(settings)).map_err(|error| error.to_string());
-        Self { settings, requests: Requests::default(), current: Sent::default() }
+        let settings = A::Settings::read(&Values::new(&Known::of(settings))).map_err(|error| error.to_string());
+        Self { settings, requests: Requests::default(), current: Sent::default(), notes: Vec::new() }
     }
 
     pub(crate) fn begin(&mut self, data: &model::Batch) -> Step {
@@ -62,6 +64,7 @@ impl<A: PushAdapter> Delivery<A> {
             return self.finish(verdict);
         }
         self.requests.rejected.add_all(verdict.rejected);
+        self.notes.extend(verdict.notes);
         self.next()
     }
 
@@ -80,8 +83,10 @@ impl<A: PushAdapter> Delivery<A> {
         self.requests.queue.clear();
         let mut rejected = std::mem::take(&mut self.requests.rejected);
         rejected.add_all(std::mem::take(&mut verdict.rejected));
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.append(&mut verdict.notes);
         if matches!(verdict.disposition, Disposition::Accepted | Disposition::Rejected(_)) {
-            verdict.rejected = rejected.into_rows();
+            (verdict.rejected, verdict.notes) = (rejected.into_rows(), notes);
         }
         Step::Done(verdict)
     }

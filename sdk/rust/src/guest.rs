@@ -7,7 +7,7 @@ use crate::bindings::push::exports::tidegate::adapter::push::{Action, Guest as P
 use crate::delivery::{Delivery, Step};
 use crate::pull::{PullAdapter, Scrape, Snapshot};
 use crate::push::PushAdapter;
-use crate::settings::{About, Settings, Values, describe};
+use crate::settings::{About, Known, Settings, Values, describe};
 use crate::verdict::{Disposition, Verdict};
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -64,7 +64,7 @@ fn render<A: PullAdapter>(
     data: &model::Snapshot,
     by: &model::Scrape,
 ) -> Result<model::Page, String> {
-    let settings = A::Settings::read(&Values::new(settings)).map_err(|error| error.to_string())?;
+    let settings = A::Settings::read(&Values::new(&Known::of(settings))).map_err(|error| error.to_string())?;
     let page = A::render(&settings, &Snapshot::new(data), &Scrape::new(by))?;
     page.finish().ok_or_else(|| "the adapter made no page".to_owned())
 }
@@ -98,6 +98,9 @@ fn told(verdict: &Verdict) -> model::Verdict {
     let host = model::Verdict::new();
     for part in verdict.rejected() {
         host.reject_rows(part.metric, &part.rows, &part.reason);
+    }
+    for note in verdict.notes() {
+        host.note(note);
     }
     match verdict.disposition() {
         Disposition::Accepted => {}

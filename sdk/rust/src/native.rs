@@ -120,25 +120,14 @@ pub(crate) mod model {
     pub(crate) struct Settings(pub(crate) BTreeMap<String, SettingValue>);
 
     impl Settings {
-        pub(crate) fn text(&self, key: &str) -> Option<String> {
-            match self.0.get(key)? {
+        pub(crate) fn all(&self) -> Vec<(String, Option<String>)> {
+            let told = |value: &SettingValue| match value {
                 SettingValue::Text(text) => Some(text.clone()),
-                _ => None,
-            }
-        }
-
-        pub(crate) fn integer(&self, key: &str) -> Option<i64> {
-            match self.0.get(key)? {
-                SettingValue::Integer(n) => Some(*n),
-                _ => None,
-            }
-        }
-
-        pub(crate) fn boolean(&self, key: &str) -> Option<bool> {
-            match self.0.get(key)? {
-                SettingValue::Boolean(b) => Some(*b),
-                _ => None,
-            }
+                SettingValue::Integer(n) => Some(n.to_string()),
+                SettingValue::Boolean(b) => Some(b.to_string()),
+                SettingValue::Secret => None,
+            };
+            self.0.iter().map(|(key, value)| (key.clone(), told(value))).collect()
         }
 
         pub(crate) fn is_set(&self, key: &str) -> bool {

@@ -100,11 +100,12 @@ pub enum Disposition {
 pub struct Verdict {
     pub(crate) disposition: Disposition,
     pub(crate) rejected: Vec<RejectedRows>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Verdict {
     fn of(disposition: Disposition) -> Self {
-        Self { disposition, rejected: Vec::new() }
+        Self { disposition, rejected: Vec::new(), notes: Vec::new() }
     }
 
     /// All rows were taken.
@@ -120,13 +121,13 @@ impl Verdict {
         if sent.is_empty() {
             return Self::of(Disposition::Rejected(reason));
         }
-        Self { disposition: Disposition::Accepted, rejected: sent.rejected(&reason) }
+        Self::reject_rows(sent.rejected(&reason))
     }
 
     /// These rows were refused for good, the others of the request were taken.
     #[must_use]
     pub fn reject_rows(rejected: Vec<RejectedRows>) -> Self {
-        Self { disposition: Disposition::Accepted, rejected }
+        Self { rejected, ..Self::accepted() }
     }
 
     /// Nothing more of the batch will be accepted, for good.
@@ -151,6 +152,15 @@ impl Verdict {
     #[must_use]
     pub fn stop(reason: impl Into<String>) -> Self {
         Self::of(Disposition::Stop(reason.into()))
+    }
+
+    /// With something that the admin should know although no row is refused for it, such as a filter in the product that leaves out
+    /// part of what it takes. Told if the batch was taken, at least in part: it is kept with the delivery and shown in the store's
+    /// status until a delivery comes without one.
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
     }
 
     /// What most sinks mean by their status: 2xx took it; 413 wants it smaller; 401 and 403 want other credentials, a redirect
@@ -178,6 +188,12 @@ impl Verdict {
     #[must_use]
     pub fn rejected(&self) -> &[RejectedRows] {
         &self.rejected
+    }
+
+    /// What the admin should know beside that.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 

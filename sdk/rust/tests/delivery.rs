@@ -2,8 +2,8 @@
 
 use tidegate_adapter::testing::{Action, Answer, BatchBuilder, MetricBuilder, PushStore, TestBatch};
 use tidegate_adapter::{
-    Batch, CredentialSlot, Disposition, Endpoint, PushAdapter, RejectedRows, Request, Requests, Sent, Settings,
-    Verdict, export_push,
+    Batch, CredentialSlot, Disposition, Endpoint, Outcome, PushAdapter, RejectedRows, Request, Requests, Sent,
+    Settings, Verdict, export_push,
 };
 
 #[derive(Settings)]
@@ -136,6 +136,31 @@ fn a_batch_that_comes_again_is_not_reported_in_part() {
         Answer::status(if count == 2 { 500 } else { 200 })
     });
     assert_eq!(delivered.sent.len(), 2);
+    assert_eq!(delivered.verdict, Verdict::retry("HTTP 500", None));
+}
+
+/// A sink that has something to say of each request that it takes.
+struct Remarks;
+
+impl PushAdapter for Remarks {
+    type Settings = To;
+
+    fn encode(settings: &To, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
+        Sink::encode(settings, batch, requests)
+    }
+
+    fn judge(_: &To, sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
+        Verdict::by_status(sent, outcome).with_note(format!("{} row", sent.count())).with_note("again")
+    }
+}
+
+#[test]
+fn notes_of_all_answers_are_told_with_what_arrived_and_not_with_what_comes_again() {
+    let store = PushStore::<Remarks>::new([("url", "http://h")]);
+    let delivered = store.deliver(&batch(&[1.0, 2.0]), |_| Answer::status(200));
+    assert_eq!(delivered.verdict.notes(), ["1 row", "again", "1 row", "again"]);
+    let mut statuses = [200, 500].into_iter();
+    let delivered = store.deliver(&batch(&[1.0, 2.0]), |_| Answer::status(statuses.next().unwrap()));
     assert_eq!(delivered.verdict, Verdict::retry("HTTP 500", None));
 }
 

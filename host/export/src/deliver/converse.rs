@@ -167,7 +167,7 @@ fn judged(verdict: Verdict, status: Option<u16>) -> Verdict {
     let too_large = status == Some(PAYLOAD_TOO_LARGE);
     match verdict.disposition {
         Disposition::Rejected(reason) | Disposition::Retry { reason, .. } if too_large => {
-            Verdict { rejected: Vec::new(), disposition: Disposition::Split(reason) }
+            Verdict { rejected: Vec::new(), disposition: Disposition::Split(reason), notes: Vec::new() }
         }
         _ => verdict,
     }

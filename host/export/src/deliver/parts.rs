@@ -2,7 +2,7 @@
 //! which were refused for good and why.
 
 use crate::ledger::{Finished, RowRejection};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use tidegate_model::BatchView;
 use tidegate_sandbox::{Disposition, RejectedRows, Verdict};
 
@@ -10,6 +10,8 @@ use tidegate_sandbox::{Disposition, RejectedRows, Verdict};
 const MAX_SERIES_BYTES: usize = 300;
 /// Groups of rejected rows that are kept by name; the rows of all are counted.
 const MAX_GROUPS: usize = 100;
+/// Remarks of a sink that are told; of more it is said how many there are.
+const MAX_NOTES: usize = 3;
 /// Rows that may fail alone, one after the other, before it is clear that no row is at fault.
 const MAX_SUSPECTS: usize = 8;
 
@@ -25,6 +27,8 @@ pub(crate) struct Parts {
     /// Single rows that failed in a way that may pass; they come once more when all else is done.
     suspects: VecDeque<BatchView>,
     is_recheck: bool,
+    /// What the adapter told of rows that were accepted, each once.
+    notes: BTreeSet<String>,
 }
 
 /// What a verdict means for the rest of the delivery.
@@ -65,6 +69,7 @@ impl Parts {
             split: false,
             suspects: VecDeque::new(),
             is_recheck: false,
+            notes: BTreeSet::new(),
         }
     }
 
@@ -97,6 +102,7 @@ impl Parts {
         match verdict.disposition {
             Disposition::Accepted => {
                 self.reject_groups(view, &verdict.rejected);
+                self.notes.extend(verdict.notes);
                 self.accepted += view.len().saturating_sub(named);
                 if self.split {
                     self.fitted = Some(self.fitted.unwrap_or(0).max(view.len()));
@@ -105,6 +111,7 @@ impl Parts {
             Disposition::Rejected(reason) => {
                 self.reject_groups(view, &verdict.rejected);
                 self.reject_rest(view, &verdict.rejected, &reason);
+                self.notes.extend(verdict.notes);
             }
             Disposition::Split(reason) => match view.halves() {
                 Some((first, second)) => {
@@ -132,6 +139,17 @@ impl Parts {
     /// The largest part that got through, if the whole did not.
     pub(crate) fn fitted(&self) -> Option<u64> {
         self.fitted
+    }
+
+    /// What the admin should know of rows that were accepted, in one line.
+    pub(crate) fn note(&self) -> Option<String> {
+        let told: Vec<_> = self.notes.iter().take(MAX_NOTES).map(String::as_str).collect();
+        let told = told.join("; ");
+        match self.notes.len().saturating_sub(MAX_NOTES) {
+            _ if self.accepted == 0 || told.is_empty() => None,
+            0 => Some(told),
+            more => Some(format!("{told}; and {more} more of this kind")),
+        }
     }
 
     pub(crate) fn finished(self) -> Finished {
@@ -199,7 +217,6 @@ fn name_of(view: &BatchView, metric: u32, row: u32) -> (String, String) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
     use std::sync::Arc;
     use tidegate_model::{Batch, Dimension, Instant, MetricBatch, Name, Period, StringPool};
 
@@ -223,7 +240,7 @@ mod tests {
     }
 
     fn verdict(disposition: Disposition) -> Verdict {
-        Verdict { rejected: vec![], disposition }
+        Verdict { rejected: vec![], disposition, notes: vec![] }
     }
 
     #[test]
@@ -251,7 +268,7 @@ mod tests {
         parts.judged(&first, verdict(Disposition::Accepted));
         let second = parts.next().unwrap();
         let group = RejectedRows { metric: 0, rows: vec![1, 2], reason: "too old".to_owned() };
-        parts.judged(&second, Verdict { rejected: vec![group], disposition: Disposition::Accepted });
+        parts.judged(&second, Verdict { rejected: vec![group], ..verdict(Disposition::Accepted) });
         let Finished::Confirmed { accepted, rejected, rejections } = parts.finished() else { panic!("not confirmed") };
         assert_eq!((accepted, rejected, rejections[0].series.as_str()), (8, 2, "d=v6"));
     }
@@ -286,6 +303,25 @@ mod tests {
         parts.give_up(view, "4096 parts were not enough");
         let Finished::Confirmed { accepted, rejected, .. } = parts.finished() else { panic!("not confirmed") };
         assert_eq!((accepted, rejected), (2, 6));
+    }
+
+    #[test]
+    fn notes_are_told_once_each_and_only_of_rows_that_were_accepted() {
+        let view = BatchView::whole(batch(&[2]));
+        let noted = |disposition, note: &str| Verdict { notes: vec![note.to_owned()], ..verdict(disposition) };
+        let mut parts = Parts::new(view.clone(), None);
+        parts.judged(&view, noted(Disposition::Rejected("no".to_owned()), "a"));
+        assert_eq!(parts.note(), None);
+        for note in ["b", "a", "b"] {
+            parts.judged(&view, noted(Disposition::Accepted, note));
+        }
+        parts
+            .judged(&view, noted(Disposition::Retry { reason: "busy".to_owned(), after: None }, "of what comes again"));
+        assert_eq!(parts.note().as_deref(), Some("a; b"));
+        for note in ["c", "d", "e"] {
+            parts.judged(&view, noted(Disposition::Accepted, note));
+        }
+        assert_eq!(parts.note().as_deref(), Some("a; b; c; and 2 more of this kind"));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use super::parts::{Again, Next, Parts};
 use super::suspicion::Suspicion;
 use super::{Health, Healths, Obstacle, Shared};
 use crate::config::{Config, ConfigError};
-use crate::ledger::{Finished, Job, Ledger, LedgerError, Next as Head, finish, try_later};
+use crate::ledger::{Finished, Job, Ledger, LedgerError, Next as Head, finish, note_of, try_later};
 use crate::look_back::told;
 use crate::observe::Loss;
 use crate::offload::blocking;
 use crate::schedule::later;
+use rusqlite::Transaction;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(super) struct Worker {
     arrivals: u64,
     /// Windows that were refused: the arrivals at the last refusal, and how often others had arrived in between.
     refused: HashMap<i64, (u64, u32)>,
+    /// The last note that was logged: one that comes with every window is told once.
+    noted: Option<String>,
 }
 
 /// What a turn came to.
@@ -83,6 +86,7 @@ impl Worker {
             revision: None,
             arrivals: 0,
             refused: HashMap::new(),
+            noted: None,
         }
     }
 
@@ -269,10 +273,12 @@ impl Worker {
             }
         }
         self.most_rows = parts.fitted().or(self.most_rows);
-        self.finish(config, &job, parts.finished()).await
+        let note = parts.note();
+        self.finish(config, &job, parts.finished(), note).await
     }
 
-    async fn finish(&mut self, config: &Config, job: &Job, finished: Finished) -> Turn {
+    /// Records the end of a delivery, with what the admin should know of it although it arrived.
+    async fn finish(&mut self, config: &Config, job: &Job, finished: Finished, note: Option<String>) -> Turn {
         let now = self.shared.clock.now();
         let (store, window) = (&config.store.name, job.batch.window);
         let outcome = match &finished {
@@ -287,13 +293,21 @@ impl Worker {
                 "rejected"
             }
         };
-        let delivery = job.delivery;
-        let recorded = self.shared.ledger.together(move |t| finish(t, delivery, &finished, now)).await;
-        let has_more = match recorded {
+        let (delivery, told) = (job.delivery, note.clone());
+        let record = move |t: &Transaction<'_>| {
+            let has_more = finish(t, delivery, &finished, now)?;
+            told.map_or(Ok(()), |told| note_of(t, delivery, &told))?;
+            Ok(has_more)
+        };
+        let has_more = match self.shared.ledger.together(record).await {
             Ok(has_more) => has_more,
             // It will be sent again: the same bytes under the same stamp.
             Err(error) => return self.ledger_trouble(&error, now),
         };
+        if let Some(note) = note.filter(|note| self.noted.as_ref() != Some(note)) {
+            tracing::warn!(%store, %window, "the window arrived, and there is something to know: {note}");
+            self.noted = Some(note);
+        }
         let observed = &self.shared.observed;
         observed.deliveries.with_label_values(&[outcome]).inc();
         if outcome == "rejected" {
@@ -323,7 +337,7 @@ impl Worker {
             let told = format!("refused {HOPELESS} times while the windows behind it were accepted: {reason}");
             let rejected = job.batch.live_rows();
             let finished = Finished::Rejected { reason: told, rejected, rejections: Vec::new() };
-            return self.finish(config, job, finished).await;
+            return self.finish(config, job, finished, None).await;
         }
         let next = self.breaker.failed(now, after, &self.shared.chance);
         if self.breaker.failures() == FAILING {

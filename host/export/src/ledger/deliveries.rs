@@ -331,6 +331,13 @@ pub(crate) fn finish(
     Ok(t.prepare_cached(sql)?.query_row([store], |row| row.get(0))?)
 }
 
+/// Keeps with a delivery that arrived what is to be known of it all the same.
+pub(crate) fn note_of(t: &Transaction<'_>, delivery: i64, note: &str) -> Result<(), LedgerError> {
+    let sql = "UPDATE deliveries SET problem = ?2 WHERE id = ?1 AND state = 'confirmed'";
+    t.prepare_cached(sql)?.execute(params![delivery, note])?;
+    Ok(())
+}
+
 /// Records a try that failed, and when the next one is due.
 pub(crate) fn try_later(
     t: &Transaction<'_>,

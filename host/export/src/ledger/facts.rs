@@ -6,6 +6,9 @@ use crate::status::{DeliveryCounts, FoldedGroups};
 use rusqlite::{Connection, OptionalExtension};
 use tidegate_model::{Instant, StoreId};
 
+/// Metric sets of one store among which a note of the newest window is looked for.
+const SETS_LOOKED_AT: u32 = 16;
+
 /// What is on record of a store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreFacts {
@@ -14,6 +17,8 @@ pub(crate) struct StoreFacts {
     pub(crate) oldest_queued: Option<Instant>,
     /// End of the newest window that arrived, and when it did.
     pub(crate) newest_confirmed: Option<(Instant, Instant)>,
+    /// What is to be known of that window although it arrived.
+    pub(crate) note: Option<String>,
     /// Why the oldest queued delivery has not arrived.
     pub(crate) queued_problem: Option<String>,
     /// Failed windows of the store's sets, and the reason of the newest.
@@ -54,6 +59,22 @@ fn folded(c: &Connection, store: StoreId) -> Result<Vec<FoldedGroups>, LedgerErr
     Ok(found)
 }
 
+/// Enters the newest window that arrived, and a note that came with it, be it for another of the store's sets.
+fn enter_newest_confirmed(c: &Connection, store: StoreId, facts: &mut StoreFacts) -> rusqlite::Result<()> {
+    let sql = "SELECT window_end, updated, problem FROM deliveries WHERE store = ?1 AND state = 'confirmed' \
+               ORDER BY id DESC LIMIT ?2";
+    let mut statement = c.prepare_cached(sql)?;
+    let mut rows = statement.query((store.0, SETS_LOOKED_AT))?;
+    while let Some(row) = rows.next()? {
+        let (end, at) = (instant(row.get(0)?), Instant::from_micros(unsigned(row.get(1)?)));
+        let (newest, _) = *facts.newest_confirmed.get_or_insert((end, at));
+        if end == newest && facts.note.is_none() {
+            facts.note = row.get(2)?;
+        }
+    }
+    Ok(())
+}
+
 impl Ledger {
     /// What is on record of a store.
     pub(crate) fn facts(&self, store: StoreId) -> Result<StoreFacts, LedgerError> {
@@ -81,10 +102,7 @@ impl Ledger {
             let sql = "SELECT problem FROM deliveries WHERE store = ?1 AND state = 'queued' AND problem IS NOT NULL \
                        ORDER BY window_end, id LIMIT 1";
             facts.queued_problem = c.prepare_cached(sql)?.query_row([store.0], |row| row.get(0)).optional()?;
-            let sql = "SELECT window_end, updated FROM deliveries WHERE store = ?1 AND state = 'confirmed' \
-                       ORDER BY id DESC LIMIT 1";
-            let confirmed = c.prepare_cached(sql)?.query_row([store.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-            facts.newest_confirmed = confirmed.map(|(end, at)| (instant(end), Instant::from_micros(unsigned(at))));
+            enter_newest_confirmed(c, store, &mut facts)?;
             let sql = "SELECT updated, coalesce(problem, 'no reason was given') FROM deliveries \
                        WHERE store = ?1 AND state IN ('rejected', 'expired') ORDER BY id DESC LIMIT 1";
             let lost = c.prepare_cached(sql)?.query_row([store.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;

@@ -97,7 +97,7 @@ pub struct DeliveryRecord {
     pub state: String,
     /// Tries.
     pub attempts: u64,
-    /// What is or was wrong.
+    /// What is or was wrong; of one that arrived, what is to be known of it all the same.
     pub problem: Option<String>,
     /// Rows that arrived.
     pub accepted_rows: u64,

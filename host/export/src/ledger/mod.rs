@@ -16,7 +16,9 @@ mod together;
 mod totals;
 pub(crate) use totals::without_live;
 
-pub(crate) use deliveries::{Finished, FirstAction, Job, Next, RowRejection, finish, note_first_action, try_later};
+pub(crate) use deliveries::{
+    Finished, FirstAction, Job, Next, RowRejection, finish, note_first_action, note_of, try_later,
+};
 pub(crate) use facts::StoreFacts;
 pub use history::{Outcome, StoreWindow};
 pub use inspect::{DeliveryRecord, Gap, StoreLedger, WindowRecord};

@@ -8,6 +8,7 @@ mod pull;
 mod push;
 mod receiver;
 mod sim;
+mod traits;
 
 use crate::catalog::{DEFAULT_TENANT, StoreSpec};
 use crate::{Catalog, EgressPolicy, Export, ExportOptions, StoreState, StoreStatus};

@@ -8,7 +8,8 @@ use super::columns::BatchHandle;
 use crate::bindings::push::tidegate::adapter::model;
 use crate::exchange::Outcome;
 use std::sync::Arc;
-use tidegate_model::{BatchView, Period};
+use tidegate_model::adapter::{SettingKind, SettingSchema};
+use tidegate_model::{BatchView, Period, SettingValue};
 use wasmtime::component::Resource;
 
 /// The settings of the instance's store.
@@ -55,6 +56,19 @@ impl model::HostSettings for State {
 
     fn is_set(&mut self, _: Resource<SettingsHandle>, key: String) -> wasmtime::Result<bool> {
         Ok(self.reach.settings.get(&key).is_some())
+    }
+
+    fn all(&mut self, _: Resource<SettingsHandle>) -> wasmtime::Result<Vec<(String, Option<String>)>> {
+        let told = |schema: &SettingSchema| {
+            let value = match self.reach.settings.get(&schema.key)? {
+                SettingValue::Text(text) if schema.kind != SettingKind::Certificates => Some(text.clone()),
+                SettingValue::Integer(number) => Some(number.to_string()),
+                SettingValue::Boolean(yes) => Some(yes.to_string()),
+                SettingValue::Text(_) | SettingValue::Secret(_) => None,
+            };
+            Some((schema.key.clone(), value.filter(|_| !schema.kind.is_secret())))
+        };
+        Ok(self.reach.description.settings.iter().filter_map(told).collect())
     }
 
     fn drop(&mut self, this: Resource<SettingsHandle>) -> wasmtime::Result<()> {

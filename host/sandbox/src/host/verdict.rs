@@ -12,6 +12,9 @@ use crate::text::plain;
 use std::time::Duration;
 use wasmtime::component::Resource;
 
+/// Notes of one verdict that are kept: one for each action that a conversation may have, and nobody reads more.
+const MAX_NOTES: usize = 64;
+
 /// A verdict that is being built.
 #[derive(Debug, Default)]
 pub struct VerdictDraft {
@@ -19,6 +22,7 @@ pub struct VerdictDraft {
     /// For each metric that was named, one bit for each row that was named.
     seen: Vec<Vec<u64>>,
     disposition: Option<Disposition>,
+    notes: Vec<String>,
 }
 
 impl VerdictDraft {
@@ -30,7 +34,7 @@ impl VerdictDraft {
             let said = word(&disposition);
             return Err(Fault::contract(format!("the verdict rejects rows and says {said} of the whole batch")));
         }
-        Ok(Verdict { rejected: self.rejected, disposition })
+        Ok(Verdict { rejected: self.rejected, disposition, notes: self.notes })
     }
 
     fn decide(&mut self, disposition: Disposition) -> Result<(), Fault> {
@@ -145,6 +149,15 @@ impl model::HostVerdict for State {
 
     fn stop(&mut self, this: Resource<VerdictDraft>, reason: String) -> wasmtime::Result<()> {
         self.decide(&this, Disposition::Stop(plain(&reason)), reason.len())
+    }
+
+    fn note(&mut self, this: Resource<VerdictDraft>, text: String) -> wasmtime::Result<()> {
+        self.meter.charge_item(text.len())?;
+        let (notes, note) = (&mut self.table.get_mut(&this)?.notes, plain(&text));
+        if notes.len() < MAX_NOTES && !note.is_empty() && !notes.contains(&note) {
+            notes.push(note);
+        }
+        Ok(())
     }
 
     fn drop(&mut self, this: Resource<VerdictDraft>) -> wasmtime::Result<()> {

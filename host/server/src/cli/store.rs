@@ -264,6 +264,9 @@ fn show(out: &mut Output, store: &Json, revealed: bool) -> Result<(), CliError> 
     if let Some(problem) = status["problem"].as_str() {
         line("problem", problem.to_owned())?;
     }
+    if let Some(note) = status["note"].as_str() {
+        line("note", note.to_owned())?;
+    }
     for folded in status["folded"].as_array().into_iter().flatten() {
         let of = |member: &str| text(&folded[member]);
         let told = format!(

@@ -38,39 +38,53 @@ impl Settings for () {
     }
 }
 
+/// The settings of one store, read from the host in one call.
+#[derive(Debug)]
+pub(crate) struct Known(Vec<(String, Option<String>)>);
+
+impl Known {
+    pub(crate) fn of(host: &model::Settings) -> Self {
+        Self(host.all())
+    }
+}
+
 /// The values of one store.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
-    host: &'a model::Settings,
+    known: &'a Known,
 }
 
 impl<'a> Values<'a> {
-    pub(crate) fn new(host: &'a model::Settings) -> Self {
-        Self { host }
+    pub(crate) fn new(known: &'a Known) -> Self {
+        Self { known }
+    }
+
+    fn value(self, key: &str) -> Option<&'a Option<String>> {
+        self.known.0.iter().find(|(known, _)| known == key).map(|(_, value)| value)
     }
 
     /// The text of a setting, or its default; none if it is unset or secret.
     #[must_use]
     pub fn text(self, key: &str) -> Option<String> {
-        self.host.text(key)
+        self.value(key)?.clone()
     }
 
     /// The whole number in a setting.
     #[must_use]
     pub fn integer(self, key: &str) -> Option<i64> {
-        self.host.integer(key)
+        self.value(key)?.as_ref()?.parse().ok()
     }
 
     /// The yes or no in a setting.
     #[must_use]
     pub fn boolean(self, key: &str) -> Option<bool> {
-        self.host.boolean(key)
+        self.value(key)?.as_ref()?.parse().ok()
     }
 
     /// Whether a setting, a secret one too, has a value.
     #[must_use]
     pub fn is_set(self, key: &str) -> bool {
-        self.host.is_set(key)
+        self.value(key).is_some()
     }
 
     /// The value of a setting that must have one.

@@ -6,7 +6,7 @@ use crate::bindings::model;
 use crate::delivery::{Delivery, Step};
 use crate::pull::{PullAdapter, Scrape, Snapshot};
 use crate::push::PushAdapter;
-use crate::settings::{Settings, Values};
+use crate::settings::{Known, Settings, Values};
 use crate::verdict::Verdict;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -146,7 +146,8 @@ impl<A: PullAdapter> PullStore<A> {
     /// # Errors
     /// What the adapter said.
     pub fn render(&self, batches: &[TestBatch], headers: &[(&str, &str)]) -> Result<RenderedPage, String> {
-        let settings = A::Settings::read(&Values::new(&self.settings)).map_err(|error| error.to_string())?;
+        let settings =
+            A::Settings::read(&Values::new(&Known::of(&self.settings))).map_err(|error| error.to_string())?;
         let period = batches.iter().map(|batch| batch.0.period).max().unwrap_or(60);
         let data = model::Snapshot { batches: batches.iter().map(|batch| Arc::clone(&batch.0)).collect(), period };
         let by = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

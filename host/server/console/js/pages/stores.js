@@ -119,6 +119,7 @@ function statusCard(found) {
     h("div.row", state(status.state), h("span.soft", status.summary)),
     found.adapter_version?.update && message("hint", h("p", `Version ${found.adapter_version.update.version} of the adapter is there; the tab Adapter compares it.`)),
     status.problem && !status.summary.includes(status.problem) && message(kind === "bad" ? "bad" : "warn", h("p", status.problem)),
+    status.note && message("warn", h("p", status.note)),
     status.folded.map((f) => message("warn", h("p", `${f.metric_set}/${f.metric} had too many groups: ${number(f.groups)} of them share the row “other”.`))),
     facts([
       [pulls ? "Last read" : "Last shared", ago(fromMicros(status.last_shared))],

@@ -152,6 +152,7 @@ pub(super) fn store() -> Value {
             ("state", text()),
             ("summary", text()),
             ("problem", maybe(&text())),
+            ("note", maybe(&text())),
             ("last_shared", maybe(&moment())),
             ("next_window_end", moment()),
             ("oldest_undelivered", maybe(&moment())),
