@@ -32,9 +32,12 @@ struct Problem {
 }
 
 pub(crate) fn judge(sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
+    let status = outcome.status();
+    if matches!(status, Some(200..=299)) {
+        return taken(sent, outcome);
+    }
     let told = outcome.summary();
-    match outcome.status() {
-        Some(200..=299) => taken(sent, outcome, told),
+    match status {
         // The empty array of a check: the credentials were taken, or this would be another status.
         Some(400) if sent.is_empty() => Verdict::accepted(),
         // Nothing of it was stored, and one point may be the reason.
@@ -46,9 +49,10 @@ pub(crate) fn judge(sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
     }
 }
 
-fn taken(sent: &Sent, outcome: &Outcome<'_>, told: String) -> Verdict {
+fn taken(sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
     let body = outcome.body_prefix(READ);
     if body.trim_ascii_start().starts_with(b"<") {
+        let told = outcome.summary();
         return Verdict::stop(format!("{told} (that is a page for people; the URL ends in /metrics)"));
     }
     let reply: Reply = serde_json::from_slice(&body).unwrap_or_default();

@@ -22,10 +22,12 @@ pub(crate) fn judge(sent: &Sent, outcome: &Outcome<'_>) -> Verdict {
     let Some(status) = outcome.status() else {
         return Verdict::retry(outcome.summary(), None);
     };
+    if status == 204 {
+        return Verdict::accepted();
+    }
     let message = message(outcome);
     let told = if message.is_empty() { outcome.summary() } else { format!("HTTP {status}: {message}") };
     match status {
-        204 => Verdict::accepted(),
         200..=299 => Verdict::stop(format!("{told} (a write is answered 204; does the URL lead to InfluxDB?)")),
         // To the empty write of a check 2.x says that points are missing, having found nothing else amiss.
         400 if sent.is_empty() && message.contains("requires points") => Verdict::accepted(),

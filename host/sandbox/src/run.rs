@@ -32,7 +32,7 @@ impl Run {
         let place = sandbox.place()?;
         let options = sandbox.options();
         let memory = limits.memory_bytes.min(options.max_memory_bytes);
-        let mut store = Store::new(sandbox.engine(), State::new(reach, limits, memory));
+        let mut store = Store::new(sandbox.engine(), State::new(reach, limits, memory, sandbox.buffers().clone()));
         store.limiter(|state| &mut state.meter);
         // More than fits into the guest's memory at once is not needed in one call; without this, two arguments that name the same
         // bytes would be copied twice.

@@ -4,6 +4,7 @@ use crate::adapter::{Adapter, Entry};
 use crate::compile::{CompileCounts, Compiler};
 use crate::engine::{self, Allocation, EngineError};
 use crate::fault::Fault;
+use crate::host::buffers::Buffers;
 use crate::host::{self, State};
 use crate::inspect::{self, inspect};
 use crate::limits::SandboxOptions;
@@ -24,6 +25,7 @@ pub struct Sandbox {
     options: SandboxOptions,
     allocation: Allocation,
     taken: Arc<AtomicU32>,
+    buffers: Buffers,
     _ticker: Ticker,
 }
 
@@ -47,7 +49,8 @@ impl Sandbox {
         host::add_to_linker(&mut linker).map_err(|error| EngineError::Engine(format!("{error:#}")))?;
         let taken = Arc::default();
         let compiler = Compiler::new(&engine, &options, allocation);
-        Ok(Arc::new(Self { engine, linker, compiler, options, allocation, taken, _ticker: ticker }))
+        let buffers = Buffers::default();
+        Ok(Arc::new(Self { engine, linker, compiler, options, allocation, taken, buffers, _ticker: ticker }))
     }
 
     /// Inspects, compiles and links `component`, and asks it to describe itself. Takes tens of milliseconds for a small one and
@@ -88,6 +91,11 @@ impl Sandbox {
     #[must_use]
     pub fn options(&self) -> &SandboxOptions {
         &self.options
+    }
+
+    /// Buffers for what adapters write.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -1,31 +1,43 @@
 //! What an adapter reads: a batch, its metrics, their columns; and the rows made of them.
 //!
 //! A metric is read in columns, one host call each, because a call per row would cost more than all the rest. [`Columns`] is the
-//! fast view (codes, dictionaries, values) and gives the simple one ([`Row`]) for the asking.
+//! fast view (codes, dictionaries, values) and gives the simple one ([`Row`]) for the asking. For a small batch the calls themselves
+//! are what it costs, some microsecond each, so what was asked once is kept.
 
 use crate::bindings::model;
+use std::cell::{OnceCell, RefCell};
 
 /// The result of one metric set over one window.
 #[derive(Debug)]
 pub struct Batch<'a> {
     host: &'a model::Batch,
+    project: OnceCell<String>,
+    metric_set: OnceCell<String>,
+    /// Whether its measures may have totals.
+    is_shown: bool,
 }
 
 impl<'a> Batch<'a> {
+    /// A batch that is to be delivered.
     pub(crate) fn new(host: &'a model::Batch) -> Self {
-        Self { host }
+        Self { host, project: OnceCell::new(), metric_set: OnceCell::new(), is_shown: false }
+    }
+
+    /// A batch of a snapshot.
+    pub(crate) fn shown(host: &'a model::Batch) -> Self {
+        Self { is_shown: true, ..Self::new(host) }
     }
 
     /// The name of the project that the events belong to.
     #[must_use]
     pub fn project(&self) -> String {
-        self.host.project()
+        self.project.get_or_init(|| self.host.project()).clone()
     }
 
     /// The name of the metric set.
     #[must_use]
     pub fn metric_set(&self) -> String {
-        self.host.metric_set()
+        self.metric_set.get_or_init(|| self.host.metric_set()).clone()
     }
 
     /// First second of the window (Unix time, UTC).
@@ -49,7 +61,16 @@ impl<'a> Batch<'a> {
     /// The metrics of the set. Their columns stay with the host until they are asked for.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
-        (0..).zip(self.host.metrics()).map(|(index, host)| Metric { index, name: host.name(), host }).collect()
+        let metric = |(index, host): (u32, model::Metric)| Metric {
+            index,
+            name: host.name(),
+            live_rows: host.live_rows(),
+            infos: OnceCell::new(),
+            measures: RefCell::new(None),
+            is_shown: self.is_shown,
+            host,
+        };
+        (0..).zip(self.host.metrics()).map(metric).collect()
     }
 }
 
@@ -58,8 +79,17 @@ impl<'a> Batch<'a> {
 pub struct Metric {
     index: u32,
     name: String,
+    live_rows: u32,
+    infos: OnceCell<Vec<MeasureInfo>>,
+    /// What `infos` were read from, for the columns.
+    measures: RefCell<Option<Vec<model::Measure>>>,
+    is_shown: bool,
     host: model::Metric,
 }
+
+/// Metrics of which the measures are held from the look at what they are to the reading of their columns. A host lets an adapter
+/// hold some ten thousand handles; those beyond are asked for again.
+const HELD: u32 = 1_000;
 
 impl Metric {
     /// Its place in the batch, which verdicts use.
@@ -83,18 +113,27 @@ impl Metric {
     /// Rows that have values in this window.
     #[must_use]
     pub fn live_rows(&self) -> u32 {
-        self.host.live_rows()
+        self.live_rows
     }
 
     /// What its measures are, without their values.
     #[must_use]
     pub fn measures(&self) -> Vec<MeasureInfo> {
+        self.infos().to_vec()
+    }
+
+    fn infos(&self) -> &[MeasureInfo] {
         let info = |measure: &model::Measure| MeasureInfo {
             attribute: measure.attribute(),
             aggregate: measure.aggregate(),
             additive: measure.additive(),
         };
-        self.host.measures().iter().map(info).collect()
+        self.infos.get_or_init(|| {
+            let measures = self.host.measures();
+            let infos = measures.iter().map(info).collect();
+            self.measures.replace((self.index < HELD).then_some(measures));
+            infos
+        })
     }
 
     /// Reads all columns. They are freed when the result is dropped, so an adapter that handles one metric after the other needs
@@ -106,16 +145,18 @@ impl Metric {
             dictionary: Dictionary::new(self.host.dictionary(at)),
             codes: self.host.codes(at),
         });
-        let measures = self.host.measures().into_iter().map(|measure| Measure {
-            attribute: measure.attribute(),
-            aggregate: measure.aggregate(),
-            additive: measure.additive(),
+        let infos = self.infos();
+        let held = self.measures.take().unwrap_or_else(|| self.host.measures());
+        let measures = infos.iter().zip(&held).map(|(info, measure)| Measure {
+            attribute: info.attribute.clone(),
+            aggregate: info.aggregate.clone(),
+            additive: info.additive,
             values: measure.values(),
-            totals: measure.totals(),
+            totals: if self.is_shown && info.additive { measure.totals() } else { None },
         });
         Columns {
-            rows: self.host.rows(),
-            live_rows: self.host.live_rows(),
+            rows: if self.is_shown { self.host.rows() } else { self.live_rows },
+            live_rows: self.live_rows,
             dimensions: dimensions.collect(),
             measures: measures.collect(),
         }

@@ -40,7 +40,7 @@ impl<'a> Snapshot<'a> {
     /// One batch for each metric set. Their order may change from call to call; a page that must not should sort them.
     #[must_use]
     pub fn batches(&self) -> Vec<Batch<'_>> {
-        self.batches.iter().map(Batch::new).collect()
+        self.batches.iter().map(Batch::shown).collect()
     }
 
     /// The store's period in seconds.

@@ -4,6 +4,7 @@
 //! Readers are in [`columns`] and [`inputs`]; what an adapter builds is in [`request`], [`verdict`] and [`page`].
 
 pub(crate) mod body;
+pub(crate) mod buffers;
 pub(crate) mod columns;
 pub(crate) mod inputs;
 pub(crate) mod page;
@@ -15,6 +16,7 @@ use crate::bindings::push::tidegate::adapter::model;
 use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::meter::Meter;
+use buffers::Buffers;
 use std::sync::Arc;
 use tidegate_model::{BatchView, Description, Settings};
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable, ResourceTableError};
@@ -41,14 +43,16 @@ pub(crate) struct State {
     pub(crate) meter: Meter,
     reach: Reach,
     view: Option<Arc<BatchView>>,
+    buffers: Buffers,
 }
 
 impl State {
     /// A fresh side for one instance; `memory` is the limit in bytes.
-    pub(crate) fn new(reach: Reach, limits: &Limits, memory: usize) -> Self {
+    pub(crate) fn new(reach: Reach, limits: &Limits, memory: usize, buffers: Buffers) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
-        Self { table, handles: limits.handles, meter: Meter::new(memory, limits.output_bytes), reach, view: None }
+        let meter = Meter::new(memory, limits.output_bytes);
+        Self { table, handles: limits.handles, meter, reach, view: None, buffers }
     }
 
     /// Puts a resource where the guest can be given a handle to it.
