@@ -85,15 +85,20 @@ async fn chapter(sim: &mut Sim, scale: u64) {
     sim.pass(Duration::from_millis(span * scale)).await;
 }
 
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|n| n.parse().ok())
+}
+
 #[test]
+#[allow(clippy::print_stderr)] // the harness keeps it, unless it is asked for progress
 fn whatever_happens_every_window_is_accounted_for_and_no_value_is_wrong() {
-    let asked = std::env::var("TIDEGATE_SIM_SEED").ok().and_then(|s| s.parse::<u64>().ok());
-    let stories = std::env::var("TIDEGATE_SIM_STORIES").ok().and_then(|s| s.parse::<u64>().ok()).unwrap_or(STORIES);
+    let stories = number("TIDEGATE_SIM_STORIES").unwrap_or(STORIES);
     // Odd seeds tell of hours, even ones of days.
-    let seeds: Vec<u64> = match asked {
-        Some(seed) => vec![seed],
-        None => (1..=stories).collect(),
+    let seeds = match (number("TIDEGATE_SIM_SEED"), number("TIDEGATE_SIM_FROM").unwrap_or(1)) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, first) => first..first + stories,
     };
+    let first = seeds.start;
     for seed in seeds {
         simulate(seed, async |sim| {
             // The same number of windows, over some days.
@@ -113,6 +118,9 @@ fn whatever_happens_every_window_is_accounted_for_and_no_value_is_wrong() {
             sim.settle().await;
             sim.check();
         });
+        if (seed + 1 - first).is_multiple_of(10) {
+            eprintln!("{} stories, seeds {first} to {seed}", seed + 1 - first);
+        }
     }
 }
 
