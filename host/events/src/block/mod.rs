@@ -41,6 +41,8 @@ enum Meaning {
 
 struct BlockColumn {
     name: String,
+    /// The name as a line has it, in quotes; empty if it would stand there with escapes.
+    key: String,
     meaning: Meaning,
     values: ColumnBuilder,
     texts: BlockTexts,
@@ -171,8 +173,10 @@ impl Block {
             _ => Meaning::Attribute,
         };
         let (values, texts) = (ColumnBuilder::default(), BlockTexts::default());
-        self.columns.push(BlockColumn { name: name.to_owned(), meaning, values, texts, line: u64::MAX, used: false });
-        self.names.insert(name.to_owned(), place);
+        let plain = !name.contains(|c: char| matches!(c, '"' | '\\') || c.is_control());
+        let (name, key) = (name.to_owned(), if plain { format!("\"{name}\"") } else { String::new() });
+        self.names.insert(name.clone(), place);
+        self.columns.push(BlockColumn { name, key, meaning, values, texts, line: u64::MAX, used: false });
         place
     }
 

@@ -18,6 +18,8 @@ pub(super) enum Field {
     Bool(bool),
 }
 
+/// Bytes of a text that are searched without a call.
+const SHORT: usize = 32;
 /// Digits that any 64-bit number has room for.
 const SAFE_DIGITS: usize = 18;
 
@@ -52,15 +54,14 @@ impl Block {
         }
         let (mut given, mut next) = (0, 0);
         loop {
-            let name = from.name()?;
             given += 1;
             if given > self.limits.attributes {
                 return None;
             }
             // Lines of one sender mostly have the same names in the same order.
             let place = match self.columns.get(next) {
-                Some(column) if column.name == name => next,
-                _ => self.place_of_good(name)?,
+                Some(column) if from.skip_key(&column.key) => next,
+                _ => self.place_of_good(from.name()?)?,
             };
             next = place + 1;
             from.expect(b':')?;
@@ -146,6 +147,13 @@ impl<'a> Scanner<'a> {
         self.peek().is_none().then_some(())
     }
 
+    /// Skips a name in quotes if it is this one.
+    fn skip_key(&mut self, key: &str) -> bool {
+        let there = !key.is_empty() && self.peek() == Some(b'"') && self.json[self.at..].starts_with(key.as_bytes());
+        self.at += if there { key.len() } else { 0 };
+        there
+    }
+
     fn name(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
         let start = self.at;
@@ -177,7 +185,7 @@ impl<'a> Scanner<'a> {
 
     fn text(&mut self) -> Option<Field> {
         let start = self.at + 1;
-        let mut end = start + memchr2(b'"', b'\\', &self.json[start..])?;
+        let mut end = start + quote_or_escape(&self.json[start..])?;
         if self.json[end] == b'"' {
             self.at = end + 1;
             return Some(Field::Text(start, end));
@@ -226,4 +234,23 @@ impl<'a> Scanner<'a> {
         }
         (self.at > start).then_some(number)
     }
+}
+
+/// Where the first quote or backslash is.
+fn quote_or_escape(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // Zero bytes of a word have their high bit in what this gives; those above the first may have it, too.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    // Most values are short: then a call costs more than the search.
+    let (words, _) = text.get(..SHORT).unwrap_or_default().as_chunks::<8>();
+    for (place, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+        if found != 0 {
+            return Some(place * 8 + (found.trailing_zeros() / 8) as usize);
+        }
+    }
+    let from = words.len() * 8;
+    memchr2(b'"', b'\\', text.get(from..)?).map(|at| from + at)
 }

@@ -30,7 +30,8 @@ fn name() -> impl Strategy<Value = String> {
         8 => "[a-e]".prop_map(|n| format!("{n:?}")),
         1 => Just(r#""timestamp""#.to_owned()),
         1 => Just(r#""uuid""#.to_owned()),
-        1 => prop::sample::select(vec![r#""""#, r#""\u0061""#, r#""a\nb""#, "\"\u{7f}\"", r#""größe""#, r#""toolong""#, "x", r#""_tx""#])
+        1 => prop::sample::select(vec![r#""""#, r#""\u0061""#, r#""a\nb""#, "\"\u{7f}\"", r#""größe""#, r#""toolong""#, "x", r#""_tx""#,
+            r#""a\"b""#, r#""a\\b""#, r#""a\b""#, r#""a"b""#])
             .prop_map(ToOwned::to_owned),
     ]
 }
@@ -106,6 +107,8 @@ fn value() -> impl Strategy<Value = String> {
         1 => any::<f64>().prop_map(|n| format!("{n:e}")),
         1 => any::<String>().prop_map(|t| serde_json::to_string(&t).unwrap()),
         1 => "[ -~]{0,12}".prop_map(|t| format!("\"{t}\"")),
+        // Longer than what is searched without a call.
+        1 => "[ -~é]{20,60}".prop_map(|t| format!("\"{t}\"")),
     ]
 }
 

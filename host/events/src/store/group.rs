@@ -203,11 +203,6 @@ impl<'a, 'b> Group<'a, 'b> {
         let code = attribute.next_code;
         attribute.next_code = code.checked_add(1).ok_or(GroupError::Codes(code))?;
         attribute.changed();
-        context.db.prepare_cached("INSERT INTO dictionary (attribute, code, text) VALUES (?1, ?2, ?3)")?.execute((
-            attribute.id,
-            code,
-            text,
-        ))?;
         context.texts.draft(context.draft, attribute.id, code, text);
         Ok(code)
     }
@@ -316,6 +311,12 @@ pub(super) fn insert_attachment(
     )?;
     let PackedAttachment { name, content_type, packed } = attachment;
     insert.insert((project.0, signed(object.0), name, content_type, signed(packed.size as u64), &packed.data))
+}
+
+/// Writes the texts that got their codes in this transaction.
+pub(super) fn insert_texts(db: &Connection, draft: &Draft) -> Result<(), rusqlite::Error> {
+    let mut insert = db.prepare_cached("INSERT INTO dictionary (attribute, code, text) VALUES (?1, ?2, ?3)")?;
+    draft.in_order().try_for_each(|text| insert.execute(text).map(drop))
 }
 
 /// The hash by which the database finds a text: the same in every process, and nobody can make many texts collide.

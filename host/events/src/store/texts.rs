@@ -9,33 +9,35 @@
 //! are enough of them, they go into the index all at once, in its order.
 
 use foldhash::fast::RandomState;
+use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashTable};
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Memory that one text takes besides its bytes, roughly: an entry and its places in two tables.
-const ENTRY_BYTES: usize = 56;
+const ENTRY_BYTES: usize = 64;
 /// Texts that wait for the index, at most, as far as the budget lets them.
 const MOST_FRESH: usize = 65_536;
 
-struct Entry {
+struct Text {
+    /// Of attribute and text. Kept, since hashing again would fetch the text from a far place of memory.
+    hash: u64,
     attribute: u32,
     code: u32,
     start: usize,
     end: usize,
 }
 
-/// Texts and codes, to be found by either.
+/// Codes, to be found by their texts.
 #[derive(Default)]
-pub(crate) struct Generation {
-    entries: Vec<Entry>,
+struct Codes {
+    entries: Vec<Text>,
     utf8: String,
     by_text: HashTable<u32>,
-    by_code: HashMap<(u32, u32), u32, RandomState>,
 }
 
-impl Generation {
-    fn entry_text(&self, entry: &Entry) -> &str {
+impl Codes {
+    fn entry_text(&self, entry: &Text) -> &str {
         self.utf8.get(entry.start..entry.end).unwrap_or_default()
     }
 
@@ -47,35 +49,56 @@ impl Generation {
         self.by_text.find(hash, same).map(|&slot| self.entries[slot as usize].code)
     }
 
-    fn text(&self, attribute: u32, code: u32) -> Option<&str> {
-        let slot = *self.by_code.get(&(attribute, code))?;
-        Some(self.entry_text(&self.entries[slot as usize]))
-    }
-
-    fn add(&mut self, hasher: &RandomState, hash: u64, attribute: u32, code: u32, text: &str) {
-        let Ok(slot) = u32::try_from(self.entries.len()) else { return };
-        if self.by_code.insert((attribute, code), slot).is_some() {
-            // Known already; the older entry stays where the text leads to it.
-            return;
-        }
+    /// Adds a text that is not there, and gives its slot.
+    fn add(&mut self, hash: u64, attribute: u32, code: u32, text: &str) -> Option<u32> {
+        let slot = u32::try_from(self.entries.len()).ok()?;
         let start = self.utf8.len();
         self.utf8.push_str(text);
-        self.entries.push(Entry { attribute, code, start, end: self.utf8.len() });
-        let (entries, utf8) = (&self.entries, &self.utf8);
-        self.by_text.insert_unique(hash, slot, |&slot| {
-            let entry = &entries[slot as usize];
-            hasher.hash_one((entry.attribute, utf8.get(entry.start..entry.end).unwrap_or_default()))
-        });
+        self.entries.push(Text { hash, attribute, code, start, end: self.utf8.len() });
+        let entries = &self.entries;
+        self.by_text.insert_unique(hash, slot, |&slot| entries[slot as usize].hash);
+        Some(slot)
     }
 
     fn bytes(&self) -> usize {
         self.utf8.len() + self.entries.len() * ENTRY_BYTES
     }
+}
+
+/// Texts and codes, to be found by either.
+#[derive(Default)]
+pub(crate) struct Generation {
+    codes: Codes,
+    by_code: HashMap<(u32, u32), u32, RandomState>,
+}
+
+impl Generation {
+    fn find(&self, hash: u64, attribute: u32, text: &str) -> Option<u32> {
+        self.codes.find(hash, attribute, text)
+    }
+
+    fn text(&self, attribute: u32, code: u32) -> Option<&str> {
+        let slot = *self.by_code.get(&(attribute, code))?;
+        Some(self.codes.entry_text(&self.codes.entries[slot as usize]))
+    }
+
+    fn add(&mut self, hash: u64, attribute: u32, code: u32, text: &str) {
+        // One that is known already stays where the text leads to it.
+        if let Entry::Vacant(place) = self.by_code.entry((attribute, code))
+            && let Some(slot) = self.codes.add(hash, attribute, code, text)
+        {
+            place.insert(slot);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.codes.bytes()
+    }
 
     fn clear(&mut self) {
-        self.entries.clear();
-        self.utf8.clear();
-        self.by_text.clear();
+        self.codes.entries.clear();
+        self.codes.utf8.clear();
+        self.codes.by_text.clear();
         self.by_code.clear();
     }
 }
@@ -137,26 +160,26 @@ impl Texts {
 
     /// Gives a new text a place in `draft`.
     pub(crate) fn draft(&self, draft: &mut Draft, attribute: u32, code: u32, text: &str) {
-        draft.0.add(&self.hasher, self.hash(attribute, text), attribute, code, text);
+        draft.0.add(self.hash(attribute, text), attribute, code, text);
     }
 
     /// Remembers the texts of a draft, now that they are in the database, and not in its index.
     pub(crate) fn adopt(&self, draft: &Draft) {
         let fresh = &mut self.lock().fresh;
         for entry in &draft.0.entries {
-            let text = draft.0.entry_text(entry);
-            fresh.add(&self.hasher, self.hash(entry.attribute, text), entry.attribute, entry.code, text);
+            fresh.add(entry.hash, entry.attribute, entry.code, draft.0.entry_text(entry));
         }
     }
 
     /// Remembers a text of the database that is not in its index.
     pub(crate) fn remember_fresh(&self, attribute: u32, code: u32, text: &str) {
-        self.lock().fresh.add(&self.hasher, self.hash(attribute, text), attribute, code, text);
+        let hash = self.hash(attribute, text);
+        self.lock().fresh.add(hash, attribute, code, text);
     }
 
     /// What `of` makes of each text that is to be put into the index now: attribute, code, text. Empty while it is too early.
     pub(crate) fn due<T>(&self, of: impl Fn(u32, u32, &str) -> T) -> Vec<T> {
-        let fresh = &self.lock().fresh;
+        let fresh = &self.lock().fresh.codes;
         if fresh.entries.len() < MOST_FRESH && fresh.bytes() < self.budget / 4 {
             return Vec::new();
         }
@@ -167,9 +190,9 @@ impl Texts {
     pub(crate) fn indexed(&self) {
         let mut generations = self.lock();
         let fresh = std::mem::take(&mut generations.fresh);
-        for entry in &fresh.entries {
-            let text = fresh.entry_text(entry);
-            self.insert(&mut generations, self.hash(entry.attribute, text), entry.attribute, entry.code, text);
+        for entry in &fresh.codes.entries {
+            let text = fresh.codes.entry_text(entry);
+            self.insert(&mut generations, entry.hash, entry.attribute, entry.code, text);
         }
     }
 
@@ -202,17 +225,27 @@ impl Texts {
     fn insert(&self, generations: &mut Generations, hash: u64, attribute: u32, code: u32, text: &str) {
         // A quarter of the budget is for those that wait for the index, the rest for two generations.
         if generations.young.bytes() + text.len() + ENTRY_BYTES > self.budget / 8 * 3 {
-            generations.forgot |= !generations.old.entries.is_empty();
+            generations.forgot |= !generations.old.codes.entries.is_empty();
             std::mem::swap(&mut generations.young, &mut generations.old);
             generations.young.clear();
         }
-        generations.young.add(&self.hasher, hash, attribute, code, text);
+        generations.young.add(hash, attribute, code, text);
     }
 }
 
 /// Texts that get their codes in a transaction that is not committed yet.
 #[derive(Default)]
-pub(crate) struct Draft(Generation);
+pub(crate) struct Draft(Codes);
+
+impl Draft {
+    /// Attribute, code and text of each, those of one attribute together and in the order of their codes: so the database adds
+    /// each to the end of where the one before it went.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (u32, u32, &str)> {
+        let mut entries: Vec<&Text> = self.0.entries.iter().collect();
+        entries.sort_by_key(|entry| (entry.attribute, entry.code));
+        entries.into_iter().map(|entry| (entry.attribute, entry.code, self.0.entry_text(entry)))
+    }
+}
 
 #[cfg(test)]
 mod tests {

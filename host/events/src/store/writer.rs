@@ -6,7 +6,7 @@
 
 use super::Shared;
 use super::error::{Refusal, SubmitError};
-use super::group::{Answer, Context, Group, GroupError, Prepared, Written, text_hash};
+use super::group::{Answer, Context, Group, GroupError, Prepared, Written, insert_texts, text_hash};
 use super::project::Project;
 use super::texts::Draft;
 use crate::block::DoneBlock;
@@ -171,7 +171,7 @@ impl Committer {
                 }
                 written.extend(group.finish()?.into_iter().map(|w| (*id, w)));
             }
-            Ok::<_, GroupError>(())
+            Ok::<_, GroupError>(insert_texts(db, context.draft)?)
         });
         self.projects = projects;
         self.next_attribute = next_attribute;
