@@ -55,7 +55,7 @@ impl Generator {
         let (fault, version) = self.fault_and_version();
         let device = self.device_rank.pick(&mut self.random);
         let mut event = Map::new();
-        event.insert("uuid".to_owned(), json!(self.uuid()));
+        event.insert("uuid".to_owned(), json!(self.uuid(at)));
         event.insert("timestamp".to_owned(), json!(at));
         self.describe_fault(&mut event, fault);
         self.describe_release(&mut event, version);
@@ -139,8 +139,9 @@ impl Generator {
         set("request.latency", if r.random_bool(0.4) { json!(r.random_range(5..4_000)) } else { Json::Null });
     }
 
-    fn uuid(&mut self) -> String {
-        Builder::from_random_bytes(self.random.random()).into_uuid().to_string()
+    /// An id that tells the time, so that a demo started again with its seed and its data sends events, not repeats.
+    fn uuid(&mut self, at: u64) -> String {
+        Builder::from_unix_timestamp_millis(at.saturating_mul(1_000), &self.random.random()).into_uuid().to_string()
     }
 }
 
@@ -214,6 +215,8 @@ mod tests {
         assert!(events.iter().all(|e| (38..=45).contains(&e.len())), "{}", events[0].len());
         let ids: HashSet<_> = events.iter().map(|e| e["uuid"].to_string()).collect();
         assert_eq!(ids.len(), 500);
+        let later = Generator::new(1).event(1_800_000_500);
+        assert!(!ids.contains(&later["uuid"].to_string()), "the same seed at another time repeats an event");
     }
 
     #[test]
