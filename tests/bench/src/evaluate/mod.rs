@@ -2,7 +2,7 @@
 //! tables are in memory. Ours are on disk, and the columns in use in memory, as the writer keeps them for metrics that were
 //! evaluated before; what is measured "from disk" starts without them.
 
-mod rows;
+pub(crate) mod rows;
 
 use crate::{cpu, peers, report};
 use anyhow::{Context, ensure};
@@ -138,7 +138,7 @@ fn window(start: u64, seconds: u64) -> anyhow::Result<Window> {
 }
 
 /// Waits until the merges that ingest has left behind are done: they are not what is measured.
-fn settle(store: &EventStore) {
+pub(crate) fn settle(store: &EventStore) {
     let mut merges = u64::MAX;
     while merges != store.stats().merges {
         merges = store.stats().merges;

@@ -7,15 +7,15 @@ use tidegate_events::{EventStore, MetricSpec};
 use tidegate_model::{Event, Instant, ManualClock, MetricQuery, Name, ProjectId, Value};
 
 /// 5 million events over 50 minutes.
-pub(super) const SECONDS: u64 = 3_000;
-pub(super) const PER_SECOND: u64 = 1_667;
+pub(crate) const SECONDS: u64 = 3_000;
+pub(crate) const PER_SECOND: u64 = 1_667;
 pub(super) const WINDOW_SECONDS: u64 = 60;
 /// Queries on the last window: all, and how many of them are run one after the other.
 pub(super) const QUERIES: usize = 1_000;
 pub(super) const BLOCK: usize = 200;
 /// A multiple of all periods in use.
-pub(super) const EPOCH: u64 = 1_700_001_000;
-pub(super) const PROJECT: ProjectId = ProjectId(1);
+pub(crate) const EPOCH: u64 = 1_700_001_000;
+pub(crate) const PROJECT: ProjectId = ProjectId(1);
 pub(super) const TINY_PROJECTS: u64 = 10_000;
 pub(super) const TINY_ROWS: u64 = 100;
 
@@ -46,7 +46,7 @@ fn event(row: u64) -> Event {
 }
 
 /// Stores all events, each second's at its time.
-pub(super) fn fill(store: &EventStore, clock: &ManualClock) -> anyhow::Result<()> {
+pub(crate) fn fill(store: &EventStore, clock: &ManualClock) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for second in 0..SECONDS {
         clock.set(Instant::from_seconds(EPOCH + second));

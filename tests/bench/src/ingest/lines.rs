@@ -63,6 +63,10 @@ impl Lines {
         self.0.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
     }
 
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.1
     }

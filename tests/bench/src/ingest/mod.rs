@@ -3,6 +3,7 @@
 //! Three ways in, the same rows: ours (lines into blocks, one writer, merges), one row at a time into SQLite as an application
 //! would write it, and DuckDB reading the file by itself. What each has stored is counted and summed, and must agree.
 
+pub(crate) mod http;
 mod lines;
 mod peers;
 mod reports;
@@ -46,6 +47,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let with_uuids = import(&file, scratch.path(), true)?;
     report("ingest_ndjson_with_uuids", with_uuids.rate(), "without", ours.rate(), "/s");
     drop(std::fs::remove_file(&file));
+    http::run(scratch.path())?;
     reports::run(scratch.path())?;
     growth(scratch.path())
 }

@@ -193,7 +193,7 @@ impl Running {
     }
 
     /// CPU seconds so far, of all its threads, in user and kernel mode (Linux, `/proc/PID/stat`).
-    fn cpu(&self) -> anyhow::Result<f64> {
+    pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
         crate::cpu::of_process(&self.0.id().to_string())
     }
 
