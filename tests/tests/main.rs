@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api;
+mod budgets;
 mod checks;
 mod circonus;
 mod clients;

@@ -121,7 +121,7 @@ impl Export {
         let ledger = Arc::new(Ledger::new(options.catalog.db(), ledger_options));
         let chance = Arc::new(Chance::new(options.seed));
         let evaluation =
-            EvaluationLimits { groups: settings.groups, time: settings.metric_time, ..EvaluationLimits::default() };
+            EvaluationLimits { groups: settings.groups, time: settings.metric_time, memory: settings.evaluation_bytes };
         let look_back = LookBack::new(settings.look_back, Arc::clone(&options.registry));
         let schedule = Arc::new(Schedule {
             catalog: Arc::clone(&options.catalog),

@@ -7,7 +7,7 @@ use crate::egress::policy::EgressPolicy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_events::Source;
+use tidegate_events::{EvaluationLimits, Source};
 use tidegate_model::Clock;
 use tidegate_sandbox::Registry;
 
@@ -30,6 +30,8 @@ pub struct ExportSettings {
     pub groups: u32,
     /// Longest that the evaluation of one metric over one window may take; 10 s. Beyond, it fails, and is tried again later.
     pub metric_time: Duration,
+    /// Bytes of memory that the metrics of one metric set may take to be evaluated; 512 MiB.
+    pub evaluation_bytes: usize,
     /// Until a connection to a sink stands; 10 s.
     pub connect_time: Duration,
     /// A request to a sink, from the look-up of its name to the last byte of the answer; 30 s.
@@ -52,6 +54,7 @@ impl Default for ExportSettings {
             total_series: 50_000,
             groups: 10_000,
             metric_time: Duration::from_secs(10),
+            evaluation_bytes: EvaluationLimits::default().memory,
             connect_time: Duration::from_secs(10),
             request_time: Duration::from_secs(30),
             parts: 4096,

@@ -133,6 +133,9 @@ pub struct LimitArgs {
     /// Seconds that one metric may take over one window; beyond, its set is tried again later, and the others go on.
     #[arg(long, env = "TIDEGATE_METRIC_TIME", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub metric_time: u64,
+    /// Bytes of memory that evaluating the metrics of one metric set may take; one that does not fit even alone fails, with both figures.
+    #[arg(long, env = "TIDEGATE_EVALUATION_MEMORY", value_name = "SIZE", default_value = "512MiB", value_parser = size)]
+    pub evaluation_memory: usize,
     /// Milliseconds that one call into an adapter may take.
     #[arg(long, env = "TIDEGATE_ADAPTER_TIME", value_name = "MS", default_value_t = 1_000)]
     pub adapter_time: u64,
@@ -223,6 +226,7 @@ impl ServeArgs {
             export: ExportSettings {
                 groups: limits.max_groups,
                 metric_time: Duration::from_secs(limits.metric_time),
+                evaluation_bytes: limits.evaluation_memory,
                 look_back: Duration::from_secs(self.look_back),
                 queue_bytes: limits.max_queue as u64,
                 ..ExportSettings::default()

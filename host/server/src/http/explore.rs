@@ -38,15 +38,18 @@ pub(crate) async fn answer(
     let limits = ExploreLimits { bytes: app.limits().query_bytes, ..ExploreLimits::default() };
     let ended = Arc::new(AtomicBool::new(false));
     let _end = EndWhenDropped(Arc::clone(&ended));
-    let events = host.events.clone();
+    let (events, counting) = (host.events.clone(), app.clone());
     let answered = blocking(move || {
         let _seat = seat;
-        events.explore(project, &query, &limits, &mut |now| {
+        let result = events.explore(project, &query, &limits, &mut |now| {
             if let Some(progress) = &progress {
                 progress.send_replace(now);
             }
             if ended.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
+        });
+        // Here, where it is done whether anybody waits for it or not.
+        counting.metrics().queried(&result);
+        result
     });
     answered.await?.map_err(Problem::from)
 }

@@ -3,6 +3,7 @@
 use super::overload::Gate;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::time::Duration;
+use tidegate_events::SourceError;
 use tidegate_sandbox::Sandbox;
 
 /// Counters of the HTTP side.
@@ -16,6 +17,7 @@ pub(crate) struct HttpMetrics {
     rejected: IntCounter,
     under_way: IntGauge,
     held_bytes: IntGauge,
+    queries: IntCounterVec,
     components: IntGaugeVec,
     instances: IntGauge,
     instances_limit: IntGauge,
@@ -52,6 +54,10 @@ impl HttpMetrics {
             rejected: IntCounter::new("tidegate_ingest_rejected_total", "Reports and lines that could not be taken.")?,
             under_way: IntGauge::new("tidegate_ingest_requests_under_way", "Submissions under way.")?,
             held_bytes: IntGauge::new("tidegate_ingest_held_bytes", "Bytes of bodies held in memory.")?,
+            queries: IntCounterVec::new(
+                Opts::new("tidegate_queries_total", "Queries, by what became of them; ended: nobody waited any more."),
+                &["outcome"],
+            )?,
             components: IntGaugeVec::new(
                 Opts::new(
                     "tidegate_components",
@@ -68,6 +74,10 @@ impl HttpMetrics {
         for counter in [&ours.taken, &ours.duplicates, &ours.rejected] {
             registry.register(Box::new(counter.clone()))?;
         }
+        for outcome in ["answered", "ended", "refused", "failed"] {
+            ours.queries.with_label_values(&[outcome]);
+        }
+        registry.register(Box::new(ours.queries.clone()))?;
         registry.register(Box::new(ours.components.clone()))?;
         for gauge in [&ours.under_way, &ours.held_bytes, &ours.instances, &ours.instances_limit] {
             registry.register(Box::new(gauge.clone()))?;
@@ -94,6 +104,17 @@ impl HttpMetrics {
 
     pub(crate) fn rejected(&self, events: u64) {
         self.rejected.inc_by(events);
+    }
+
+    /// Counts a query. An error of its own making is `refused`, one of the store `failed`.
+    pub(crate) fn queried<T>(&self, result: &Result<T, SourceError>) {
+        let outcome = match result {
+            Ok(_) => "answered",
+            Err(SourceError::Cancelled) => "ended",
+            Err(SourceError::Budget { .. } | SourceError::Unanswerable { .. } | SourceError::NoQueries) => "refused",
+            Err(_) => "failed",
+        };
+        self.queries.with_label_values(&[outcome]).inc();
     }
 
     /// Events acknowledged since the start.
