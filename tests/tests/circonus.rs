@@ -11,6 +11,7 @@ use tidegate_tests::points::Points;
 use tidegate_tests::receiver::Received;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::spelling;
+use tidegate_tests::wait;
 
 const CHECK: &str = "0b2f1f3e-5a0e-4a62-8f4c-1a2b3c4d5e6f";
 const SECRET: &str = "canary_circonus_secret_77";
@@ -72,6 +73,12 @@ fn each_refusal_that_a_broker_knows_leads_where_it_must_and_delays_nobody_else()
     });
     // The first submission with metrics is broken off in the middle: what was before that stays.
     let broken_off = Intake::scripted(rules(), move |number, _| (number == 0).then(|| error(406, "parse error")));
+    // It takes all that is sent, and the filters of the check leave out some of it, each counted twice.
+    let filtering = Intake::scripted(rules(), |_, request| {
+        let names = names(request);
+        let out = names.iter().filter(|n| n.contains("by type")).count();
+        (out > 0).then(|| reply(200, json!({"stats": names.len(), "filtered": 2 * out}).to_string()))
+    });
     let failing = Intake::scripted(rules(), move |number, _| [500, 503].get(number).map(|status| error(*status, "no")));
     let guarded = Intake::start(rules());
 
@@ -81,7 +88,8 @@ fn each_refusal_that_a_broker_knows_leads_where_it_must_and_delays_nobody_else()
         let mut guarded = store("guarded", &guarded);
         let url = guarded["settings"]["submission_url"].as_str().expect("a URL").replace(SECRET, secret);
         guarded["settings"]["submission_url"] = url.into();
-        [store("partial", &partial), store("broken off", &broken_off), store("failing", &failing), guarded]
+        let partial = store("partial", &partial);
+        [partial, store("broken off", &broken_off), store("filtering", &filtering), store("failing", &failing), guarded]
     };
     tidegate.apply(&world::document(&metrics, &stores("another_secret")));
     let events = tidegate.api().bulk_until_acknowledged(PROJECT, &world::with_poison("circonus-refusals", 60));
@@ -98,6 +106,18 @@ fn each_refusal_that_a_broker_knows_leads_where_it_must_and_delays_nobody_else()
     // The row that the broker does not count is found by halves and named; all others arrive.
     compare(&partial, &expected, world::without_poison);
     world::status_when(&tidegate, "partial", "one row is rejected", |s| s["deliveries"]["rejected_rows"] == 1);
+
+    // Filtered values are no refusal; the operator is told how many there are.
+    wait::until("the note of the filters stands with a window that was delivered", world::PATIENCE, || {
+        let log = tidegate.log();
+        let told = log.lines().find(|l| l.contains("were filtered by Circonus")).map(str::to_owned);
+        told.filter(|l| l.contains("\"level\":\"WARN\"") && l.contains("values"))
+            .ok_or_else(|| "no such line".to_owned())
+    });
+    let status = world::status_when(&tidegate, "filtering", "windows arrive", |s| {
+        s["deliveries"]["confirmed"].as_u64() > Some(1)
+    });
+    assert_eq!(status["deliveries"]["rejected_rows"], 0, "{status}");
 
     // What was in the submission that was broken off is given up and not repeated; all later ones arrive.
     let status = world::status_when(&tidegate, "broken off", "a window is rejected", |s| {

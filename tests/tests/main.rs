@@ -26,6 +26,7 @@ mod restart;
 mod restore;
 mod secrets;
 mod servers;
+mod statuses;
 mod tls;
 mod versions;
 mod world;

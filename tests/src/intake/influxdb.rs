@@ -1,10 +1,13 @@
-//! InfluxDB 2.x' write API (`POST /api/v2/write`): all of a request or nothing, as its documents say of a line that it cannot read.
+//! InfluxDB's write APIs, `POST /write` of 1.x and `POST /api/v2/write` of 2.x: all of a request or nothing, as the documents of 2.x
+//! say of a line that it cannot read.
 //!
 //! The protocol itself is shown by real products elsewhere; this one is for answers that those do not give on demand.
 
 use super::{Book, Rules, reply};
 use crate::points::Point;
 use crate::receiver::{Received, Reply};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -32,20 +35,52 @@ impl Rules for InfluxTwo {
         if request.method() != "POST" || request.path() != "/api/v2/write" || !request.line.contains("precision=s") {
             return error(404, "not found", "path not found");
         }
-        let lines = request.inflated().and_then(|body| String::from_utf8(body).map_err(|e| e.to_string()));
-        let points: Result<Vec<_>, _> = lines.and_then(|text| text.split_terminator('\n').map(line).collect());
-        match points {
-            Err(why) => {
-                book.fault(why.clone());
-                error(400, "invalid", &why)
+        written(request, book, |why| error(400, "invalid", why))
+    }
+}
+
+/// The rules of 1.x, with the user and the password that are right.
+#[derive(Debug, Clone)]
+pub struct InfluxOne {
+    authorization: String,
+}
+
+impl InfluxOne {
+    /// For one user.
+    #[must_use]
+    pub fn new(user: &str, password: &str) -> Self {
+        Self { authorization: format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))) }
+    }
+}
+
+impl Rules for InfluxOne {
+    fn take(&self, request: &Received, book: &mut Book) -> Reply {
+        let error = |status: u16, why: &str| reply(status, json!({"error": why}).to_string());
+        if request.header("authorization") != self.authorization {
+            return error(401, "authorization failed");
+        }
+        if request.method() != "POST" || request.path() != "/write" || !request.line.contains("precision=s") {
+            return error(404, "not found");
+        }
+        written(request, book, |why| error(400, why))
+    }
+}
+
+/// Keeps the points of a request, or refuses all of it.
+fn written(request: &Received, book: &mut Book, refused: impl Fn(&str) -> Reply) -> Reply {
+    let lines = request.inflated().and_then(|body| String::from_utf8(body).map_err(|e| e.to_string()));
+    let points: Result<Vec<_>, _> = lines.and_then(|text| text.split_terminator('\n').map(line).collect());
+    match points {
+        Err(why) => {
+            book.fault(why.clone());
+            refused(&why)
+        }
+        Ok(points) if points.is_empty() => refused("writing requires points"),
+        Ok(points) => {
+            for (point, value) in points.into_iter().flatten() {
+                book.keep(point, value);
             }
-            Ok(points) if points.is_empty() => error(400, "invalid", "writing requires points"),
-            Ok(points) => {
-                for (point, value) in points.into_iter().flatten() {
-                    book.keep(point, value);
-                }
-                reply(204, "")
-            }
+            reply(204, "")
         }
     }
 }

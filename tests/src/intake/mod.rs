@@ -13,7 +13,7 @@ mod influxdb;
 pub use circonus::{HttpTrap, read_name};
 pub use datadog::Datadog;
 pub use grafana::{Generation, Grafana};
-pub use influxdb::InfluxTwo;
+pub use influxdb::{InfluxOne, InfluxTwo};
 
 use crate::points::{Point, Points};
 use crate::receiver::{Received, Receiver, Reply};
