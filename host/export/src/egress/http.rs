@@ -1,8 +1,8 @@
 //! HTTP requests to a store's endpoint.
 
 use super::credentials::{fill, invalid};
-use super::policy::{Denied, EgressPolicy};
-use super::resolve::{Guarded, Unresolved, literal};
+use super::policy::Denied;
+use super::resolve::{Guard, Guarded, Unresolved, literal};
 use super::{Egress, EgressOptions, Exchange, Unsendable};
 use bytes::{Bytes, BytesMut};
 use flate2::Compression;
@@ -22,10 +22,10 @@ use url::Url;
 /// Idle connections are dropped before the servers behind the endpoints drop them (common limits start at 60 s).
 const IDLE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// A client that follows nothing and asks no proxy; each connection goes to an address that the policy let through. It trusts
-/// `authorities` beside those of the system.
+/// A client that follows nothing, asks no proxy and unpacks nothing; each connection goes to an address that the policy let
+/// through. It trusts `authorities` beside those of the system.
 pub(super) fn client(
-    policy: &Arc<EgressPolicy>,
+    guard: &Arc<Guard>,
     options: &EgressOptions,
     authorities: &[Certificate],
 ) -> Result<Client, reqwest::Error> {
@@ -36,10 +36,15 @@ pub(super) fn client(
             .redirect(Policy::none())
             .no_proxy()
             .referer(false)
+            // A few bytes could become many. Also if another crate has switched the feature on.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .connect_timeout(options.connect)
             .timeout(options.total)
             .pool_idle_timeout(IDLE)
-            .dns_resolver(Guarded(policy.clone()))
+            .dns_resolver(Guarded(Arc::clone(guard)))
     };
     // A machine without certificate authorities can still reach http endpoints, and https ones whose authority was typed in.
     builder().tls_certs_merge(authorities.iter().cloned()).build().or_else(|error| {
@@ -63,7 +68,7 @@ impl Egress {
         let url = address(request, url)?;
         // The client asks its resolver for names only; an address in the URL has to be checked here.
         if let Some(ip) = url.host_str().and_then(literal) {
-            self.policy.check(ip).map_err(|denied| Unsendable::Denied { endpoint: endpoint.to_owned(), denied })?;
+            self.guard.check(ip).map_err(|denied| Unsendable::Denied { endpoint: endpoint.to_owned(), denied })?;
         }
         let mut headers = plain_headers(request)?;
         fill(endpoint, &request.credentials, settings, &mut headers)?;

@@ -5,6 +5,8 @@
 //! to, redirects and proxies are off, answers are cut in size and time, credentials go in last and are blotted out of
 //! whatever comes back before anybody sees it.
 
+#[cfg(test)]
+mod attacks;
 mod credentials;
 mod http;
 pub(crate) mod masked;
@@ -19,6 +21,7 @@ mod tests;
 use futures_util::future::BoxFuture;
 use policy::{Denied, EgressPolicy};
 use redact::Redactor;
+use resolve::{Guard, Names};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_model::adapter::Target;
@@ -85,7 +88,7 @@ pub struct EgressError(reqwest::Error);
 
 /// The way out of one host, shared by all stores.
 pub(crate) struct Egress {
-    policy: Arc<EgressPolicy>,
+    guard: Arc<Guard>,
     options: EgressOptions,
     client: reqwest::Client,
     clients: roots::Clients,
@@ -94,9 +97,14 @@ pub(crate) struct Egress {
 impl Egress {
     /// Needs no network.
     pub(crate) fn new(policy: EgressPolicy, options: EgressOptions) -> Result<Self, EgressError> {
-        let policy = Arc::new(policy);
-        let client = http::client(&policy, &options, &[]).map_err(EgressError)?;
-        Ok(Self { policy, options, client, clients: roots::Clients::default() })
+        Self::with_names(policy, options, resolve::of_the_system())
+    }
+
+    /// The same with a resolver of its own.
+    fn with_names(policy: EgressPolicy, options: EgressOptions, names: Names) -> Result<Self, EgressError> {
+        let guard = Arc::new(Guard::new(policy, names));
+        let client = http::client(&guard, &options, &[]).map_err(EgressError)?;
+        Ok(Self { guard, options, client, clients: roots::Clients::default() })
     }
 
     /// Performs `action` with the settings of one store. What goes wrong on the way is told in the outcome, for the adapter to
@@ -117,7 +125,7 @@ impl Egress {
         let mut exchange = match (action, target) {
             (Action::Send(request), Target::Http { url }) => {
                 let unfit = |reason| Unsendable::Invalid { endpoint: endpoint.to_owned(), reason };
-                let own = self.clients.of(description, settings, &self.policy, &self.options).map_err(unfit)?;
+                let own = self.clients.of(description, settings, &self.guard, &self.options).map_err(unfit)?;
                 let client = own.as_ref().unwrap_or(&self.client);
                 self.send(client, request, &url, settings, roots::label(description)).await?
             }

@@ -63,13 +63,26 @@ fn guarded(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+const METADATA: &str = "the metadata service of a cloud";
+/// Where clouds tell a machine about itself, credentials included: most; Alibaba; Oracle's older one; Azure's platform, which is
+/// among public addresses.
+const METADATA_V4: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(169, 254, 169, 254),
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
+/// The same by IPv6: Amazon, Google.
+const METADATA_V6: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
+
 /// IANA's registry of special-purpose IPv4 addresses (RFC 6890 and its updates), as far as it is not globally reachable.
 fn guarded_v4(v4: Ipv4Addr) -> Option<&'static str> {
     let [a, b, c, _] = v4.octets();
     let what = match (a, b, c) {
         (0, ..) => "an unspecified address",
         (127, ..) => "a loopback address",
-        (169, 254, _) if v4 == Ipv4Addr::new(169, 254, 169, 254) => "the metadata service of a cloud",
+        _ if METADATA_V4.contains(&v4) => METADATA,
         (169, 254, _) => "a link-local address",
         (10, ..) | (172, 16..=31, _) | (192, 168, _) => "a private address",
         (100, 64..=127, _) => "an address behind a carrier's NAT",
@@ -88,6 +101,7 @@ fn guarded_v6(v6: Ipv6Addr) -> Option<&'static str> {
     let what = match segments[0] {
         _ if v6.is_unspecified() => "an unspecified address",
         _ if v6.is_loopback() => "a loopback address",
+        _ if METADATA_V6.contains(&v6) => METADATA,
         0xfe80..=0xfebf => "a link-local address",
         0xfec0..=0xfeff => "a site-local address",
         0xfc00..=0xfdff => "a private address",
@@ -96,6 +110,9 @@ fn guarded_v6(v6: Ipv6Addr) -> Option<&'static str> {
         0x0064 if segments[1] == 0xff9b && segments[2..6] == [0, 0, 0, 0] => return None,
         0x2001 if segments[1] == 0xdb8 => "a reserved address",
         0x2001 if segments[1] == 0 => "a Teredo tunnel address",
+        // RFC 6890 and its updates: protocols, benchmarks, documentation.
+        0x2001 if segments[1] < 0x200 => "a reserved address",
+        0x3fff if segments[1] < 0x1000 => "a reserved address",
         0x2000..=0x3fff => return None,
         _ => "a reserved address",
     };
@@ -131,7 +148,19 @@ mod tests {
     #[test]
     fn public_addresses_are_reached_without_a_rule() {
         let policy = EgressPolicy::default();
-        for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "169.253.0.1", "2606:4700::1111", "64:ff9b::8.8.8.8"] {
+        for address in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.63.255.255",
+            "100.128.0.1",
+            "169.253.0.1",
+            "168.63.129.15",
+            "223.255.255.255",
+            "2606:4700::1111",
+            "2001:200::1",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::1",
+        ] {
             assert_eq!(policy.check(ip(address)), Ok(()), "{address}");
         }
     }
@@ -158,14 +187,31 @@ mod tests {
             ("172.16.0.1", "a private address"),
             ("172.31.255.255", "a private address"),
             ("192.168.1.1", "a private address"),
-            ("fd00:ec2::254", "a private address"),
+            ("fd00:ec2::254", "the metadata service of a cloud"),
+            ("fd20:ce::254", "the metadata service of a cloud"),
+            ("168.63.129.16", "the metadata service of a cloud"),
+            ("100.100.100.200", "the metadata service of a cloud"),
+            ("64:ff9b::169.254.169.254", "the metadata service of a cloud"),
+            ("fd00::1", "a private address"),
+            ("64:ff9b::10.0.0.1", "a private address"),
+            ("64:ff9b:1::8.8.8.8", "a reserved address"),
+            ("::10.0.0.1", "a private address"),
+            ("2002:a00:1::1", "a private address"),
+            ("2002:6440:1::", "an address behind a carrier's NAT"),
             ("100.64.0.1", "an address behind a carrier's NAT"),
+            ("100.127.255.255", "an address behind a carrier's NAT"),
+            ("::ffff:100.64.0.1", "an address behind a carrier's NAT"),
+            ("::ffff:224.0.0.1", "a multicast address"),
+            ("::ffff:255.255.255.255", "a reserved or broadcast address"),
+            ("::ffff:0.0.0.0", "an unspecified address"),
             ("224.0.0.1", "a multicast address"),
             ("ff02::1", "a multicast address"),
             ("255.255.255.255", "a reserved or broadcast address"),
             ("198.18.0.1", "a reserved address"),
             ("2001:db8::1", "a reserved address"),
             ("2001:0:1::1", "a Teredo tunnel address"),
+            ("2001:2::1", "a reserved address"),
+            ("3fff::1", "a reserved address"),
             ("fec0::1", "a site-local address"),
             ("4000::1", "a reserved address"),
         ];
@@ -196,11 +242,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn mapping_an_address_into_ipv6_never_opens_a_door(bits in any::<u32>()) {
+        fn no_clothes_of_an_address_in_ipv6_open_a_door(
+            bits in prop_oneof![any::<u32>(), (0u32..0x100_0000).prop_map(|low| 0x0a00_0000 | low)], tail in any::<u64>(),
+        ) {
             let v4 = Ipv4Addr::from(bits);
+            let (high, low) = (u128::from(bits) << 80, u128::from(bits));
+            let clothes = [
+                v4.to_ipv6_mapped().to_bits(),
+                low,
+                0xffff_0000_0000_0000 | low,
+                0x0064_ff9b_u128 << 96 | low,
+                0x2002_u128 << 112 | high | u128::from(tail),
+            ];
             let policy = EgressPolicy::default();
             if policy.check(IpAddr::V4(v4)).is_err() {
-                prop_assert!(policy.check(IpAddr::V6(v4.to_ipv6_mapped())).is_err());
+                for dressed in clothes.map(Ipv6Addr::from_bits) {
+                    prop_assert!(policy.check(IpAddr::V6(dressed)).is_err(), "{} as {}", v4, dressed);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 //! The trap is the shared client: a certificate that was added for one store must not open another store's connections. So each
 //! distinct set of certificates has a client of its own, which is dropped when nobody has used it for a while.
 
-use super::policy::EgressPolicy;
+use super::resolve::Guard;
 use super::{EgressOptions, http};
 use reqwest::Client;
 use rustls::RootCertStore;
@@ -87,7 +87,7 @@ impl Clients {
         &self,
         description: &Description,
         settings: &Settings,
-        policy: &Arc<EgressPolicy>,
+        guard: &Arc<Guard>,
         options: &EgressOptions,
     ) -> Result<Option<Client>, String> {
         let texts: Vec<&str> = keys(description).filter_map(|key| settings.text(key)).collect();
@@ -108,7 +108,7 @@ impl Clients {
                 certificates.push(reqwest::Certificate::from_der(&der).map_err(|e| e.to_string())?);
             }
         }
-        let client = http::client(policy, options, &certificates).map_err(|e| e.to_string())?;
+        let client = http::client(guard, options, &certificates).map_err(|e| e.to_string())?;
         clients.insert(digest, (client.clone(), now));
         Ok(Some(client))
     }

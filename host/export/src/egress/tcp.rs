@@ -4,7 +4,7 @@
 //! a chance. And an end that comes before ours, or with a reset behind it, is no reader's: a proxy with nobody behind it takes the
 //! connection and closes it. What comes back is handed to the adapter; Graphite, for one, says nothing at all.
 
-use super::resolve::{Unresolved, lookup};
+use super::resolve::Unresolved;
 use super::{Egress, Exchange, Unsendable};
 use bytes::BytesMut;
 use std::io;
@@ -18,7 +18,7 @@ impl Egress {
     pub(super) async fn stream(&self, stream: &StreamBytes, host: &str, port: u16) -> Result<Exchange, Unsendable> {
         let failed = |failure: String| Outcome { failure: Some(failure), ..Outcome::default() };
         let exchange = async {
-            let addresses = match lookup(&self.policy, host, port).await {
+            let addresses = match self.guard.lookup(host, port).await {
                 Ok(addresses) => addresses,
                 Err(Unresolved::Denied(denied)) => {
                     return Err(Unsendable::Denied { endpoint: stream.endpoint.clone(), denied });

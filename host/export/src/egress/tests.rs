@@ -15,7 +15,7 @@ use tidegate_sandbox::{Credential, HttpRequest, Method, StreamBytes};
 const SECRET: &str = "canary-0451";
 
 /// A server that reads one request, tells it, and answers as told. It ends with the test.
-fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
+pub(super) fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, told) = mpsc::channel();
@@ -47,11 +47,11 @@ fn read_request(socket: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-fn says(answer: &'static str) -> impl Fn(&mut TcpStream) + Send + 'static {
+pub(super) fn says(answer: &'static str) -> impl Fn(&mut TcpStream) + Send + 'static {
     move |socket| socket.write_all(answer.as_bytes()).unwrap_or_default()
 }
 
-fn description() -> Description {
+pub(super) fn description() -> Description {
     let document = serde_json::json!({
         "name": "sink", "version": "1",
         "settings": [
@@ -69,11 +69,11 @@ fn description() -> Description {
     Description::parse(&document.to_string()).unwrap()
 }
 
-fn settings(address: SocketAddr) -> Settings {
+pub(super) fn settings(address: SocketAddr) -> Settings {
     at(&format!("http://{address}/base"), address.port())
 }
 
-fn at(url: &str, port: u16) -> Settings {
+pub(super) fn at(url: &str, port: u16) -> Settings {
     let text = |t: &str| SettingValue::Text(t.to_owned());
     Settings::trusted([
         ("url".to_owned(), text(url)),
@@ -84,7 +84,7 @@ fn at(url: &str, port: u16) -> Settings {
     ])
 }
 
-fn request() -> HttpRequest {
+pub(super) fn request() -> HttpRequest {
     HttpRequest {
         endpoint: "write".to_owned(),
         method: Method::Post,
@@ -97,15 +97,15 @@ fn request() -> HttpRequest {
     }
 }
 
-fn loopback() -> EgressPolicy {
+pub(super) fn loopback() -> EgressPolicy {
     EgressPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()])
 }
 
-fn hasty() -> EgressOptions {
+pub(super) fn hasty() -> EgressOptions {
     EgressOptions { connect: Duration::from_secs(2), total: Duration::from_millis(700), answer_bytes: 1024 }
 }
 
-fn perform(
+pub(super) fn perform(
     policy: EgressPolicy,
     options: EgressOptions,
     action: Action,
@@ -116,7 +116,7 @@ fn perform(
     runtime.block_on(egress.perform(&action, &description(), settings))
 }
 
-fn send(request: HttpRequest, settings: &Settings) -> Exchange {
+pub(super) fn send(request: HttpRequest, settings: &Settings) -> Exchange {
     perform(loopback(), EgressOptions::default(), Action::Send(request), settings).unwrap()
 }
 
