@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout)] // printing figures is what this program is for
 
 mod cpu;
+mod dropin;
 mod evaluate;
 mod explore;
 mod ingest;
@@ -29,6 +30,9 @@ fn main() -> anyhow::Result<ExitCode> {
     if run("sandbox") {
         sandbox::run()?;
     }
+    if run("dropin") {
+        dropin::run()?;
+    }
     if run("evaluate") {
         evaluate::run()?;
     }
@@ -43,6 +47,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if run("isolation") {
         schedule::isolation()?;
+    }
+    if run("hostile") {
+        schedule::hostile()?;
     }
     Ok(ExitCode::SUCCESS)
 }

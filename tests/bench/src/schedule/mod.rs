@@ -6,12 +6,14 @@
 //! as many targets: it spreads them over the period by a hash, and its lateness is how much longer than the period it took
 //! until a target was scraped again.
 
+mod crimes;
 mod host;
 mod peer;
 mod sink;
 
 use crate::report;
 use anyhow::{Context, ensure};
+use crimes::Crime;
 use sink::Arrival;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader};
@@ -43,7 +45,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut figures = Vec::new();
     for stores in SIZES {
         let names: Vec<String> = (0..stores).map(|n| format!("to-{n}")).collect();
-        let figure = measure(&names, PERIOD)?;
+        let figure = measure(&names, &[], PERIOD)?;
         println!(
             "schedule: {stores} stores every {PERIOD} s: late p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, worst {:.1} ms; {:.1} % of one core; \
              {:.0} MB",
@@ -72,24 +74,35 @@ pub(crate) fn run() -> anyhow::Result<()> {
 pub(crate) fn isolation() -> anyhow::Result<()> {
     const PERIOD: u64 = 20;
     let healthy: Vec<String> = (0..500).map(|n| format!("to-{n}")).collect();
-    let alone = measure(&healthy, PERIOD)?;
+    let alone = measure(&healthy, &[], PERIOD)?;
     let dead = (0..50).map(|n| format!("to-{}-{n}", ["silent", "drip", "fail"][n % 3]));
     // Among the others, not behind them.
     let mut names = healthy.clone();
     for (n, dead) in dead.enumerate() {
         names.insert(n * 11, dead);
     }
-    let beside = measure(&names, PERIOD)?;
-    for (name, share) in [("p50", 50.0), ("p99", 99.0)] {
-        report(
-            &format!("isolation_500_beside_50_dead_late_{name}"),
-            beside.late(share),
-            "alone",
-            alone.late(share),
-            "ms",
-        );
-    }
+    let beside = measure(&names, &[], PERIOD)?;
+    compare("isolation_500_beside_50_dead", &beside, &alone);
     Ok(())
+}
+
+/// 1,000 healthy stores, alone and beside ten of another tenant that spin, take memory, write without end, have sinks that never
+/// answer, and have more series in each window than there may be.
+pub(crate) fn hostile() -> anyhow::Result<()> {
+    const PERIOD: u64 = 20;
+    let healthy: Vec<String> = (0..1_000).map(|n| format!("to-{n}")).collect();
+    let alone = measure(&healthy, &[], PERIOD)?;
+    let beside = measure(&healthy, &crimes::ALL, PERIOD)?;
+    compare("hostile_1000_beside_10", &beside, &alone);
+    let name = "hostile_1000_beside_10_cpu_of_a_core";
+    report(name, beside.share(), "alone", alone.share(), "");
+    Ok(())
+}
+
+fn compare(name: &str, beside: &Figure, alone: &Figure) {
+    for (which, share) in [("p50", 50.0), ("p99", 99.0)] {
+        report(&format!("{name}_late_{which}"), beside.late(share), "alone", alone.late(share), "ms");
+    }
 }
 
 /// What a host needed.
@@ -114,11 +127,12 @@ impl Figure {
     }
 }
 
-/// Runs a host with a store for each name, and looks at the windows that the healthy ones get.
-fn measure(names: &[String], period: u64) -> anyhow::Result<Figure> {
+/// Runs a host with a store for each name, and stores of another tenant for `crimes`, and looks at the windows that the healthy
+/// ones get.
+fn measure(names: &[String], crimes: &[Crime], period: u64) -> anyhow::Result<Figure> {
     let scratch = tempfile::tempdir()?;
     let (_sink, port, notes) = start_sink(scratch.path())?;
-    host::set_up(scratch.path(), port, u32::try_from(period)?, names)?;
+    host::set_up(scratch.path(), port, u32::try_from(period)?, names, crimes)?;
     let role = format!("host {} {period}", scratch.path().display());
     let mut host = Running::start(Command::new(std::env::current_exe()?).env(ROLE, role))?;
     host.line()?;
