@@ -65,11 +65,14 @@ if ! rustc --version >/dev/null 2>&1; then
     say "installing Rust $channel"
     rustup toolchain install "$channel" --profile minimal --component rustfmt --component clippy
 fi
-if [ ! -d "$(rustc --print target-libdir --target wasm32-unknown-unknown)" ]; then
-    found rustup || stop "the target is missing; install it with: rustup target add wasm32-unknown-unknown"
-    say "adding the target wasm32-unknown-unknown"
-    rustup target add wasm32-unknown-unknown
-fi
+# The second target is for adapters that expect a system.
+for target in wasm32-unknown-unknown wasm32-wasip2; do
+    if [ ! -d "$(rustc --print target-libdir --target "$target")" ]; then
+        found rustup || stop "the target is missing; install it with: rustup target add $target"
+        say "adding the target $target"
+        rustup target add "$target"
+    fi
+done
 for tool in rustfmt clippy; do
     if ! cargo "${tool/rustfmt/fmt}" --version >/dev/null 2>&1; then
         say "adding $tool"
@@ -98,6 +101,27 @@ if ! current "$node" "$wanted" || [ ! -f "$node/node_modules/@backtrace/node/pac
     cp tests/clients/node/package.json tests/clients/node/package-lock.json "$node/"
     npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel=error
     cp "$wanted" "$node/made-from"
+fi
+
+# What makes adapters of Python and of JavaScript, in the versions that their templates name.
+componentize="$cache/componentize-py" wanted=sdk/templates/lines-python/requirements.txt
+if ! current "$componentize" "$wanted" || [ ! -x "$componentize/bin/componentize-py" ]; then
+    say "installing componentize-py in $componentize"
+    rm -rf "$componentize"
+    mkdir -p "$cache"
+    python3 -m venv "$componentize"
+    "$componentize/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$componentize/made-from"
+fi
+
+componentize="$cache/componentize-js" wanted=sdk/templates/lines-js/package-lock.json
+if ! current "$componentize" "$wanted" || [ ! -f "$componentize/node_modules/@bytecodealliance/componentize-js/package.json" ]; then
+    say "installing componentize-js in $componentize"
+    rm -rf "$componentize"
+    mkdir -p "$componentize"
+    cp sdk/templates/lines-js/package.json "$wanted" "$componentize/"
+    npm ci --prefix "$componentize" --ignore-scripts --no-audit --no-fund --loglevel=error
+    cp "$wanted" "$componentize/made-from"
 fi
 
 # What drives Chromium, which is Debian's: no browser is downloaded.

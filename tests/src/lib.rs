@@ -11,6 +11,7 @@
 pub mod api;
 pub mod browser;
 pub mod clients;
+pub mod foreign;
 pub mod gate;
 pub mod generator;
 pub mod grammar;

@@ -13,6 +13,7 @@ mod dependencies;
 mod disk;
 mod egress;
 mod faults;
+mod foreign;
 mod grafana;
 mod graphite;
 mod hostile;

@@ -15,6 +15,7 @@ use crate::limits::{Called, Limits, Usage};
 use crate::load::LoadError;
 use crate::run::Run;
 use crate::sandbox::Sandbox;
+use crate::wasi::{Prints, Stub};
 use std::fmt;
 use std::sync::Arc;
 use tidegate_model::{Batch, BatchView, Description, Direction, Name, PullTraits, PushTraits, Settings, Window};
@@ -43,6 +44,9 @@ pub struct Adapter {
     direction: Direction,
     contract: String,
     digest: [u8; 32],
+    size: usize,
+    stubs: Vec<Stub>,
+    prints: Arc<Prints>,
 }
 
 impl fmt::Debug for Adapter {
@@ -60,8 +64,11 @@ impl Adapter {
         entry: Entry,
         inspected: Inspected,
         digest: [u8; 32],
+        size: usize,
     ) -> Result<Self, LoadError> {
-        let nothing = Reach { description: Arc::new(nameless()), settings: Arc::default() };
+        let prints = Arc::<Prints>::default();
+        let nothing =
+            Reach { description: Arc::new(nameless()), settings: Arc::default(), prints: Arc::clone(&prints) };
         let mut run = Run::new(sandbox, nothing, &sandbox.options().describe).map_err(LoadError::Describe)?;
         let mut mismatch = None;
         let called = run.call(|store| {
@@ -96,6 +103,9 @@ impl Adapter {
             direction: inspected.direction,
             contract: inspected.contract,
             digest,
+            size,
+            stubs: inspected.stubs,
+            prints,
         })
     }
 
@@ -115,6 +125,18 @@ impl Adapter {
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// Bytes of the component.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The system interfaces that it imports, and what it finds in place of each. None for one that is made for the contract alone.
+    #[must_use]
+    pub fn stubs(&self) -> &[Stub] {
+        &self.stubs
     }
 
     /// Version of the contract that it is made for, for example `1.0.0`.
@@ -198,7 +220,11 @@ impl Adapter {
     }
 
     fn reach(&self, settings: &Arc<Settings>) -> Reach {
-        Reach { description: Arc::clone(&self.description), settings: Arc::clone(settings) }
+        Reach {
+            description: Arc::clone(&self.description),
+            settings: Arc::clone(settings),
+            prints: Arc::clone(&self.prints),
+        }
     }
 }
 

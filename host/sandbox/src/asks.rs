@@ -2,15 +2,16 @@
 //! has to wait until somebody has agreed to that line.
 
 use crate::adapter::Adapter;
+use crate::wasi;
 use std::collections::BTreeSet;
 use tidegate_model::adapter::Endpoint;
 
 impl Adapter {
-    /// Everything that it asks for: endpoints with where they lead, secrets, and which way it works.
+    /// Everything that it asks for: endpoints with where they lead, secrets, system interfaces, and which way it works.
     #[must_use]
     pub fn asks(&self) -> BTreeSet<String> {
         let description = self.description();
-        let mut asks = BTreeSet::new();
+        let mut asks = wasi::asks(self.stubs());
         for endpoint in &description.endpoints {
             asks.insert(match endpoint {
                 Endpoint::Http { key, url } => format!("send HTTP requests to {url} (endpoint {key})"),

@@ -7,6 +7,8 @@ use crate::load::LoadError;
 use crate::meter::TABLE_ELEMENT_BYTES;
 use crate::text::plain;
 use crate::version::Version;
+use crate::wasi::{self, Stub};
+use std::collections::BTreeSet;
 use tidegate_model::Direction;
 use wasmparser::{Parser, Payload, TypeRef};
 use wasmtime::Engine;
@@ -29,6 +31,8 @@ pub(crate) struct Inspected {
     pub(crate) direction: Direction,
     /// Newest version of the contract that it names.
     pub(crate) contract: String,
+    /// System interfaces that it imports, all of which have a stub.
+    pub(crate) stubs: Vec<Stub>,
 }
 
 /// Reads `bytes`, a component of at most `max_bytes` that starts with at most `max_memory` bytes in each memory and table.
@@ -125,6 +129,7 @@ struct Found {
     push: bool,
     pull: bool,
     versions: Vec<String>,
+    stubs: BTreeSet<Stub>,
     system: Vec<String>,
     unknown: Vec<String>,
 }
@@ -133,7 +138,9 @@ struct Found {
 enum Import<'a> {
     /// The contract, in the version that is named.
     Contract(&'a str),
-    /// A system interface. The closed set of stubs that dynamic languages need is to be told apart here.
+    /// A system interface that there is a stub for.
+    Stub(Stub),
+    /// A system interface that no adapter is given.
     System,
     /// Anything else.
     Unknown,
@@ -142,8 +149,11 @@ enum Import<'a> {
 fn import(name: &str) -> Import<'_> {
     match name.strip_prefix(CONTRACT).and_then(|rest| rest.strip_prefix("model@")) {
         Some(version) => Import::Contract(version),
-        None if name.starts_with("wasi:") => Import::System,
-        None => Import::Unknown,
+        None => match wasi::stub(name) {
+            Some(stub) => Import::Stub(stub),
+            None if name.starts_with("wasi:") => Import::System,
+            None => Import::Unknown,
+        },
     }
 }
 
@@ -189,6 +199,7 @@ impl Found {
     fn import(&mut self, name: &str) {
         match import(name) {
             Import::Contract(version) => self.versions.push(version.to_owned()),
+            Import::Stub(stub) => drop(self.stubs.insert(stub)),
             Import::System => self.system.push(plain(name)),
             Import::Unknown => self.unknown.push(plain(name)),
         }
@@ -227,7 +238,7 @@ impl Found {
         if !self.about {
             return Err(LoadError::Exports { missing: format!("{CONTRACT}about") });
         }
-        Ok(Inspected { direction, contract })
+        Ok(Inspected { direction, contract, stubs: self.stubs.into_iter().collect() })
     }
 }
 

@@ -33,6 +33,7 @@ mod shelf;
 mod text;
 mod ticker;
 mod version;
+mod wasi;
 
 pub use action::{Action, Credential, HttpRequest, Method, StreamBytes};
 pub use adapter::Adapter;
@@ -48,3 +49,4 @@ pub use load::LoadError;
 pub use registry::{AmbiguousAdapter, BuiltinError, Refused, Registered, Registry};
 pub use sandbox::Sandbox;
 pub use shelf::Shelf;
+pub use wasi::{Stub, StubEffect};

@@ -50,6 +50,8 @@ pub struct Limits {
     pub actions: u32,
     /// Handles to host resources (metrics, measures, requests ...) held at once; 50,000.
     pub handles: u32,
+    /// Lines that it may print to the log; 20. What is beyond is left out and counted, which is no fault.
+    pub log_lines: u32,
 }
 
 impl Default for Limits {
@@ -60,6 +62,7 @@ impl Default for Limits {
             output_bytes: 64 << 20,
             actions: 64,
             handles: 50_000,
+            log_lines: 20,
         }
     }
 }
@@ -74,6 +77,10 @@ pub struct Usage {
     pub memory_peak: usize,
     /// Bytes handed to the host, since the conversation began.
     pub output_bytes: u64,
+    /// Most handles to host resources held at once, since the conversation began.
+    pub handles_peak: u32,
+    /// Lines printed since the conversation began, also those that were left out.
+    pub log_lines: u32,
 }
 
 /// What a call gave, and what it used, whether it went well or not.

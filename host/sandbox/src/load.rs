@@ -56,9 +56,9 @@ pub enum LoadError {
         /// The imports, safe to show.
         names: Vec<String>,
     },
-    /// Wants system interfaces.
+    /// Wants system interfaces that there is no stub for.
     #[error(
-        "the component imports system interfaces (WASI), which adapters do not have: {}; build it for \
+        "the component imports system interfaces (WASI) that adapters do not have, not even as stubs: {}; build it for \
          wasm32-unknown-unknown or switch these features off in its toolchain", names.join(", ")
     )]
     System {

@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::host::{Reach, State};
 use crate::limits::{Called, Limits, Usage};
 use crate::sandbox::{Place, Sandbox};
-use crate::text::plain;
+use crate::text::{plain, quoted};
 use crate::ticker::ticks;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,8 +48,15 @@ impl Run {
         self.store.set_epoch_deadline(self.deadline);
         let result = body(&mut self.store);
         let spent = started.elapsed();
-        let meter = &self.store.data().meter;
-        let usage = Usage { cpu: spent, memory_peak: meter.memory_peak(), output_bytes: meter.output() };
+        let state = self.store.data_mut();
+        state.tell();
+        let usage = Usage {
+            cpu: spent,
+            memory_peak: state.meter.memory_peak(),
+            output_bytes: state.meter.output(),
+            handles_peak: state.handles_peak(),
+            log_lines: state.console.lines(),
+        };
         Called { result: result.map_err(|error| self.fault(&error, spent)), usage }
     }
 
@@ -67,7 +74,14 @@ impl Run {
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => return Fault::Deadline { limit: self.limits.call_time, spent },
-            Some(trap) => return Fault::Trap { reason: plain(&trap.to_string()), frames: frames(error) },
+            Some(trap) => {
+                let mut reason = plain(&trap.to_string());
+                // Languages with exceptions print what went wrong and stop.
+                if let Some(words) = self.store.data().console.last_words() {
+                    reason = format!("{reason}; before that it printed {}", quoted(&words));
+                }
+                return Fault::Trap { reason, frames: frames(error) };
+            }
             None => {}
         }
         let reason = error.root_cause().to_string();

@@ -10,6 +10,7 @@ use crate::inspect::{self, inspect};
 use crate::limits::SandboxOptions;
 use crate::load::LoadError;
 use crate::ticker::Ticker;
+use crate::wasi;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
@@ -64,9 +65,16 @@ impl Sandbox {
         let digest = Self::digest(component);
         let compiled = self.compiler.component(component, &digest).map_err(LoadError::Compile)?;
         let wrong = |error: wasmtime::Error| inspect::types(&inspected.contract, &error);
-        let pre = self.linker.instantiate_pre(&compiled).map_err(wrong)?;
+        let pre = if inspected.stubs.is_empty() {
+            self.linker.instantiate_pre(&compiled).map_err(wrong)?
+        } else {
+            // Stubs are made for what this very component imports; no other one finds them.
+            let mut linker = self.linker.clone();
+            wasi::link(&mut linker, &self.engine, &compiled).map_err(wrong)?;
+            linker.instantiate_pre(&compiled).map_err(wrong)?
+        };
         let entry = Entry::new(pre, inspected.direction).map_err(wrong)?;
-        Adapter::describe(self, entry, inspected, digest).map(Arc::new)
+        Adapter::describe(self, entry, inspected, digest, component.len()).map(Arc::new)
     }
 
     /// The digest by which `component` is known: of these very bytes.

@@ -60,9 +60,16 @@ fn a_component_that_wants_other_interfaces_is_refused_with_their_names() {
     let expected =
         "the component imports what an adapter is not given: acme:secrets/vault@1.0.0, tidegate:adapter/other@1.0.0";
     assert_eq!(error.to_string(), expected);
-    let error = imports(&["wasi:sockets/tcp@0.2.0", "wasi:http/types@0.2.0"]);
-    assert!(matches!(&error, LoadError::System { names } if names.len() == 2), "{error:?}");
-    assert!(error.to_string().contains("WASI") && error.to_string().contains("wasi:sockets/tcp@0.2.0"));
+    // What has a stub is no reason to refuse; what reaches the network has none.
+    let error = imports(&["wasi:sockets/tcp@0.2.0", "wasi:http/types@0.2.0", "wasi:http/outgoing-handler@0.2.6"]);
+    let expected = "the component imports system interfaces (WASI) that adapters do not have, not even as stubs: \
+        wasi:http/types@0.2.0, wasi:http/outgoing-handler@0.2.6; build it for wasm32-unknown-unknown or switch these features off \
+        in its toolchain";
+    assert_eq!(error.to_string(), expected);
+    let error = imports(&["wasi:cli/stdout@0.3.0"]);
+    assert!(matches!(&error, LoadError::System { names } if names == &["wasi:cli/stdout@0.3.0"]), "{error:?}");
+    let error = imports(&["wasi:sockets/tcp@0.2.0", "wasi:filesystem/types@0.2.6"]);
+    assert!(matches!(&error, LoadError::Exports { .. }), "{error:?}");
     let error = imports(&["tidegate:adapter/model@2.1.0"]);
     assert_eq!(
         error.to_string(),

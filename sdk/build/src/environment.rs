@@ -41,8 +41,10 @@ const DROPPED: [&str; 18] = [
     "LD_LIBRARY_PATH",
 ];
 
-/// A cargo, the one that runs this build if one does, with a clean environment.
-pub(crate) fn cargo() -> Command {
+/// A cargo, the one that runs this build if one does, with a clean environment: for builds of guests that go another way than
+/// [`Build`](crate::Build).
+#[must_use]
+pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     clean(&mut command);
     command

@@ -11,6 +11,7 @@ mod environment;
 mod target;
 
 pub use component::{ComponentError, wrap};
+pub use environment::cargo;
 pub use target::TARGET;
 
 use std::path::{Path, PathBuf};

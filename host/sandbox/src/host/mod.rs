@@ -16,6 +16,7 @@ use crate::bindings::push::tidegate::adapter::model;
 use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::meter::Meter;
+use crate::wasi::{Console, Prints};
 use buffers::Buffers;
 use std::sync::Arc;
 use tidegate_model::{BatchView, Description, Settings};
@@ -33,6 +34,7 @@ pub enum Effect {}
 pub(crate) struct Reach {
     pub(crate) description: Arc<Description>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) prints: Arc<Prints>,
 }
 
 /// The host's side of one instance.
@@ -40,7 +42,10 @@ pub(crate) struct Reach {
 pub(crate) struct State {
     table: ResourceTable,
     handles: u32,
+    held: u32,
+    handles_peak: u32,
     pub(crate) meter: Meter,
+    pub(crate) console: Console,
     reach: Reach,
     view: Option<Arc<BatchView>>,
     buffers: Buffers,
@@ -51,24 +56,50 @@ impl State {
     pub(crate) fn new(reach: Reach, limits: &Limits, memory: usize, buffers: Buffers) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
-        let meter = Meter::new(memory, limits.output_bytes);
-        Self { table, handles: limits.handles, meter, reach, view: None, buffers }
+        Self {
+            table,
+            handles: limits.handles,
+            held: 0,
+            handles_peak: 0,
+            meter: Meter::new(memory, limits.output_bytes),
+            console: Console::new(limits.log_lines),
+            reach,
+            view: None,
+            buffers,
+        }
     }
 
     /// Puts a resource where the guest can be given a handle to it.
     pub(crate) fn push<T: Send + 'static>(&mut self, resource: T) -> wasmtime::Result<Resource<T>> {
-        self.table.push(resource).map_err(|error| match error {
+        let pushed = self.table.push(resource).map_err(|error| match error {
             ResourceTableError::Full => {
                 let asked = self.handles.saturating_add(1);
                 wasmtime::Error::new(Fault::Handles { limit: self.handles, asked })
             }
             other => wasmtime::Error::new(other),
-        })
+        })?;
+        self.held = self.held.saturating_add(1);
+        self.handles_peak = self.handles_peak.max(self.held);
+        Ok(pushed)
+    }
+
+    /// Most resources that were held at once.
+    pub(crate) fn handles_peak(&self) -> u32 {
+        self.handles_peak
     }
 
     /// Takes a resource out; its handle is dead from here on.
     pub(crate) fn take<T: 'static>(&mut self, resource: Resource<T>) -> wasmtime::Result<T> {
-        Ok(self.table.delete(resource)?)
+        let taken = self.table.delete(resource)?;
+        self.held = self.held.saturating_sub(1);
+        Ok(taken)
+    }
+
+    /// Hands what was printed to the log.
+    pub(crate) fn tell(&mut self) {
+        let name = &self.reach.description.name;
+        let name = if name.is_empty() { "(not described yet)" } else { name };
+        self.console.tell(name, &self.reach.prints);
     }
 
     /// The view that this conversation is about; verdicts are checked against it.

@@ -379,6 +379,20 @@ fn inspect(out: &mut Output, adapter: &Json) -> Result<(), CliError> {
     if endpoints.is_empty() {
         out.line("\nReaches nothing.")?;
     }
+    let stubs = adapter["system"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !stubs.is_empty() {
+        out.line("\nIt expects a system, and finds stubs that lead nowhere:\n")?;
+        let row = |stub: &Json| {
+            let finds = match stub["effect"].as_str().unwrap_or_default() {
+                "empty" => "nothing in it",
+                "fixed" => "the same each time",
+                "logged" => "what it prints goes to the log, within limits",
+                _ => "every call is refused",
+            };
+            vec![text(&stub["interface"]), finds.to_owned()]
+        };
+        out.table(&["interface", "what it finds"], stubs.iter().map(row).collect(), "")?;
+    }
     Ok(())
 }
 
@@ -393,10 +407,12 @@ mod tests {
         let adapter = json!({"name": "sink", "version": "1.0.0", "direction": "push", "contract": "1.0.0", "digest": "sha256:00",
             "settings": [{"key": "token", "label": "API token", "kind": "secret", "required": true, "help": "From the console.",
                 "when": {"setting": "version", "is": ["2"]}}],
-            "endpoints": [{"key": "write", "kind": "http", "url": "{url}"}]});
+            "endpoints": [{"key": "write", "kind": "http", "url": "{url}"}],
+            "system": [{"interface": "wasi:sockets/tcp", "effect": "refused"}]});
         inspect(&mut captured.output(), &adapter).unwrap();
         let text = captured.text();
         assert!(text.contains("token  secret  if version is 2"), "{text}");
         assert!(text.contains("May reach      {url}"), "{text}");
+        assert!(text.contains("wasi:sockets/tcp  every call is refused"), "{text}");
     }
 }

@@ -81,6 +81,7 @@ pub(crate) async fn show(call: Call, Path(reference): Path<String>) -> Result<Re
     let description = found.adapter.description();
     document["documentation"] = json!(description.documentation);
     document["asks"] = json!(found.adapter.asks());
+    document["system"] = json!(found.adapter.stubs());
     document["settings"] = json!(description.settings);
     document["endpoints"] = json!(description.endpoints);
     document["push"] = json!(description.push);
@@ -142,11 +143,12 @@ pub(crate) async fn install(
         let subject = Subject::Other("adapter".to_owned(), format!("{}@{}", description.name, description.version));
         call.note("install", subject, vec![digest_text(adapter.digest())]).await?;
     }
-    let asks = adapter.asks();
+    let (asks, system) = (adapter.asks(), json!(adapter.stubs()));
     let registered = host.registry.find(adapter.digest());
     let registered = registered.unwrap_or(Registered { adapter, builtin: false, files: Default::default(), size });
     let mut document = summary(&host.registry, &registered);
     document["asks"] = json!(asks);
+    document["system"] = system;
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(document)).into_response())
 }
