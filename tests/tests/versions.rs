@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use std::path::Path;
 use std::time::Duration;
 use tidegate_tests::guests;
+use tidegate_tests::http;
 use tidegate_tests::oracle::Metric;
 use tidegate_tests::receiver::Receiver;
 use tidegate_tests::scratch::Scratch;
@@ -67,17 +68,115 @@ impl Bench {
     }
 
     fn drop_in(&self, package: &str, folder: &Path, version: &str) {
-        guests::install(&[package], folder);
-        wait::until("the version is on offer", Duration::from_secs(20), || {
-            let listed = self.tidegate.api().get(&["adapters"]);
-            let there = listed["adapters"]
-                .as_array()
-                .expect("a list")
-                .iter()
-                .any(|a| a["name"] == "evolving" && a["version"] == version && a["offered"] == true);
-            if there { Ok(()) } else { Err(listed.to_string()) }
-        });
+        drop_in(&self.tidegate, "evolving", package, folder, version);
     }
+}
+
+fn drop_in(tidegate: &Tidegate, name: &str, package: &str, folder: &Path, version: &str) {
+    guests::install(&[package], folder);
+    wait::until("the version is on offer", Duration::from_secs(20), || {
+        let listed = tidegate.api().get(&["adapters"]);
+        let there = listed["adapters"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .any(|a| a["name"] == name && a["version"] == version && a["offered"] == true);
+        if there { Ok(()) } else { Err(listed.to_string()) }
+    });
+}
+
+fn empty(folder: &Path) {
+    for entry in std::fs::read_dir(folder).expect("the folder is there").flatten() {
+        std::fs::remove_file(entry.path()).expect("removed");
+    }
+}
+
+/// What the version of the store says of having been taken back from `version`.
+#[track_caller]
+fn taken_back(told: &Json, version: &str) {
+    assert_eq!(told["version"], "1.0.0", "{told}");
+    let problem = told["problem"].as_str().unwrap_or_default();
+    let parts = [format!("version {version}"), "taken back".to_owned(), "crashed".to_owned()];
+    assert!(parts.iter().all(|part| problem.contains(part)), "{told}");
+}
+
+#[test]
+fn a_version_that_crashes_after_a_restart_is_taken_back_to_one_whose_file_is_gone() {
+    let scratch = Scratch::new("taken-back");
+    let folder = scratch.folder("adapters");
+    guests::install(&["evolving-1"], &folder);
+    let receiver = Receiver::start(|_| (204, String::new()));
+    let tidegate = world::tidegate(&scratch).argument("--adapter-dir").argument(folder.display().to_string()).start();
+    let metric = Metric::new("by type", &["error.type"], &[("_tx", "count")]);
+    let store = world::store("central", "evolving", 1, json!({"url": receiver.url()}));
+    tidegate.apply(&world::document(&[metric], &[store]));
+    let mut bench = Bench { tidegate, receiver, sent: 0 };
+    bench.send("a");
+    bench.arrived("value");
+    bench.drop_in("evolving-3", &folder, "3.0.0");
+    let _ = bench.tidegate.cli(&["adapter", "upgrade", STORE, "--to", "evolving@3.0.0"]);
+    assert_eq!(bench.version()["version"], "3.0.0");
+
+    bench.tidegate.stop();
+    empty(&folder);
+    bench.tidegate.restart();
+    bench.send("b");
+    bench.arrived("value");
+    assert_eq!(bench.version()["version"], "3.0.0", "a restart ends no trial");
+    bench.send("bomb");
+    bench.arrived("value");
+    taken_back(&bench.version(), "3.0.0");
+    // And it stays so.
+    bench.tidegate.stop();
+    bench.tidegate.restart();
+    bench.send("bomb");
+    bench.arrived("value");
+    taken_back(&bench.version(), "3.0.0");
+}
+
+#[test]
+fn a_page_whose_new_version_crashes_is_made_by_the_version_before_in_the_same_request() {
+    let scratch = Scratch::new("page-taken-back");
+    let folder = scratch.folder("adapters");
+    guests::install(&["paging-1"], &folder);
+    let mut tidegate =
+        world::tidegate(&scratch).argument("--adapter-dir").argument(folder.display().to_string()).start();
+    let metric = Metric::new("by type", &["error.type"], &[("_tx", "count")]);
+    tidegate.apply(&world::document(&[metric], &[world::store("central", "paging", 1, json!({}))]));
+    let path = tidegate.api().store(PROJECT, "central").expect("the store")["status"]["pull_path"].clone();
+    let path = path.as_str().expect("a path").to_owned();
+    let send = |tidegate: &Tidegate, label: &str| {
+        let _ = tidegate.api().bulk_until_acknowledged(PROJECT, &[event(label)]);
+    };
+    let made_by = |tidegate: &Tidegate, version: &str| {
+        wait::until(&format!("the page is made by version {version}"), PATIENCE, || {
+            let answer = http::get(&tidegate.url(&path)).send()?;
+            // Before the first window there is no page; one that could not be made would be another status.
+            assert!([200, 503].contains(&answer.status), "{answer}");
+            let text = answer.text();
+            if text.starts_with(&format!("made by version {version}\n")) { Ok(text) } else { Err(text) }
+        })
+    };
+    let version =
+        |tidegate: &Tidegate| tidegate.api().store(PROJECT, "central").expect("the store")["adapter_version"].clone();
+    send(&tidegate, "a");
+    made_by(&tidegate, "1");
+    drop_in(&tidegate, "paging", "paging-2", &folder, "2.0.0");
+    let _ = tidegate.cli(&["adapter", "upgrade", STORE]);
+    made_by(&tidegate, "2");
+    tidegate.stop();
+    empty(&folder);
+    tidegate.restart();
+    made_by(&tidegate, "2");
+    // No reader ever sees the crash.
+    wait::until("the version is taken back", PATIENCE, || {
+        send(&tidegate, "bomb");
+        let answer = http::get(&tidegate.url(&path)).send()?;
+        assert!([200, 503].contains(&answer.status), "{answer}");
+        if version(&tidegate)["version"] == "1.0.0" { Ok(()) } else { Err(answer.text()) }
+    });
+    taken_back(&version(&tidegate), "2.0.0");
+    made_by(&tidegate, "1");
 }
 
 #[test]
@@ -120,13 +219,7 @@ fn a_store_changes_versions_when_it_is_told_to_and_no_event_is_lost_or_counted_t
     assert_eq!(bench.version()["version"], "3.0.0");
     bench.send("bomb");
     bench.arrived("value");
-    let version = bench.version();
-    assert_eq!(version["version"], "1.0.0");
-    let problem = version["problem"].as_str().unwrap_or_default();
-    assert!(
-        problem.contains("version 3.0.0") && problem.contains("taken back") && problem.contains("crashed"),
-        "{version}"
-    );
+    taken_back(&bench.version(), "3.0.0");
     // Now the crash is on record, so the proof fails.
     let refused = bench.tidegate.cli_output(&["adapter", "upgrade", STORE, "--to", "evolving@3.0.0"]);
     assert!(
@@ -157,9 +250,7 @@ fn a_store_changes_versions_when_it_is_told_to_and_no_event_is_lost_or_counted_t
     assert!(!folder.join("evolving-3.wasm").exists());
 
     // The files go, and so does the process: the store keeps its version.
-    for entry in std::fs::read_dir(&folder).expect("the folder is there").flatten() {
-        std::fs::remove_file(entry.path()).expect("removed");
-    }
+    empty(&folder);
     bench.tidegate.stop();
     bench.tidegate.restart();
     bench.send("g");

@@ -9,6 +9,7 @@
 //! network file systems and from some container mounts, which is where adapters are dropped.
 
 use crate::adapter::Adapter;
+use crate::compile::CompileError;
 use crate::fault::Fault;
 use crate::load::LoadError;
 use crate::registry::Registry;
@@ -28,6 +29,9 @@ const RESTED: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_millis(300);
 /// Components that a folder may hold; more are refused by name. Each costs memory for as long as it lies there.
 const MOST_FILES: usize = 256;
+/// What failed for no fault of the file is tried again after this, and then after twice as long, up to [`LONGEST`].
+const AGAIN: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What became of a file.
 #[derive(Clone, Debug)]
@@ -55,6 +59,24 @@ struct Seen {
     stamp: Option<Stamp>,
     since: Instant,
     done: bool,
+    /// How often it failed for no fault of its own, and when it is tried again.
+    failed: u32,
+    not_before: Instant,
+}
+
+impl Seen {
+    fn new(stamp: Option<Stamp>, now: Instant) -> Self {
+        Self { stamp, since: now, done: false, failed: 0, not_before: now }
+    }
+}
+
+/// Whether a failure says nothing of the file: all places are taken at the moment, or the process that compiles was ended.
+fn passing(error: &LoadError) -> bool {
+    matches!(
+        error,
+        LoadError::Describe(Fault::Busy { .. })
+            | LoadError::Compile(CompileError::Busy { .. } | CompileError::Child(_))
+    )
 }
 
 /// Two looks at a file that give the same stamp saw the same file.
@@ -127,9 +149,12 @@ impl Folder {
             };
             match registry.add_file(&file, component.as_deref().map_err(Clone::clone)) {
                 Ok(adapter) => news.push(News::Loaded(file, adapter)),
-                // All places are taken at the moment, which says nothing of the file.
-                Err(LoadError::Describe(Fault::Busy { .. })) => self.again(&name),
-                Err(error) => news.push(News::Refused(file, error)),
+                Err(error) => {
+                    // Told once: the list of adapters has the reason for as long as it lasts.
+                    if !passing(&error) || self.again(&name) {
+                        news.push(News::Refused(file, error));
+                    }
+                }
             }
         }
         news
@@ -161,13 +186,12 @@ impl Folder {
         let now = Instant::now();
         let looked = dir.metadata(name);
         let stamp = looked.as_ref().ok().map(Stamp::of);
-        let seen =
-            self.files.entry(name.to_owned()).or_insert_with(|| Seen { stamp: stamp.clone(), since: now, done: false });
+        let seen = self.files.entry(name.to_owned()).or_insert_with(|| Seen::new(stamp.clone(), now));
         if seen.stamp != stamp {
-            *seen = Seen { stamp: stamp.clone(), since: now, done: false };
+            *seen = Seen::new(stamp.clone(), now);
         }
         let metadata = match looked {
-            _ if seen.done => return None,
+            _ if seen.done || now < seen.not_before => return None,
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link(dir, name) => return None,
             Err(error) => {
@@ -193,10 +217,14 @@ impl Folder {
         }
     }
 
-    fn again(&mut self, name: &OsStr) {
-        if let Some(seen) = self.files.get_mut(name) {
-            seen.done = false;
-        }
+    /// Has a file tried again after a while. True if it is the first time.
+    fn again(&mut self, name: &OsStr) -> bool {
+        let Some(seen) = self.files.get_mut(name) else { return true };
+        let pause = AGAIN.saturating_mul(1 << seen.failed.min(16)).min(LONGEST);
+        seen.done = false;
+        seen.not_before = Instant::now() + pause;
+        seen.failed = seen.failed.saturating_add(1);
+        seen.failed == 1
     }
 }
 

@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_sandbox::{
-    CompileCounts, CompileError, CompileLimits, CompileOptions, LoadError, Sandbox, SandboxOptions, builtin,
+    CompileCounts, CompileError, CompileLimits, CompileOptions, Folder, LoadError, News, Registry, Sandbox,
+    SandboxOptions, builtin,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegate");
@@ -232,4 +233,49 @@ fn of_a_hundred_components_dropped_at_once_some_wait_and_the_rest_is_told_to_com
     // Nothing was held against those: they are taken when there is room.
     let late = results.iter().position(Result::is_err).expect("one that was told to come back");
     sandbox.load(&components[late]).unwrap();
+}
+
+/// A compiler that is ended from outside the first two times, and does its work from then on.
+#[cfg(unix)]
+#[test]
+fn a_file_whose_compiling_was_ended_from_outside_is_tried_again_and_loaded_without_a_touch() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (script, folder) = (dir.path().join("compiler"), dir.path().join("adapters"));
+    let count = dir.path().join("count");
+    let text = format!(
+        "#!/bin/sh\nprintf x >> '{count}'\n[ $(wc -c < '{count}') -gt 2 ] || kill -KILL $$\nexec '{PROGRAM}' \"$@\"\n",
+        count = count.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("good.wasm"), good()).unwrap();
+    let registry = Registry::new(sandbox(CompileOptions { program: Some(script), ..options(None) }));
+    let mut folder = Folder::new(folder);
+    let mut told = Vec::new();
+    let started = std::time::Instant::now();
+    while !told.iter().any(|news| matches!(news, News::Loaded(..))) {
+        assert!(started.elapsed() < Duration::from_secs(120), "{told:?}");
+        told.extend(folder.look(&registry));
+        if let Some(refused) = registry.refused().first() {
+            assert!(refused.error.to_string().contains("the system ended it"), "{refused:?}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(matches!(&told[..], [News::Refused(..), News::Loaded(..)]), "it is told once: {told:?}");
+    assert!(registry.refused().is_empty());
+    assert_eq!(fs::read(&count).unwrap().len(), 3);
+    // A compiler that says no is believed, once and for all.
+    let bomb = with_module("(module (func (result v128) (v128.const i64x2 0 0)))");
+    fs::write(folder.path().join("bad.wasm"), bomb).unwrap();
+    told.clear();
+    let started = std::time::Instant::now();
+    while told.is_empty() || started.elapsed() < Duration::from_secs(2) {
+        assert!(started.elapsed() < Duration::from_secs(120));
+        told.extend(folder.look(&registry));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(matches!(&told[..], [News::Refused(..)]), "{told:?}");
+    assert_eq!(fs::read(&count).unwrap().len(), 4);
 }
