@@ -3,12 +3,16 @@
 //! A deadline for each call is not enough: an adapter that stays just below it, call after call, takes a whole core. So CPU time
 //! is counted over the last minute as well, for each store and for all stores of its tenant together. Who has used up its minute
 //! waits until enough of it has passed; nobody else does.
+//!
+//! Three say what a tenant may use: the host's flags, its file of limits, and the quotas that an operator sets while it runs. The
+//! least counts, so no quota opens what the host was started with.
 
+use crate::catalog::Quotas;
 use crate::observe::Observed;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tidegate_model::StoreId;
 use tidegate_sandbox::{Fault, Limits, Usage};
@@ -27,14 +31,94 @@ pub struct Allowance {
     pub tenant_cpu: Duration,
     /// Conversations and pages of the tenant under way at once; 96 of the 128 that there are.
     pub instances: u32,
+    /// Bytes of a component; 32 MiB.
+    pub component_bytes: usize,
 }
 
 impl Default for Allowance {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let tenant_cpu = MINUTE.saturating_mul(u32::try_from(cores).unwrap_or(u32::MAX));
-        Self { call: Limits::default(), store_cpu: Duration::from_secs(20), tenant_cpu, instances: 96 }
+        Self {
+            call: Limits::default(),
+            store_cpu: Duration::from_secs(20),
+            tenant_cpu,
+            instances: 96,
+            component_bytes: 32 << 20,
+        }
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Allowance {
+    /// Each limit with the name of its quota: milliseconds, bytes and numbers.
+    #[must_use]
+    pub fn figures(&self) -> [(&'static str, u64); 10] {
+        [
+            ("adapter_time", millis(self.call.call_time)),
+            ("adapter_memory", self.call.memory_bytes as u64),
+            ("adapter_output", self.call.output_bytes),
+            ("adapter_actions", self.call.actions.into()),
+            ("adapter_handles", self.call.handles.into()),
+            ("adapter_log_lines", self.call.log_lines.into()),
+            ("adapter_size", self.component_bytes as u64),
+            ("adapter_cpu", millis(self.store_cpu)),
+            ("tenant_cpu", millis(self.tenant_cpu)),
+            ("tenant_instances", self.instances.into()),
+        ]
+    }
+
+    /// The first quota that asks for more than this, with both figures.
+    #[must_use]
+    pub fn exceeded_by(&self, quotas: &Quotas) -> Option<(&'static str, u64, u64)> {
+        let asked = asked(quotas).into_iter().zip(self.figures());
+        asked
+            .filter_map(|(asked, (name, most))| Some((name, asked?.into(), most)))
+            .find(|(_, asked, most)| asked > most)
+    }
+
+    /// The same, with what the quotas say where that is less.
+    #[must_use]
+    pub fn within(&self, quotas: &Quotas) -> Self {
+        let least = |most: u64, asked: Option<u32>| asked.map_or(most, |asked| most.min(asked.into()));
+        let [time, memory, output, actions, handles, log_lines, size, store_cpu, tenant_cpu, instances] = asked(quotas);
+        let span = |most: Duration, asked: Option<u32>| Duration::from_millis(least(millis(most), asked));
+        let bytes = |most: usize, asked: Option<u32>| usize::try_from(least(most as u64, asked)).unwrap_or(most);
+        let number = |most: u32, asked: Option<u32>| asked.map_or(most, |asked| most.min(asked));
+        Self {
+            call: Limits {
+                call_time: span(self.call.call_time, time),
+                memory_bytes: bytes(self.call.memory_bytes, memory),
+                output_bytes: least(self.call.output_bytes, output),
+                actions: number(self.call.actions, actions),
+                handles: number(self.call.handles, handles),
+                log_lines: number(self.call.log_lines, log_lines),
+            },
+            store_cpu: span(self.store_cpu, store_cpu),
+            tenant_cpu: span(self.tenant_cpu, tenant_cpu),
+            instances: number(self.instances, instances),
+            component_bytes: bytes(self.component_bytes, size),
+        }
+    }
+}
+
+/// What quotas say, in the order of [`Allowance::figures`].
+fn asked(quotas: &Quotas) -> [Option<u32>; 10] {
+    [
+        quotas.adapter_time,
+        quotas.adapter_memory,
+        quotas.adapter_output,
+        quotas.adapter_actions,
+        quotas.adapter_handles,
+        quotas.adapter_log_lines,
+        quotas.adapter_size,
+        quotas.adapter_cpu,
+        quotas.tenant_cpu,
+        quotas.tenant_instances,
+    ]
 }
 
 /// How much of a limit is used.
@@ -65,8 +149,10 @@ struct Open {
 }
 
 /// What all stores of a tenant share.
+#[derive(Default)]
 struct Tenant {
-    allowance: Allowance,
+    /// Changes when an operator sets quotas; who is under way goes on with what it began with.
+    allowance: RwLock<Arc<Allowance>>,
     running: AtomicU32,
     spent: Mutex<Spent>,
 }
@@ -85,11 +171,13 @@ struct Used {
     memory: usize,
     output: u64,
     actions: u32,
+    handles: u32,
+    log_lines: u32,
 }
 
 /// CPU time by second, of the last minute.
 #[derive(Default)]
-struct Spent {
+pub(crate) struct Spent {
     seconds: VecDeque<(u64, Duration)>,
     sum: Duration,
 }
@@ -103,7 +191,13 @@ impl Spent {
         }
     }
 
-    fn add(&mut self, now: Duration, spent: Duration) {
+    /// What was used in the last minute.
+    pub(crate) fn used(&mut self, now: Duration) -> Duration {
+        self.forget(now);
+        self.sum
+    }
+
+    pub(crate) fn add(&mut self, now: Duration, spent: Duration) {
         self.forget(now);
         self.sum += spent;
         match self.seconds.back_mut() {
@@ -113,7 +207,7 @@ impl Spent {
     }
 
     /// Whether there is some of `limit` left; if not, what was used and when there will be.
-    fn check(&mut self, now: Duration, limit: Duration) -> Result<(), (Duration, Duration)> {
+    pub(crate) fn check(&mut self, now: Duration, limit: Duration) -> Result<(), (Duration, Duration)> {
         self.forget(now);
         if self.sum < limit {
             return Ok(());
@@ -135,32 +229,72 @@ impl Budgets {
         Self { ceiling, tenants, started: Moment::now(), open: Mutex::default() }
     }
 
-    /// The account of a store, which is the same for as long as the host runs.
-    pub(crate) fn account(&self, tenant: &str, store: StoreId) -> Arc<Account> {
+    /// What a tenant may use at most, whatever its quotas say.
+    pub(crate) fn ceiling(&self, tenant: &str) -> &Allowance {
+        self.tenants.get(tenant).unwrap_or(&self.ceiling)
+    }
+
+    /// What the stores of a tenant use now.
+    pub(crate) fn of_tenant(&self, tenant: &str) -> TenantUse {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(shared) = open.tenants.get(tenant) else { return TenantUse::default() };
+        let mut spent = shared.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        TenantUse {
+            cpu: spent.used(self.started.elapsed()),
+            instances: shared.running.load(Ordering::Relaxed),
+            ..TenantUse::default()
+        }
+    }
+
+    /// The account of a store, which is the same for as long as the host runs, with the quotas of its tenant in force.
+    pub(crate) fn account(&self, tenant: &str, quotas: &Quotas, store: StoreId) -> Arc<Account> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let allowance = self.ceiling(tenant).within(quotas);
+        let shared = open.tenants.entry(tenant.to_owned()).or_default();
+        shared.allow(allowance);
+        let shared = Arc::clone(shared);
         if let Some(account) = open.stores.get(&store) {
             return Arc::clone(account);
         }
-        let shared = open.tenants.entry(tenant.to_owned()).or_insert_with(|| {
-            let allowance = self.tenants.get(tenant).unwrap_or(&self.ceiling).clone();
-            Arc::new(Tenant { allowance, running: AtomicU32::new(0), spent: Mutex::default() })
-        });
-        let account = Arc::new(Account { tenant: Arc::clone(shared), started: self.started, used: Mutex::default() });
+        let account = Arc::new(Account { tenant: shared, started: self.started, used: Mutex::default() });
         open.stores.insert(store, Arc::clone(&account));
         account
     }
 }
 
+impl Tenant {
+    fn allowance(&self) -> Arc<Allowance> {
+        Arc::clone(&self.allowance.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn allow(&self, allowance: Allowance) {
+        if *self.allowance() != allowance {
+            *self.allowance.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(allowance);
+        }
+    }
+}
+
+/// What a tenant uses now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TenantUse {
+    /// CPU time of its adapters in the last minute.
+    pub cpu: Duration,
+    /// Time in the last minute in which its metrics were evaluated.
+    pub evaluation: Duration,
+    /// Conversations and pages under way.
+    pub instances: u32,
+}
+
 impl Account {
-    /// What one conversation or page may use.
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.tenant.allowance.call
+    /// What one conversation or page may use, and what others share.
+    pub(crate) fn allowance(&self) -> Arc<Allowance> {
+        self.tenant.allowance()
     }
 
     /// A place for a conversation or page.
     pub(crate) fn enter(&self) -> Result<Entered, Fault> {
         self.check()?;
-        let limit = self.tenant.allowance.instances;
+        let limit = self.allowance().instances;
         let more = |running: u32| (running < limit).then_some(running + 1);
         match self.tenant.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
             Ok(_) => Ok(Entered(Arc::clone(&self.tenant))),
@@ -171,7 +305,7 @@ impl Account {
     /// Whether the adapter has CPU time left in this minute.
     pub(crate) fn check(&self) -> Result<(), Fault> {
         let now = self.started.elapsed();
-        let allowance = &self.tenant.allowance;
+        let allowance = self.allowance();
         let refused = |limit, whose| move |(used, wait)| Fault::Cpu { limit, used, wait, whose };
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.spent.check(now, allowance.store_cpu).map_err(refused(allowance.store_cpu, "the adapter"))?;
@@ -189,33 +323,42 @@ impl Account {
         used.memory = used.memory.max(usage.memory_peak);
         used.output = used.output.max(usage.output_bytes);
         used.actions = used.actions.max(actions);
+        used.handles = used.handles.max(usage.handles_peak);
+        used.log_lines = used.log_lines.max(usage.log_lines);
         drop(used);
         self.tenant.spent.lock().unwrap_or_else(PoisonError::into_inner).add(now, usage.cpu);
     }
 
-    /// Each limit and how much of it is used.
-    pub(crate) fn uses(&self) -> Vec<LimitUse> {
+    /// Each limit and how much of it is used by an adapter of `component_bytes`.
+    pub(crate) fn uses(&self, component_bytes: usize) -> Vec<LimitUse> {
         let now = self.started.elapsed();
-        let (allowance, limits) = (&self.tenant.allowance, self.limits());
+        let allowance = self.allowance();
+        let limits = &allowance.call;
         let mut all = self.tenant.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        all.forget(now);
-        let tenant_cpu = all.sum;
+        let tenant_cpu = all.used(now);
         drop(all);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.spent.forget(now);
-        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let store_cpu = used.spent.used(now);
         let running = u64::from(self.tenant.running.load(Ordering::Relaxed));
         vec![
             LimitUse { name: "call-time", unit: "ms", used: millis(used.call), limit: millis(limits.call_time) },
             LimitUse {
                 name: "cpu-per-minute",
                 unit: "ms",
-                used: millis(used.spent.sum),
+                used: millis(store_cpu),
                 limit: millis(allowance.store_cpu),
             },
             LimitUse { name: "memory", unit: "bytes", used: used.memory as u64, limit: limits.memory_bytes as u64 },
             LimitUse { name: "output", unit: "bytes", used: used.output, limit: limits.output_bytes },
             LimitUse { name: "actions", unit: "", used: used.actions.into(), limit: limits.actions.into() },
+            LimitUse { name: "handles", unit: "", used: used.handles.into(), limit: limits.handles.into() },
+            LimitUse { name: "log-lines", unit: "", used: used.log_lines.into(), limit: limits.log_lines.into() },
+            LimitUse {
+                name: "component-size",
+                unit: "bytes",
+                used: component_bytes as u64,
+                limit: allowance.component_bytes as u64,
+            },
             LimitUse {
                 name: "tenant-cpu-per-minute",
                 unit: "ms",
@@ -227,8 +370,8 @@ impl Account {
     }
 
     /// Shows the same as gauges.
-    pub(crate) fn show(&self, store: &str, observed: &Observed) {
-        for one in self.uses() {
+    pub(crate) fn show(&self, store: &str, component_bytes: usize, observed: &Observed) {
+        for one in self.uses(component_bytes) {
             observed.limit_used.with_label_values(&[store, one.name]).set(one.used as f64);
             observed.limit.with_label_values(&[store, one.name]).set(one.limit as f64);
         }
@@ -254,6 +397,10 @@ mod tests {
         Allowance { store_cpu, tenant_cpu, instances, ..Allowance::default() }
     }
 
+    fn none() -> Quotas {
+        Quotas::default()
+    }
+
     fn cpu(millis: u64) -> Usage {
         Usage { cpu: Duration::from_millis(millis), ..Usage::default() }
     }
@@ -261,7 +408,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_used_up_its_minute_waits_until_enough_of_it_has_passed_and_is_told_how_long() {
         let budgets = Budgets::new(allowance(1000, 60_000, 5), BTreeMap::new());
-        let account = budgets.account("acme", StoreId(1));
+        let account = budgets.account("acme", &none(), StoreId(1));
         account.used(&cpu(900), 1);
         assert!(account.enter().is_ok());
         tokio::time::advance(Duration::from_secs(10)).await;
@@ -271,7 +418,7 @@ mod tests {
             "the adapter used 1800 ms of CPU time in the last minute; the limit is 1000 ms; it is called again in 51 s";
         assert_eq!(told, expected);
         // Another store of the tenant is not held up by it.
-        assert!(budgets.account("acme", StoreId(2)).enter().is_ok());
+        assert!(budgets.account("acme", &none(), StoreId(2)).enter().is_ok());
         tokio::time::advance(Duration::from_secs(51)).await;
         assert!(account.enter().is_ok());
     }
@@ -280,33 +427,76 @@ mod tests {
     async fn many_stores_that_each_stay_below_their_limit_meet_the_limit_of_their_tenant() {
         let budgets = Budgets::new(allowance(1000, 2500, 5), BTreeMap::new());
         for store in 0..3 {
-            budgets.account("acme", StoreId(store)).used(&cpu(900), 1);
+            budgets.account("acme", &none(), StoreId(store)).used(&cpu(900), 1);
         }
-        let told = budgets.account("acme", StoreId(9)).enter().err().unwrap().to_string();
+        let told = budgets.account("acme", &none(), StoreId(9)).enter().err().unwrap().to_string();
         let start = "all adapters of the tenant together used 2700 ms";
         assert!(told.starts_with(start) && told.contains("the limit is 2500 ms"), "{told}");
-        assert!(budgets.account("other", StoreId(10)).enter().is_ok());
+        assert!(budgets.account("other", &none(), StoreId(10)).enter().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_tenant_has_its_own_limits_and_its_own_places() {
         let tenants = BTreeMap::from([("small".to_owned(), allowance(10, 10, 1))]);
         let budgets = Budgets::new(allowance(1000, 2500, 2), tenants);
-        let small = budgets.account("small", StoreId(1));
+        let small = budgets.account("small", &none(), StoreId(1));
         let first = small.enter().unwrap();
         assert_eq!(small.enter().err(), Some(Fault::Busy { limit: 1 }));
-        let (a, b) = (budgets.account("large", StoreId(2)), budgets.account("large", StoreId(3)));
+        let (a, b) = (budgets.account("large", &none(), StoreId(2)), budgets.account("large", &none(), StoreId(3)));
         let _both = (a.enter().unwrap(), b.enter().unwrap());
         assert_eq!(a.enter().err(), Some(Fault::Busy { limit: 2 }));
         drop(first);
         assert!(small.enter().is_ok());
         small.used(&cpu(10), 7);
-        let uses = small.uses();
+        let uses = small.uses(7);
         let of = |name: &str| uses.iter().find(|u| u.name == name).map(|u| (u.used, u.limit)).unwrap();
         assert_eq!((of("cpu-per-minute"), of("actions"), of("tenant-instances")), ((10, 10), (7, 64), (0, 1)));
     }
 
+    #[test]
+    fn quotas_that_are_set_while_the_host_runs_hold_from_the_next_call_on_and_open_nothing_beyond_the_ceiling() {
+        let budgets = Budgets::new(allowance(1000, 2000, 5), BTreeMap::new());
+        let account = budgets.account("acme", &none(), StoreId(1));
+        let (before, _place) = (account.allowance(), account.enter().unwrap());
+        let quotas = Quotas {
+            adapter_memory: Some(1 << 20),
+            adapter_handles: Some(10),
+            adapter_log_lines: Some(0),
+            adapter_cpu: Some(9000),
+            tenant_instances: Some(1),
+            ..none()
+        };
+        let same = budgets.account("acme", &quotas, StoreId(1));
+        assert!(Arc::ptr_eq(&account, &same));
+        let now = account.allowance();
+        assert_eq!((now.call.memory_bytes, now.call.handles, now.call.log_lines), (1 << 20, 10, 0));
+        assert_eq!((now.store_cpu, now.call.call_time), (Duration::from_secs(1), before.call.call_time));
+        assert_eq!(account.enter().err(), Some(Fault::Busy { limit: 1 }));
+        assert_eq!(before.call, Limits::default(), "who is under way goes on with what it began with");
+        assert_eq!(budgets.ceiling("acme").exceeded_by(&quotas), Some(("adapter_cpu", 9000, 1000)));
+        budgets.account("acme", &none(), StoreId(2));
+        assert!(account.enter().is_ok() && *account.allowance() == *before);
+    }
+
     proptest! {
+        #[test]
+        fn no_quota_gives_more_than_the_ceiling_and_each_that_is_less_counts(
+            asked in prop::collection::vec(prop::option::of(any::<u32>()), 10),
+        ) {
+            let [mut quotas, ceiling] = [Quotas::default(), Quotas::default()];
+            let ceiling = Allowance::default().within(&ceiling);
+            let into = [
+                &mut quotas.adapter_time, &mut quotas.adapter_memory, &mut quotas.adapter_output, &mut quotas.adapter_actions,
+                &mut quotas.adapter_handles, &mut quotas.adapter_log_lines, &mut quotas.adapter_size, &mut quotas.adapter_cpu,
+                &mut quotas.tenant_cpu, &mut quotas.tenant_instances,
+            ];
+            into.into_iter().zip(&asked).for_each(|(quota, asked)| *quota = *asked);
+            let given = ceiling.within(&quotas).figures();
+            for ((asked, (name, most)), (_, given)) in asked.iter().zip(ceiling.figures()).zip(given) {
+                prop_assert_eq!(given, asked.map_or(most, |asked| most.min(asked.into())), "{}", name);
+            }
+        }
+
         #[test]
         fn what_counts_is_the_last_minute(calls in prop::collection::vec((0u64..20_000, 0u64..800), 0..80)) {
             let (mut spent, mut now, mut all) = (Spent::default(), 0, Vec::new());

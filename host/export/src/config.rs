@@ -59,6 +59,11 @@ impl Configs {
         Self { catalog, registry, budgets, read: Mutex::default() }
     }
 
+    /// What tenants may use and do use.
+    pub(crate) fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
     pub(crate) fn get(&self, id: StoreId) -> Result<Arc<Config>, ConfigError> {
         // Taken before reading: an edit in between makes the next call read again.
         let edits = self.edits();
@@ -85,9 +90,10 @@ impl Configs {
         let read = |v: &View<'_>| {
             let store = v.store(id)?;
             let project = v.project(store.project)?;
-            Ok((project.name, v.tenant(project.tenant)?.name, store, v.links_of_store(id)?))
+            let tenant = (v.tenant(project.tenant)?.name, v.quotas(project.tenant)?);
+            Ok((project.name, tenant, store, v.links_of_store(id)?))
         };
-        let (project, tenant, store, links) = self.catalog.read(read).map_err(|error| match error {
+        let (project, (tenant, quotas), store, links) = self.catalog.read(read).map_err(|error| match error {
             CatalogError::NotFound { .. } => ConfigError::Gone,
             other => ConfigError::Unreadable(other.to_string()),
         })?;
@@ -98,6 +104,12 @@ impl Configs {
             let way = if store.pull { "make pages" } else { "push" };
             return Err(ConfigError::Unfit(format!("the adapter {:?} does not {way}", store.adapter)));
         }
+        let account = self.budgets.account(tenant.as_str(), &quotas, id);
+        let (size, limit) = (adapter.size(), account.allowance().component_bytes);
+        if size > limit {
+            let why = format!("the adapter {:?} has {size} bytes; the limit is {limit} bytes", store.adapter);
+            return Err(ConfigError::Unfit(why));
+        }
         let settings = self.catalog.read(|v| v.store_settings(id, adapter.description()));
         let settings = Arc::new(settings.map_err(|error| ConfigError::Unfit(error.to_string()))?);
         let access = if adapter.description().pull.wants_login(&settings) {
@@ -107,7 +119,6 @@ impl Configs {
             Access::Open
         };
         let name = format!("{project}/{}", store.name);
-        let account = self.budgets.account(tenant.as_str(), id);
         Ok(Config { store, name, links, adapter, settings, access, account })
     }
 

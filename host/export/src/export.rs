@@ -1,6 +1,6 @@
 //! The running export: schedule, deliverers and pull pages under one roof, with the questions that the server asks of them.
 
-use crate::budget::Budgets;
+use crate::budget::{Allowance, Budgets, TenantUse};
 use crate::catalog::{Catalog, CatalogError, Kind, View};
 use crate::chance::Chance;
 use crate::check::{StoreCheck, check};
@@ -18,7 +18,7 @@ use crate::options::{ExportOptions, ExportSettings};
 use crate::preview::{ExportError, Preview, Previewer};
 use crate::pull::{Board, Pull, PullAnswer};
 use crate::replay::{Replay, Replayer, Replays};
-use crate::schedule::{Drive, Places, Schedule, Spread, drive};
+use crate::schedule::{Drive, Places, Schedule, Shares, Spread, drive};
 use crate::status::{Parts, StoreStatus};
 use crate::test_point::{self, TestPoint};
 use crate::trial::{Comparison, Trials};
@@ -27,7 +27,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_events::{EvaluationLimits, SourceError};
-use tidegate_model::{Clock, Instant, MetricBatch, MetricQuery, MetricSetId, Period, ProjectId, StoreId, Window};
+use tidegate_model::{
+    Clock, Instant, MetricBatch, MetricQuery, MetricSetId, Period, ProjectId, StoreId, TenantId, Window,
+};
 use tidegate_sandbox::Adapter;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -81,6 +83,7 @@ pub struct Export {
     previewer: Arc<Previewer>,
     converse: Converse,
     replayer: Replayer,
+    shares: Arc<Shares>,
     problem: Arc<Mutex<Option<String>>>,
     nudge: watch::Sender<u64>,
     stop_schedule: watch::Sender<bool>,
@@ -122,6 +125,7 @@ impl Export {
         let chance = Arc::new(Chance::new(options.seed));
         let evaluation =
             EvaluationLimits { groups: settings.groups, time: settings.metric_time, memory: settings.evaluation_bytes };
+        let shares = Arc::<Shares>::default();
         let look_back = LookBack::new(settings.look_back, Arc::clone(&options.registry));
         let schedule = Arc::new(Schedule {
             catalog: Arc::clone(&options.catalog),
@@ -133,6 +137,7 @@ impl Export {
             look_back: look_back.clone(),
             limits: evaluation,
             places: Places::default(),
+            shares: Arc::clone(&shares),
             spread: Spread::default(),
             sealed: Mutex::default(),
         });
@@ -204,6 +209,7 @@ impl Export {
             pull,
             previewer,
             replayer,
+            shares,
             problem,
             nudge,
             converse: checks,
@@ -221,6 +227,18 @@ impl Export {
     /// Has the schedule look at catalog and clock at once. Edits of the catalog do so by themselves.
     pub fn catalog_changed(&self) {
         self.nudge.send_modify(|n| *n += 1);
+    }
+
+    /// What a tenant may use at most, whatever its quotas say.
+    #[must_use]
+    pub fn ceiling(&self, tenant: &str) -> Allowance {
+        self.configs.budgets().ceiling(tenant).clone()
+    }
+
+    /// What a tenant uses now.
+    #[must_use]
+    pub fn tenant_use(&self, id: TenantId, tenant: &str) -> TenantUse {
+        TenantUse { evaluation: self.shares.used(id), ..self.configs.budgets().of_tenant(tenant) }
     }
 
     /// Why windows are not recorded at the moment, if they are not: the disk is full, say. For a health page.
@@ -264,7 +282,7 @@ impl Export {
                     Err(error) => return Err(error.into()),
                 };
                 let (unfit, limits) = match configs.get(id) {
-                    Ok(config) => (None, config.account.uses()),
+                    Ok(config) => (None, config.account.uses(config.adapter.size())),
                     Err(ConfigError::Unfit(why)) => (Some(why), Vec::new()),
                     Err(_) => (None, Vec::new()),
                 };
@@ -508,7 +526,7 @@ fn keep_once(shared: &Shared, settings: &ExportSettings, prune: bool) -> Result<
     }
     let stores = shared.catalog.read(|v| Ok(v.links()?.into_iter().map(|link| link.store).collect::<BTreeSet<_>>()));
     for config in stores.unwrap_or_default().into_iter().filter_map(|store| shared.configs.get(store).ok()) {
-        config.account.show(&config.name, observed);
+        config.account.show(&config.name, config.adapter.size(), observed);
     }
     if prune {
         let ago = |span: Duration| Instant::from_seconds(now.seconds().saturating_sub(span.as_secs()));

@@ -206,7 +206,7 @@ impl Previewer {
         if batch.live_rows() == 0 {
             return Ok(part(PreviewMessage::Nothing("the window has no values".to_owned())));
         }
-        let begun = config.adapter.begin(&config.settings, BatchView::whole(batch), config.account.limits());
+        let begun = config.adapter.begin(&config.settings, BatchView::whole(batch), &config.account.allowance().call);
         Ok(part(shown(config, begun.result?)))
     }
 
@@ -217,8 +217,10 @@ impl Previewer {
         let in_progress = samples.iter().any(|s| s.in_progress);
         let batches = samples.into_iter().map(|s| s.batch).collect();
         let snapshot = Snapshot { batches, period: config.store.period };
-        let page =
-            config.adapter.render(&config.settings, snapshot, relevant(Vec::new()), config.account.limits()).result?;
+        let page = config
+            .adapter
+            .render(&config.settings, snapshot, relevant(Vec::new()), &config.account.allowance().call)
+            .result?;
         let message = PreviewMessage::Page { content_type: page.content_type, body: joined(&page.body) };
         Ok(vec![PreviewPart { metric_set: None, window: newest, in_progress, message }])
     }

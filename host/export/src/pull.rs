@@ -310,7 +310,7 @@ impl Pull {
                 &config.settings,
                 Snapshot { batches: batches.collect(), period },
                 headers,
-                config.account.limits(),
+                &config.account.allowance().call,
             )
         });
         let Called { result, usage } = match made.await {

@@ -137,7 +137,8 @@ impl Previewer {
         let Some(window) = batches.iter().map(|b| b.window).max_by_key(|w| w.end()) else { return Ok(Vec::new()) };
         let page = |config: &Config| {
             let snapshot = Snapshot { batches: batches.clone(), period: config.store.period };
-            let page = config.adapter.render(&config.settings, snapshot, Vec::new(), config.account.limits()).result;
+            let page =
+                config.adapter.render(&config.settings, snapshot, Vec::new(), &config.account.allowance().call).result;
             page.map(|p| format!("content-type: {}\n\n{}", p.content_type, String::from_utf8_lossy(&p.body.concat())))
         };
         let before = match current {
@@ -151,8 +152,10 @@ impl Previewer {
 
 /// Everything that an adapter would send for a batch if all of it were taken, for people.
 fn conversation(config: &Config, batch: &Arc<Batch>) -> Result<String, Fault> {
-    let mut step =
-        config.adapter.begin(&config.settings, BatchView::whole(Arc::clone(batch)), config.account.limits()).result?;
+    let mut step = config
+        .adapter
+        .begin(&config.settings, BatchView::whole(Arc::clone(batch)), &config.account.allowance().call)
+        .result?;
     let mut text = String::new();
     while let Step::Act(talk, action) = step {
         text.push_str(&shown(message_of(config, &action)));

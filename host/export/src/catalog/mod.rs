@@ -33,7 +33,7 @@ pub use error::{CatalogError, Kind};
 pub use keys::{KeyError, KeySource, Keyring};
 pub use logins::PullLogin;
 pub use pins::Pin;
-pub use quotas::Quotas;
+pub use quotas::{Holdings, Quotas};
 pub use renames::Series;
 pub use sets::{Metric, MetricSet, PutMetric};
 pub use stores::{Store, StoreSpec};

@@ -78,9 +78,12 @@ impl Edit<'_> {
     /// changed to another adapter.
     ///
     /// # Errors
-    /// [`CatalogError::NotFound`].
+    /// [`CatalogError::NotFound`], or [`CatalogError::Quota`].
     pub fn pin_adapter(&self, store: StoreId, digest: &[u8; 32]) -> Result<(), CatalogError> {
-        self.store(store)?;
+        self.one_adapter_more(store, || self.write_pin(store, digest))
+    }
+
+    fn write_pin(&self, store: StoreId, digest: &[u8; 32]) -> Result<(), CatalogError> {
         let sql = "INSERT INTO store_adapters (store, digest) VALUES (?1, ?2) ON CONFLICT (store) DO UPDATE SET \
                    digest = excluded.digest, previous = NULL, trial_until = NULL, problem = NULL";
         self.connection.execute(sql, params![store.0, digest])?;
@@ -95,7 +98,8 @@ impl Edit<'_> {
         let mut pinned = 0;
         for store in self.all_stores()? {
             if let (None, Some(digest)) = (&store.pin, of(&store.adapter)) {
-                self.pin_adapter(store.id, &digest)?;
+                // It is in use, whatever the quota says.
+                self.write_pin(store.id, &digest)?;
                 pinned += 1;
             }
         }
@@ -106,7 +110,7 @@ impl Edit<'_> {
     /// back to `from`.
     ///
     /// # Errors
-    /// [`CatalogError::Conflict`] if it does not use `from` any more.
+    /// [`CatalogError::Conflict`] if it does not use `from` any more; [`CatalogError::Quota`].
     pub fn upgrade_adapter(&self, store: StoreId, from: &[u8; 32], to: &[u8; 32]) -> Result<(), CatalogError> {
         let known = self.store(store)?;
         if known.pin.as_ref().is_none_or(|p| p.digest != *from) {
@@ -117,7 +121,10 @@ impl Edit<'_> {
         let trial = TRIAL.max(Duration::from_secs(windows));
         let until = self.now_micros().saturating_add(i64::try_from(trial.as_micros()).unwrap_or(i64::MAX));
         let sql = "UPDATE store_adapters SET previous = digest, digest = ?2, trial_until = ?3, problem = NULL WHERE store = ?1";
-        self.connection.execute(sql, params![store.0, to, until])?;
+        self.one_adapter_more(store, || {
+            self.connection.execute(sql, params![store.0, to, until])?;
+            Ok(())
+        })?;
         self.adapter_changed(store)
     }
 

@@ -1,9 +1,9 @@
-//! What a tenant may have: projects and stores are counted here, in the transaction that makes one more; events and their bytes
-//! where they come in.
+//! What a tenant may have: projects, stores and adapters are counted here, in the transaction that makes one more; events and their
+//! bytes where they come in; what adapters and evaluations use where they run.
 
 use super::{CatalogError, Edit, View};
 use serde::{Deserialize, Serialize};
-use tidegate_model::TenantId;
+use tidegate_model::{StoreId, TenantId};
 
 /// Bounds of a tenant; what is none is not bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,41 @@ pub struct Quotas {
     pub events_per_second: Option<u32>,
     /// Megabytes (millions of bytes) of events, as stored.
     pub stored_megabytes: Option<u32>,
+    /// Versions of adapters that its stores use.
+    pub adapters: Option<u32>,
+    /// Milliseconds in a minute that evaluating its metrics may take.
+    pub evaluation_cpu: Option<u32>,
+    /// Milliseconds that one call into an adapter may take. This and what follows is none above what the host was started with.
+    pub adapter_time: Option<u32>,
+    /// Bytes of memory that one call may use.
+    pub adapter_memory: Option<u32>,
+    /// Bytes that may be written for one delivery or page.
+    pub adapter_output: Option<u32>,
+    /// Requests of one delivery.
+    pub adapter_actions: Option<u32>,
+    /// Handles held at once.
+    pub adapter_handles: Option<u32>,
+    /// Lines that one call may print to the log.
+    pub adapter_log_lines: Option<u32>,
+    /// Bytes of a component.
+    pub adapter_size: Option<u32>,
+    /// Milliseconds of CPU time in a minute, for each store.
+    pub adapter_cpu: Option<u32>,
+    /// Milliseconds of CPU time in a minute, for all stores together.
+    pub tenant_cpu: Option<u32>,
+    /// Deliveries and pages under way at once.
+    pub tenant_instances: Option<u32>,
+}
+
+/// What a tenant has of what is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Projects.
+    pub projects: u64,
+    /// Metric stores in all of its projects.
+    pub metric_stores: u64,
+    /// Versions of adapters that its stores use.
+    pub adapters: u64,
 }
 
 impl View<'_> {
@@ -31,16 +66,21 @@ impl View<'_> {
         Ok(serde_json::from_str(&text).map_err(|e| super::corrupt(0, e))?)
     }
 
-    /// Projects and stores that a tenant has.
+    /// What a tenant has.
     ///
     /// # Errors
     /// [`CatalogError::Storage`].
-    pub fn holdings(&self, of: TenantId) -> Result<(u64, u64), CatalogError> {
-        let sql = "SELECT (SELECT count(*) FROM projects WHERE tenant = ?1), (SELECT count(*) FROM stores s \
-                   JOIN projects p ON p.id = s.project WHERE p.tenant = ?1 AND s.deleted IS NULL)";
+    pub fn holdings(&self, of: TenantId) -> Result<Holdings, CatalogError> {
+        let sql = "SELECT (SELECT count(*) FROM projects WHERE tenant = ?1), count(*), count(DISTINCT a.digest) FROM stores s \
+                   JOIN projects p ON p.id = s.project LEFT JOIN store_adapters a ON a.store = s.id \
+                   WHERE p.tenant = ?1 AND s.deleted IS NULL";
         let mut statement = self.connection.prepare_cached(sql)?;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
-        Ok(statement.query_row([of.0], |row| Ok((count(row.get(0)?), count(row.get(1)?))))?)
+        let holdings = |row: &rusqlite::Row<'_>| {
+            let (projects, metric_stores) = (count(row.get(0)?), count(row.get(1)?));
+            Ok(Holdings { projects, metric_stores, adapters: count(row.get(2)?) })
+        };
+        Ok(statement.query_row([of.0], holdings)?)
     }
 }
 
@@ -58,14 +98,25 @@ impl Edit<'_> {
 
     /// One project more: is that still within the quota?
     pub(super) fn one_project_more(&self, of: TenantId) -> Result<(), CatalogError> {
-        let (projects, _) = self.holdings(of)?;
-        within("projects", self.quotas(of)?.projects, projects + 1)
+        within("projects", self.quotas(of)?.projects, self.holdings(of)?.projects + 1)
     }
 
     /// One store more: is that still within the quota?
     pub(super) fn one_store_more(&self, of: TenantId) -> Result<(), CatalogError> {
-        let (_, stores) = self.holdings(of)?;
-        within("metric stores", self.quotas(of)?.metric_stores, stores + 1)
+        within("metric stores", self.quotas(of)?.metric_stores, self.holdings(of)?.metric_stores + 1)
+    }
+
+    /// Has a store use another version by `change`: is that still within the quota? What is beyond it already may stay.
+    pub(super) fn one_adapter_more(
+        &self,
+        store: StoreId,
+        change: impl FnOnce() -> Result<(), CatalogError>,
+    ) -> Result<(), CatalogError> {
+        let of = self.project(self.store(store)?.project)?.tenant;
+        let before = self.holdings(of)?.adapters;
+        change()?;
+        let after = self.holdings(of)?.adapters;
+        if after > before { within("adapters", self.quotas(of)?.adapters, after) } else { Ok(()) }
     }
 }
 

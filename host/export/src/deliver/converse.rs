@@ -86,7 +86,7 @@ impl Converse {
     ) -> Result<(Verdict, Option<u16>), Trouble> {
         let _place = self.enter(config)?;
         let (held, rows) = (Arc::clone(config), view.len());
-        let begin = move || held.adapter.begin(&held.settings, view, held.account.limits());
+        let begin = move || held.adapter.begin(&held.settings, view, &held.account.allowance().call);
         let step = self.run(config, 0, begin).await?;
         let said = self.go_on(config, step, note.map(|note| (note, rows))).await?;
         Ok((said.verdict, said.status))
@@ -101,7 +101,7 @@ impl Converse {
     ) -> Result<(Verdict, u32), Trouble> {
         let _place = self.enter(config)?;
         let (held, set) = (Arc::clone(config), project.clone());
-        let begin = move || held.adapter.check(&held.settings, project, set, window, held.account.limits());
+        let begin = move || held.adapter.check(&held.settings, project, set, window, &held.account.allowance().call);
         let step = self.run(config, 0, begin).await?;
         let said = self.go_on(config, step, None).await?;
         Ok((said.verdict, said.actions))

@@ -8,6 +8,7 @@ mod agenda;
 mod drive;
 mod places;
 mod plan;
+mod shares;
 mod spread;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod tests;
 pub(crate) use drive::{Drive, drive};
 pub(crate) use places::Places;
 pub(crate) use plan::TrackPlan;
+pub(crate) use shares::Shares;
 pub(crate) use spread::{Spread, of_store};
 
 use crate::catalog::{Catalog, CatalogError, MetricsInForce};
@@ -23,11 +25,13 @@ use crate::ledger::{Evaluated, Failed, Ledger, LedgerError, Recorded};
 use crate::look_back::{LookBack, told};
 use crate::observe::{Loss, Observed};
 use plan::plan;
+use shares::Exhausted;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_events::{EvaluationLimits, MetricSpec, Source, SourceError};
 use tidegate_model::{Batch, Clock, Instant, MetricSetId, Name, Period, ProjectId, Window};
+use tokio::time::Instant as Moment;
 
 /// Missed windows that one pass makes up before it looks at the clock again.
 const MISSED_AT_ONCE: usize = 16;
@@ -71,10 +75,21 @@ pub(crate) struct Schedule {
     pub(crate) look_back: LookBack,
     pub(crate) limits: EvaluationLimits,
     pub(crate) places: Places,
+    /// What the evaluations of each tenant have used.
+    pub(crate) shares: Arc<Shares>,
     /// How far after their ends windows are evaluated.
     pub(crate) spread: Spread,
     /// Up to where each project is sealed in this process.
     pub(crate) sealed: Mutex<HashMap<ProjectId, Instant>>,
+}
+
+/// Why a window was not evaluated.
+#[derive(Debug, thiserror::Error)]
+enum Unevaluated {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
 }
 
 /// A set whose window is to be evaluated.
@@ -227,15 +242,15 @@ impl Schedule {
         };
         let sealed = self.seal(project, window.end());
         let all: Vec<&Due> = dues.iter().collect();
-        match sealed.and_then(|()| self.evaluate(project, &name, window, &all)) {
+        match sealed.map_err(Unevaluated::from).and_then(|()| self.evaluate(project, &name, window, &all)) {
             Ok(evaluated) => self.record(evaluated, window, passed),
-            Err(SourceError::Closed) => Err(PassError::Closed),
+            Err(Unevaluated::Source(SourceError::Closed)) => Err(PassError::Closed),
             Err(error) if dues.len() == 1 => self.failed(project, &dues[0], window, &error, passed),
             // One bad set must not hold up the others of the window.
             Err(error) => bad_last(all, &error).into_iter().try_for_each(|due| {
                 match self.evaluate(project, &name, window, &[due]) {
                     Ok(evaluated) => self.record(evaluated, window, passed),
-                    Err(SourceError::Closed) => Err(PassError::Closed),
+                    Err(Unevaluated::Source(SourceError::Closed)) => Err(PassError::Closed),
                     Err(error) => self.failed(project, due, window, &error, passed),
                 }
             }),
@@ -248,20 +263,29 @@ impl Schedule {
         name: &Name,
         window: Window,
         dues: &[&Due],
-    ) -> Result<Vec<Evaluated>, SourceError> {
+    ) -> Result<Vec<Evaluated>, Unevaluated> {
         let metrics = dues.iter().flat_map(|due| &due.force.metrics);
         let specs: Vec<MetricSpec> =
             metrics.map(|(name, query)| MetricSpec { name: name.clone(), query: query.clone() }).collect();
         let mut batches = if specs.is_empty() {
             Vec::new()
         } else {
+            let tenant = self.catalog.quotas_of_project(project);
+            if let Some((tenant, quotas)) = &tenant {
+                self.shares.check(*tenant, quotas.evaluation_cpu)?;
+            }
             self.observed.evaluations.inc();
             let _place = self.places.take();
-            self.source.evaluate(project, window, &specs, &self.limits)?
+            let began = Moment::now();
+            let evaluated = self.source.evaluate(project, window, &specs, &self.limits);
+            if let Some((tenant, _)) = tenant {
+                self.shares.took(tenant, began.elapsed());
+            }
+            evaluated?
         };
         if batches.len() != specs.len() {
             let told = format!("{} results came for {} metrics", batches.len(), specs.len());
-            return Err(SourceError::Corrupt(told));
+            return Err(SourceError::Corrupt(told).into());
         }
         let after = self.spread.of_project(project, window.period());
         let from = Instant::from_micros(window.end().micros() + after);
@@ -293,12 +317,15 @@ impl Schedule {
         project: ProjectId,
         due: &Due,
         window: Window,
-        error: &SourceError,
+        error: &Unevaluated,
         passed: &mut Passed,
     ) -> Result<(), PassError> {
         let now = self.clock.now();
         let attempts = self.ledger.attempts(due.set, window)?;
-        let wait = self.chance.backoff(attempts + 1);
+        let wait = match error {
+            Unevaluated::Exhausted(exhausted) => exhausted.wait,
+            Unevaluated::Source(_) => self.chance.backoff(attempts + 1),
+        };
         let reason = error.to_string();
         let next_attempt = later(now, wait);
         let revision = due.force.revision;
@@ -312,8 +339,8 @@ impl Schedule {
 }
 
 /// The sets of a window, those with the metric that took too long after the others: these need not wait for it once more.
-fn bad_last<'d>(mut dues: Vec<&'d Due>, error: &SourceError) -> Vec<&'d Due> {
-    if let SourceError::Time { metric, .. } = error {
+fn bad_last<'d>(mut dues: Vec<&'d Due>, error: &Unevaluated) -> Vec<&'d Due> {
+    if let Unevaluated::Source(SourceError::Time { metric, .. }) = error {
         dues.sort_by_key(|due| due.force.metrics.iter().any(|(name, _)| name.as_str() == metric));
     }
     dues

@@ -26,6 +26,8 @@ struct Tenant {
     adapter_output: Option<Size>,
     adapter_actions: Option<u32>,
     adapter_handles: Option<u32>,
+    adapter_log_lines: Option<u32>,
+    adapter_size: Option<Size>,
     adapter_cpu: Option<u64>,
     tenant_cpu: Option<u64>,
     tenant_instances: Option<u32>,
@@ -77,6 +79,8 @@ impl Tenant {
         within("adapter-output", output, &mut ours.call.output_bytes)?;
         within("adapter-actions", self.adapter_actions, &mut ours.call.actions)?;
         within("adapter-handles", self.adapter_handles, &mut ours.call.handles)?;
+        within("adapter-size", bytes("adapter-size", &self.adapter_size)?, &mut ours.component_bytes)?;
+        within("adapter-log-lines", self.adapter_log_lines, &mut ours.call.log_lines)?;
         within("adapter-cpu", self.adapter_cpu.map(millis), &mut ours.store_cpu)?;
         within("tenant-cpu", self.tenant_cpu.map(millis), &mut ours.tenant_cpu)?;
         within("tenant-instances", self.tenant_instances, &mut ours.instances)?;

@@ -151,6 +151,9 @@ pub struct LimitArgs {
     /// Handles to metrics, measures, requests and the like that an adapter may hold at once.
     #[arg(long, env = "TIDEGATE_ADAPTER_HANDLES", value_name = "N", default_value_t = 50_000)]
     pub adapter_handles: u32,
+    /// Lines that one call into an adapter may print to the log; what is beyond is left out and counted.
+    #[arg(long, env = "TIDEGATE_ADAPTER_LOG_LINES", value_name = "N", default_value_t = 20)]
+    pub adapter_log_lines: u32,
     /// Bytes of an adapter's file.
     #[arg(long, env = "TIDEGATE_ADAPTER_SIZE", value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub adapter_size: usize,
@@ -251,10 +254,12 @@ impl LimitArgs {
                 output_bytes: u64::try_from(self.adapter_output).unwrap_or(u64::MAX),
                 actions: self.adapter_actions,
                 handles: self.adapter_handles,
+                log_lines: self.adapter_log_lines,
             },
             store_cpu: Duration::from_millis(self.adapter_cpu),
             tenant_cpu: self.tenant_cpu.map_or(defaults.tenant_cpu, Duration::from_millis),
             instances: self.tenant_instances,
+            component_bytes: self.adapter_size,
         }
     }
 }

@@ -6,12 +6,14 @@ use super::{CliError, Output};
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
+use tidegate_export::catalog::Quotas;
 
 /// Commands about tenants.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   tidegate tenant add acme
   tidegate tenant limit acme --projects 10 --metric-stores 50 --events-per-second 2000 --stored-megabytes 20000
+  tidegate tenant limit acme --adapters 5 --adapter-memory 16MiB --adapter-cpu 5000 --evaluation-cpu 10000
   tidegate tenant show acme
   tidegate project list --tenant acme")]
 pub enum TenantCommand {
@@ -70,6 +72,72 @@ pub struct LimitArgs {
     /// Megabytes of events, as stored.
     #[arg(long, value_name = "N")]
     pub stored_megabytes: Option<u32>,
+    /// Versions of adapters that its stores use.
+    #[arg(long, value_name = "N")]
+    pub adapters: Option<u32>,
+    /// Milliseconds in a minute that evaluating its metrics may take.
+    #[arg(long, value_name = "MS")]
+    pub evaluation_cpu: Option<u32>,
+    /// Milliseconds that one call into an adapter may take. This and what follows can only be less than what the server was started with.
+    #[arg(long, value_name = "MS")]
+    pub adapter_time: Option<u32>,
+    /// Bytes of memory that one call may use.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub adapter_memory: Option<u32>,
+    /// Bytes that an adapter may write for one delivery or page.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub adapter_output: Option<u32>,
+    /// Requests that an adapter may make in one delivery.
+    #[arg(long, value_name = "N")]
+    pub adapter_actions: Option<u32>,
+    /// Handles that an adapter may hold at once.
+    #[arg(long, value_name = "N")]
+    pub adapter_handles: Option<u32>,
+    /// Lines that one call may print to the log.
+    #[arg(long, value_name = "N")]
+    pub adapter_log_lines: Option<u32>,
+    /// Bytes of an adapter's file.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub adapter_size: Option<u32>,
+    /// Milliseconds of CPU time in a minute, for the adapter of each store.
+    #[arg(long, value_name = "MS")]
+    pub adapter_cpu: Option<u32>,
+    /// Milliseconds of CPU time in a minute, for all of its adapters together.
+    #[arg(long, value_name = "MS")]
+    pub tenant_cpu: Option<u32>,
+    /// Deliveries and pages under way at once.
+    #[arg(long, value_name = "N")]
+    pub tenant_instances: Option<u32>,
+}
+
+/// A size that fits into a quota.
+fn bytes(text: &str) -> Result<u32, String> {
+    let bytes = super::serve::size(text)?;
+    u32::try_from(bytes)
+        .map_err(|_| format!("{bytes} bytes are more than a quota can say, which is {} bytes", u32::MAX))
+}
+
+impl LimitArgs {
+    fn quotas(&self) -> Quotas {
+        Quotas {
+            projects: self.projects,
+            metric_stores: self.metric_stores,
+            events_per_second: self.events_per_second,
+            stored_megabytes: self.stored_megabytes,
+            adapters: self.adapters,
+            evaluation_cpu: self.evaluation_cpu,
+            adapter_time: self.adapter_time,
+            adapter_memory: self.adapter_memory,
+            adapter_output: self.adapter_output,
+            adapter_actions: self.adapter_actions,
+            adapter_handles: self.adapter_handles,
+            adapter_log_lines: self.adapter_log_lines,
+            adapter_size: self.adapter_size,
+            adapter_cpu: self.adapter_cpu,
+            tenant_cpu: self.tenant_cpu,
+            tenant_instances: self.tenant_instances,
+        }
+    }
 }
 
 pub(crate) async fn run(command: TenantCommand, out: &mut Output) -> Result<ExitCode, CliError> {
@@ -92,8 +160,7 @@ pub(crate) async fn run(command: TenantCommand, out: &mut Output) -> Result<Exit
             out.show(args.json, &answer, show)?;
         }
         TenantCommand::Limit(args) => {
-            let wanted = json!({"projects": args.projects, "metric_stores": args.metric_stores,
-                "events_per_second": args.events_per_second, "stored_megabytes": args.stored_megabytes});
+            let wanted = json!(args.quotas());
             let one = args.one;
             let answer = ApiClient::new(&one.server)?.put(&["tenants", &one.name, "quotas"], &wanted).await?;
             out.show(one.json, &answer, show)?;

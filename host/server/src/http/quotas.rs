@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tidegate_export::catalog::{CatalogError, Quotas};
+use tidegate_export::catalog::{CatalogError, Holdings, Quotas, Tenant};
 use tidegate_model::{ProjectId, TenantId};
 
 /// How old the figures of stored bytes may be.
@@ -125,7 +125,7 @@ impl TenantMetrics {
         self.limit.reset();
         for (quotas, holdings, tenant) in tenants {
             let bytes = host.catalog.projects_of(tenant.id).iter().filter_map(|project| sizes.get(project)).sum();
-            let document = document(&quotas, holdings, bytes);
+            let document = document(host, &tenant, &quotas, holdings, bytes);
             for (quota, figures) in document.as_object().into_iter().flatten() {
                 for (gauge, figure) in [(&self.used, &figures["used"]), (&self.limit, &figures["limit"])] {
                     if let Some(figure) = figure.as_f64() {
@@ -138,14 +138,50 @@ impl TenantMetrics {
     }
 }
 
-/// Used and limit of each quota.
-pub(crate) fn document(quotas: &Quotas, (projects, stores): (u64, u64), bytes: u64) -> serde_json::Value {
-    json!({
-        "projects": {"used": projects, "limit": quotas.projects},
-        "metric_stores": {"used": stores, "limit": quotas.metric_stores},
+/// Used and limit of each quota. What a single call, store or component may use has no use of the whole tenant; it is with each
+/// store's status.
+pub(crate) fn document(
+    host: &Host,
+    tenant: &Tenant,
+    quotas: &Quotas,
+    holdings: Holdings,
+    bytes: u64,
+) -> serde_json::Value {
+    let name = tenant.name.as_str();
+    let (now, allowed) = (host.export.tenant_use(tenant.id, name), host.export.ceiling(name).within(quotas));
+    let mut document = json!({
+        "projects": {"used": holdings.projects, "limit": quotas.projects},
+        "metric_stores": {"used": holdings.metric_stores, "limit": quotas.metric_stores},
         "events_per_second": {"limit": quotas.events_per_second},
         "stored_megabytes": {"used": bytes as f64 / 1e6, "limit": quotas.stored_megabytes},
-    })
+        "adapters": {"used": holdings.adapters, "limit": quotas.adapters},
+        "evaluation_cpu": {"used": millis(now.evaluation), "limit": quotas.evaluation_cpu},
+    });
+    for (quota, limit) in allowed.figures() {
+        document[quota] = match quota {
+            "tenant_cpu" => json!({"used": millis(now.cpu), "limit": limit}),
+            "tenant_instances" => json!({"used": now.instances, "limit": limit}),
+            _ => json!({"limit": limit}),
+        };
+    }
+    document
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Refuses quotas that ask for more than the host was started with: they would say what does not hold.
+pub(crate) fn within_ceiling(host: &Host, tenant: &str, quotas: &Quotas) -> Result<(), Problem> {
+    match host.export.ceiling(tenant).exceeded_by(quotas) {
+        None => Ok(()),
+        Some((quota, asked, most)) => {
+            let flag = quota.replace('_', "-");
+            let told =
+                format!("{quota} is {asked}; the server allows no more than {most} (it was started with --{flag})");
+            Err(Problem::invalid(told).with("quota", json!({"quota": quota, "limit": most, "asked": asked})))
+        }
+    }
 }
 
 #[cfg(test)]

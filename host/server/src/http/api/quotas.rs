@@ -14,11 +14,11 @@ use tidegate_export::catalog::{Quotas, Subject};
 use tidegate_model::TenantId;
 
 async fn document(app: &App, call: &Call, tenant: TenantId) -> Result<Value, Problem> {
-    let read = call.host.read(move |view| Ok((view.quotas(tenant)?, view.holdings(tenant)?)));
-    let (limits, holdings) = read.await?;
+    let read = call.host.read(move |view| Ok((view.tenant(tenant)?, view.quotas(tenant)?, view.holdings(tenant)?)));
+    let (tenant, limits, holdings) = read.await?;
     let sizes = app.usage().sizes(&call.host).await?;
-    let bytes = call.host.catalog.projects_of(tenant).iter().filter_map(|project| sizes.get(project)).sum();
-    Ok(quotas::document(&limits, holdings, bytes))
+    let bytes = call.host.catalog.projects_of(tenant.id).iter().filter_map(|project| sizes.get(project)).sum();
+    Ok(quotas::document(&call.host, &tenant, &limits, holdings, bytes))
 }
 
 /// Used and limit of the caller's tenant.
@@ -40,6 +40,7 @@ pub(crate) async fn put(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let wanted: Quotas = serde_json::from_value(body).map_err(Problem::invalid)?;
+    quotas::within_ceiling(&call.host, &name, &wanted)?;
     let set = call.change("set-quotas", Subject::Tenant(name.clone()), move |edit| {
         let tenant = edit.tenant_named(&name)?.id;
         edit.set_quotas(tenant, &wanted)?;

@@ -409,15 +409,33 @@ fn document() -> Value {
 /// Used and limit of each quota.
 fn usage() -> Value {
     let one = object(&[("limit", maybe(&count()))], &[("used", json!({"type": "number"}))]);
-    let all = ["projects", "metric_stores", "events_per_second", "stored_megabytes"];
-    object(&all.map(|quota| (quota, one.clone())), &[])
+    object(&QUOTAS.map(|quota| (quota, one.clone())), &[])
 }
 
 fn new_quotas() -> Value {
     let bound = maybe(&json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}));
-    let all = ["projects", "metric_stores", "events_per_second", "stored_megabytes"];
-    body(&[], &all.map(|quota| (quota, bound.clone())))
+    body(&[], &QUOTAS.map(|quota| (quota, bound.clone())))
 }
+
+/// What a tenant may have. Those from `adapter_time` on are limits of the server itself, which quotas can only make less.
+const QUOTAS: [&str; 16] = [
+    "projects",
+    "metric_stores",
+    "events_per_second",
+    "stored_megabytes",
+    "adapters",
+    "evaluation_cpu",
+    "adapter_time",
+    "adapter_memory",
+    "adapter_output",
+    "adapter_actions",
+    "adapter_handles",
+    "adapter_log_lines",
+    "adapter_size",
+    "adapter_cpu",
+    "tenant_cpu",
+    "tenant_instances",
+];
 
 /// Lists of stores have parameters of their own: a page is cut before it is known how its stores are doing.
 fn listing(route: Route) -> Route {

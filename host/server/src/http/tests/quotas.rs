@@ -55,6 +55,73 @@ async fn one_project_or_store_too_many_is_refused_with_the_limit_and_what_is_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_of_adapters_are_set_while_the_server_runs_and_never_above_what_it_was_started_with() {
+    let server = Server::start().await;
+    let token = acme(&server, json!({})).await;
+    let send = async |method, path: &str, body| by(&server, &token, method, path, body).await;
+    assert_eq!(send(Method::POST, "/projects", json!({"name": "web"})).await.0, 201);
+    assert_eq!(send(Method::PUT, "/projects/web/stores/a", json!({"adapter": "prometheus"})).await.0, 201);
+    let limit = async |name: &str| {
+        let (_, store) = send(Method::GET, "/projects/web/stores/a", json!({})).await;
+        let limits = store["status"]["limits"].as_array().cloned().unwrap_or_default();
+        limits.iter().find(|l| l["name"] == name).map_or(Json::Null, |l| l["limit"].clone())
+    };
+    assert_eq!((limit("memory").await, limit("handles").await), (json!(64 << 20), json!(50_000)));
+    let quotas =
+        json!({"adapter_memory": 16 << 20, "adapter_handles": 100, "adapter_log_lines": 3, "tenant_instances": 2});
+    let (status, told) = server.send(Method::PUT, "/tenants/acme/quotas", quotas).await;
+    assert_eq!((status, &told["adapter_memory"]["limit"]), (200, &json!(16 << 20)), "{told}");
+    assert_eq!(told["tenant_instances"], json!({"used": 0, "limit": 2}));
+    assert_eq!((limit("memory").await, limit("handles").await), (json!(16 << 20), json!(100)));
+    assert_eq!((limit("log-lines").await, limit("tenant-instances").await), (json!(3), json!(2)));
+
+    let (status, told) = server.send(Method::PUT, "/tenants/acme/quotas", json!({"adapter_memory": 65 << 20})).await;
+    let quota = json!({"quota": "adapter_memory", "limit": 64 << 20, "asked": 65 << 20});
+    assert_eq!((status, &told["quota"]), (422, &quota), "{told}");
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.contains("adapter_memory is 68157440; the server allows no more than 67108864"), "{told}");
+    assert!(detail.contains("--adapter-memory"), "{told}");
+    assert_eq!(limit("memory").await, json!(16 << 20), "what was refused changes nothing");
+
+    // A component that is larger than the tenant's limit serves its stores no longer.
+    assert_eq!(server.send(Method::PUT, "/tenants/acme/quotas", json!({"adapter_size": 1000})).await.0, 200);
+    let (_, store) = send(Method::GET, "/projects/web/stores/a", json!({})).await;
+    let problem = store["status"]["problem"].as_str().unwrap_or_default();
+    assert!(
+        problem.contains("the adapter \"prometheus\" has ") && problem.contains("the limit is 1000 bytes"),
+        "{store}"
+    );
+    assert_eq!(server.send(Method::PUT, "/tenants/acme/quotas", json!({})).await.0, 200);
+    assert_eq!(limit("memory").await, json!(64 << 20));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_version_of_an_adapter_too_many_is_refused_and_more_stores_of_those_in_use_are_not() {
+    let server = Server::start().await;
+    let token = acme(&server, json!({"adapters": 1})).await;
+    let send = async |method, path: &str, body| by(&server, &token, method, path, body).await;
+    assert_eq!(send(Method::POST, "/projects", json!({"name": "web"})).await.0, 201);
+    let page = json!({"adapter": "prometheus"});
+    assert_eq!(send(Method::PUT, "/projects/web/stores/a", page.clone()).await.0, 201);
+    assert_eq!(send(Method::PUT, "/projects/web/stores/b", page.clone()).await.0, 201);
+    let other = json!({"adapter": "graphite", "settings": {"host": "127.0.0.1"}});
+    let (status, told) = send(Method::PUT, "/projects/web/stores/c", other.clone()).await;
+    let quota = json!({"quota": "adapters", "limit": 1, "asked": 2});
+    assert_eq!((status, &told["quota"]), (409, &quota), "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("may have 1 adapters, and this would be number 2"), "{told}");
+    assert_eq!(send(Method::GET, "/projects/web/stores/c", json!({})).await.0, 404, "nothing of it stays");
+    let (_, used) = send(Method::GET, "/quotas", json!({})).await;
+    assert_eq!(used["adapters"], json!({"used": 1, "limit": 1}));
+    assert_eq!(server.send(Method::PUT, "/tenants/acme/quotas", json!({"adapters": 2})).await.0, 200);
+    assert_eq!(send(Method::PUT, "/projects/web/stores/c", other).await.0, 201);
+    // A quota that is lower than what there is takes nothing away, and lets nothing be added.
+    assert_eq!(server.send(Method::PUT, "/tenants/acme/quotas", json!({"adapters": 1})).await.0, 200);
+    assert_eq!(send(Method::PUT, "/projects/web/stores/d", page).await.0, 201);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_beyond_the_rate_are_asked_to_come_back_and_other_tenants_go_on() {
     let server = Server::start().await;
     let token = acme(&server, json!({"events_per_second": 1})).await;

@@ -1,6 +1,8 @@
 //! Clocks, absence, sources that lag, scrapers of other periods.
 
 use super::*;
+use crate::catalog::Quotas;
+use std::sync::Arc;
 
 #[test]
 fn case_11_a_clock_set_back_an_hour_repeats_no_window_and_stamps_nothing_ahead() {
@@ -170,6 +172,31 @@ fn case_20_a_metric_that_takes_too_long_is_stopped_by_name_and_holds_up_its_own_
         let heavy = got(sim, "central.example").iter().any(|g| g.body.starts_with("heavy,d=a"));
         assert!(heavy, "it was made up");
         let _ = other;
+    });
+}
+
+#[test]
+fn a_tenant_whose_minute_of_evaluation_is_used_up_has_its_windows_wait_and_be_made_up() {
+    simulate(21, async |sim| {
+        let store = sim.push_store("central", 60);
+        let (catalog, project) = (Arc::clone(&sim.catalog), sim.project);
+        let allow = |millis: Option<u32>| {
+            let quotas = Quotas { evaluation_cpu: millis, ..Quotas::default() };
+            catalog.edit(|e| e.set_quotas(e.project(project)?.tenant, &quotas)).unwrap();
+        };
+        allow(Some(0));
+        assert!(sim.start().await);
+        sim.submit("a");
+        sim.seconds(200).await;
+        assert!(stamps(sim, "central.example").is_empty(), "nothing may be evaluated");
+        let problem = sim.facts(store).evaluation_problem.unwrap();
+        let told = "evaluating the tenant's metrics took 0 ms in the last minute; its limit is 0 ms";
+        assert!(problem.contains(told), "{problem}");
+        allow(None);
+        sim.seconds(300).await;
+        sim.settle().await;
+        assert_eq!(sim.facts(store).failed_windows, 0);
+        sim.check();
     });
 }
 
