@@ -4,6 +4,7 @@
 //! it. It comes from code that the operator did not write, so it is checked, and bounded, before anything reads it.
 
 use crate::settings::{SettingValue, Settings};
+use crate::strict;
 use crate::traits::{PullTraits, PushTraits};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -266,7 +267,10 @@ impl Description {
         if document.len() > MAX_DESCRIPTION_BYTES {
             return Err(DescriptionError::TooLong(document.len()));
         }
-        let description: Self = serde_json::from_str(document).map_err(|e| DescriptionError::Json(e.to_string()))?;
+        let unread = |e: serde_json::Error| DescriptionError::Json(e.to_string());
+        let description: Self = serde_json::from_str(document).map_err(unread)?;
+        // Once more, for what serde takes and the format does not: lists in the place of objects.
+        strict::read::<Self>(serde_json::from_str(document).map_err(unread)?).map_err(unread)?;
         description.check()?;
         Ok(description)
     }

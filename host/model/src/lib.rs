@@ -15,6 +15,7 @@ pub mod query;
 pub mod retention;
 pub mod secret;
 pub mod settings;
+pub mod strict;
 pub mod traits;
 pub mod value;
 pub mod window;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
 use std::fmt;
+use tidegate_model::strict::Strict;
 use tidegate_model::{Name, Period, Retention};
 
 /// What a tenant should have.
@@ -171,7 +172,7 @@ fn named(name: &str, json: Json) -> Result<Json, DocumentError> {
 }
 
 fn read_as<T: for<'de> Deserialize<'de>>(json: Json) -> Result<T, DocumentError> {
-    serde_path_to_error::deserialize(json).map_err(|error| {
+    serde_path_to_error::deserialize(Strict(json)).map_err(|error| {
         let place = error.path().to_string();
         let problem = without_values(&error.into_inner().to_string());
         DocumentError::Form { place, problem }
@@ -228,6 +229,10 @@ mod tests {
         let missing =
             told(json!({"projects": [{"name": "p", "metric_sets": [{"name": "s", "metrics": [{"name": "m"}]}]}]}));
         assert_eq!(missing, "projects[0].metric_sets[0].metrics[0]: missing field `query`");
+        // serde would take the members of a record in their order.
+        let list = told(json!({"projects": [{"name": "p", "retention": [30, null]}]}));
+        assert_eq!(list, "projects[0].retention: invalid type: sequence, expected an object");
+        assert_eq!(told(json!([[]])), ".: invalid type: sequence, expected an object");
     }
 
     #[test]

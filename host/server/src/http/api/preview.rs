@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_export::{ExportError, PreviewMessage, PreviewPart};
-use tidegate_model::{MetricBatch, MetricQuery, Period, Query, QueryError, Window};
+use tidegate_model::{MetricBatch, MetricQuery, Period, Query, QueryError, Window, strict};
 
 /// Most rows that a metric preview tells of each window.
 const MOST_ROWS: u32 = 1_000;
@@ -103,7 +103,7 @@ pub(crate) async fn metric(
     Path(project): Path<String>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let wish: Wish = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let wish: Wish = strict::read(body).map_err(Problem::invalid)?;
     let query = Query::parse(&wish.query).map_err(|e| Problem::invalid(format_args!("query: {e}")))?;
     let tenant = call.tenant();
     let project = call.host.read(move |view| auth::project(view, tenant, &project)).await?.id;

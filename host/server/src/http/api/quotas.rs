@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tidegate_export::catalog::{Quotas, Subject};
-use tidegate_model::TenantId;
+use tidegate_model::{TenantId, strict};
 
 async fn document(app: &App, call: &Call, tenant: TenantId) -> Result<Value, Problem> {
     let read = call.host.read(move |view| Ok((view.tenant(tenant)?, view.quotas(tenant)?, view.holdings(tenant)?)));
@@ -39,7 +39,7 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let wanted: Quotas = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let wanted: Quotas = strict::read(body).map_err(Problem::invalid)?;
     quotas::within_ceiling(&call.host, &name, &wanted)?;
     let set = call.change("set-quotas", Subject::Tenant(name.clone()), move |edit| {
         let tenant = edit.tenant_named(&name)?.id;

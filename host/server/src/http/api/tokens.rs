@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::num::NonZeroU32;
 use tidegate_export::catalog::{ApiToken, CatalogError, Kind, Role, Subject, SubmissionToken, TokenSpec, View};
+use tidegate_model::strict;
 
 /// What the list of API tokens can do.
 pub(crate) const LIST: Rules = Rules {
@@ -65,7 +66,7 @@ fn admin() -> Role {
 
 /// Makes an API token. It can do no more than who makes it.
 pub(crate) async fn create(call: Call, JsonBody(body): JsonBody) -> Result<Response, Problem> {
-    let wish: Wish = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let wish: Wish = strict::read(body).map_err(Problem::invalid)?;
     if wish.operator && !call.access().operator {
         return Err(Problem::forbidden("operator: only operators make tokens that run the host"));
     }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tidegate_export::catalog::{Store, Subject};
 use tidegate_export::{Compared, Comparison};
+use tidegate_model::strict;
 use tidegate_sandbox::Adapter;
 
 type StorePath = Path<(String, String)>;
@@ -30,7 +31,7 @@ struct Wish {
 
 impl Wish {
     fn read(body: Value) -> Result<Self, Problem> {
-        serde_json::from_value(body).map_err(Problem::invalid)
+        strict::read(body).map_err(Problem::invalid)
     }
 }
 

@@ -19,7 +19,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Instant;
 use tidegate_export::catalog::{Access, Actor, CatalogError, Subject};
-use tidegate_model::Secret;
+use tidegate_model::{Secret, strict};
 
 /// Where a request comes from.
 pub(crate) struct From(Option<IpAddr>);
@@ -49,7 +49,7 @@ struct Setup {
 
 fn read<T: for<'d> Deserialize<'d>>(body: Value) -> Result<T, Problem> {
     // The text of serde names members; with passwords around, nothing of their values may come along.
-    serde_json::from_value(body).map_err(|error| {
+    strict::read(body).map_err(|error| {
         let told = error.to_string();
         let told = if told.starts_with("missing field") || told.starts_with("unknown field") {
             told

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_export::catalog::{Access, CatalogError, Edit, Grant, Kind, Subject, User, View};
-use tidegate_model::{Secret, TenantId};
+use tidegate_model::{Secret, TenantId, strict};
 
 /// What the list of users can do.
 pub(crate) const LIST: Rules =
@@ -70,7 +70,7 @@ struct NewUser {
 
 /// Makes a user.
 pub(crate) async fn create(State(app): State<App>, call: Call, JsonBody(body): JsonBody) -> Result<Response, Problem> {
-    let wish: NewUser = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let wish: NewUser = strict::read(body).map_err(Problem::invalid)?;
     let hash = match wish.password {
         Some(password) => Some(app.passwords().hash(&wish.name, Secret::new(password)).await?),
         None => None,
@@ -99,7 +99,7 @@ struct Changes {
 
 /// Says whether a user runs the host.
 pub(crate) async fn put(call: Call, Path(name): Path<String>, JsonBody(body): JsonBody) -> Result<Response, Problem> {
-    let Changes { operator } = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let Changes { operator } = strict::read(body).map_err(Problem::invalid)?;
     let (tenant, access) = (call.tenant(), call.access().clone());
     let put = call.change("update", Subject::User(name.clone()), move |edit| {
         edit.set_operator(&edit.user_named(&name)?, operator)?;
@@ -129,7 +129,7 @@ pub(crate) async fn set_password(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let text = body.get("password").and_then(Value::as_str).is_some();
-    let wish = text.then(|| serde_json::from_value::<Password>(body)).and_then(Result::ok);
+    let wish = text.then(|| strict::read::<Password>(body)).and_then(Result::ok);
     let wish = wish.ok_or_else(|| Problem::invalid("expected a document with one member, password, which is text"))?;
     let known = name.clone();
     let id = call.host.read(move |view| view.user_named(&known)).await?.id;
@@ -154,7 +154,7 @@ pub(crate) async fn set_roles(
     Path(name): Path<String>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let Roles { roles } = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let Roles { roles } = strict::read(body).map_err(Problem::invalid)?;
     let (tenant, access) = (call.tenant(), call.access().clone());
     let set = call.change("set-roles", Subject::User(name.clone()), move |edit| {
         // Somebody without a role here is not there for those who administer the tenant.
