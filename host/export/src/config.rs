@@ -1,9 +1,9 @@
 //! A store with everything that it takes to work for it: settings with secrets, adapter, claims on windows.
 
 use crate::access::Access;
-use crate::budget::{Account, Budgets};
-use crate::catalog::{Catalog, CatalogError, Link, Store, View};
-use std::collections::HashMap;
+use crate::budget::{Account, Budgets, LimitUse};
+use crate::catalog::{Catalog, CatalogError, Link, Quotas, Store, View};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_model::{Settings, StoreId};
 use tidegate_sandbox::{Adapter, Registry};
@@ -33,6 +33,15 @@ pub(crate) enum ConfigError {
     Unreadable(String),
 }
 
+impl From<CatalogError> for ConfigError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NotFound { .. } => Self::Gone,
+            other => Self::Unreadable(other.to_string()),
+        }
+    }
+}
+
 fn missing(store: &Store) -> String {
     match &store.pin {
         None => format!("there is no adapter called {:?}", store.adapter),
@@ -45,13 +54,21 @@ fn missing(store: &Store) -> String {
     }
 }
 
-/// The stores, read again when the catalog or an adapter has changed. Calls may block.
+/// The stores, read again when the catalog or an adapter has changed. An edit of one leaves the others as they were read. Calls may
+/// block.
 pub(crate) struct Configs {
     catalog: Arc<Catalog>,
     registry: Arc<Registry>,
     budgets: Budgets,
-    /// As read at this count of edits.
-    read: Mutex<(u64, HashMap<StoreId, Arc<Config>>)>,
+    read: Mutex<HashMap<StoreId, Known>>,
+}
+
+struct Known {
+    /// The count of edits at which it was last seen to be still right.
+    edits: u64,
+    /// What its tenant might have then.
+    quotas: Quotas,
+    config: Arc<Config>,
 }
 
 impl Configs {
@@ -70,33 +87,75 @@ impl Configs {
         if let Some(known) = self.known(id) {
             return Ok(known);
         }
-        let config = Arc::new(self.read(id, None)?);
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if read.0 < edits {
-            *read = (edits, HashMap::new());
-        }
-        if read.0 == edits {
-            read.1.insert(id, Arc::clone(&config));
-        }
-        Ok(config)
+        let read = self.catalog.read(|v| {
+            let (store, links) = (v.store(id)?, v.links_of_store(id)?);
+            Ok(self.current(v, edits, store, links))
+        });
+        read.unwrap_or_else(|error| Err(error.into()))
+    }
+
+    /// The same of stores that are read already.
+    pub(crate) fn of(&self, view: &View<'_>, stores: Vec<(Store, Vec<Link>)>) -> Vec<Result<Arc<Config>, ConfigError>> {
+        // How many edits this view has seen is not known, so whoever works for the store makes sure once more.
+        stores.into_iter().map(|(store, links)| self.current(view, 0, store, links)).collect()
+    }
+
+    /// What a store has used of its limits; none if nothing was done for it since the start.
+    pub(crate) fn uses(&self, id: StoreId) -> Option<Vec<LimitUse>> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = Arc::clone(&read.get(&id)?.config);
+        drop(read);
+        Some(config.account.uses(config.adapter.size()))
+    }
+
+    /// Forgets the stores that are not among these.
+    pub(crate) fn keep(&self, stores: &BTreeSet<StoreId>) {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).retain(|store, _| stores.contains(store));
     }
 
     /// A store as it would be with another version of its adapter.
     pub(crate) fn with(&self, id: StoreId, adapter: Arc<Adapter>) -> Result<Config, ConfigError> {
-        self.read(id, Some(adapter))
+        let read = self.catalog.read(|v| {
+            let (store, links) = (v.store(id)?, v.links_of_store(id)?);
+            Ok(self.made(v, store, links, Some(adapter)))
+        });
+        read.unwrap_or_else(|error| Err(error.into()))
     }
 
-    fn read(&self, id: StoreId, adapter: Option<Arc<Adapter>>) -> Result<Config, ConfigError> {
-        let read = |v: &View<'_>| {
-            let store = v.store(id)?;
-            let project = v.project(store.project)?;
-            let tenant = (v.tenant(project.tenant)?.name, v.quotas(project.tenant)?);
-            Ok((project.name, tenant, store, v.links_of_store(id)?))
-        };
-        let (project, (tenant, quotas), store, links) = self.catalog.read(read).map_err(|error| match error {
-            CatalogError::NotFound { .. } => ConfigError::Gone,
-            other => ConfigError::Unreadable(other.to_string()),
-        })?;
+    /// What is known of a store if that is still right, or else read now.
+    fn current(&self, view: &View<'_>, edits: u64, store: Store, links: Vec<Link>) -> Result<Arc<Config>, ConfigError> {
+        let id = store.id;
+        let quotas = self.catalog.quotas_of_project(store.project).map(|(_, quotas)| quotas).unwrap_or_default();
+        {
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            // Settings and secrets have a revision, which is in the store, as the URL that a login goes with is.
+            let same = |known: &&mut Known| {
+                let config = &known.config;
+                let adapter = self.adapter_of(&store).is_some_and(|adapter| Arc::ptr_eq(&adapter, &config.adapter));
+                adapter && config.store == store && config.links == links && known.quotas == quotas
+            };
+            if let Some(known) = read.get_mut(&id).filter(same) {
+                known.edits = known.edits.max(edits);
+                return Ok(Arc::clone(&known.config));
+            }
+        }
+        let config = Arc::new(self.made(view, store, links, None)?);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.get(&id).is_none_or(|known| known.edits <= edits) {
+            read.insert(id, Known { edits, quotas, config: Arc::clone(&config) });
+        }
+        Ok(config)
+    }
+
+    fn made(
+        &self,
+        view: &View<'_>,
+        store: Store,
+        links: Vec<Link>,
+        adapter: Option<Arc<Adapter>>,
+    ) -> Result<Config, ConfigError> {
+        let project = view.project(store.project)?;
+        let (tenant, quotas) = (view.tenant(project.tenant)?.name, view.quotas(project.tenant)?);
         let adapter = adapter.or_else(|| self.adapter_of(&store));
         let adapter = adapter.ok_or_else(|| ConfigError::Unfit(missing(&store)))?;
         let fits = if store.pull { adapter.direction().pulls() } else { adapter.direction().pushes() };
@@ -104,21 +163,21 @@ impl Configs {
             let way = if store.pull { "make pages" } else { "push" };
             return Err(ConfigError::Unfit(format!("the adapter {:?} does not {way}", store.adapter)));
         }
-        let account = self.budgets.account(tenant.as_str(), &quotas, id);
+        let account = self.budgets.account(tenant.as_str(), &quotas, store.id);
         let (size, limit) = (adapter.size(), account.allowance().component_bytes);
         if size > limit {
             let why = format!("the adapter {:?} has {size} bytes; the limit is {limit} bytes", store.adapter);
             return Err(ConfigError::Unfit(why));
         }
-        let settings = self.catalog.read(|v| v.store_settings(id, adapter.description()));
+        let settings = view.settings_of(&store, adapter.description());
         let settings = Arc::new(settings.map_err(|error| ConfigError::Unfit(error.to_string()))?);
         let access = if adapter.description().pull.wants_login(&settings) {
-            let login = self.catalog.read(|v| v.pull_login(id));
+            let login = view.pull_login(store.id);
             Access::Login(login.map_err(|error| ConfigError::Unreadable(error.to_string()))?)
         } else {
             Access::Open
         };
-        let name = format!("{project}/{}", store.name);
+        let name = format!("{}/{}", project.name, store.name);
         Ok(Config { store, name, links, adapter, settings, access, account })
     }
 
@@ -134,7 +193,7 @@ impl Configs {
     pub(crate) fn known(&self, id: StoreId) -> Option<Arc<Config>> {
         let edits = self.edits();
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = read.1.get(&id).filter(|_| read.0 == edits)?;
+        let config = &read.get(&id).filter(|known| known.edits == edits)?.config;
         let adapter = self.adapter_of(&config.store)?;
         Arc::ptr_eq(&adapter, &config.adapter).then(|| Arc::clone(config))
     }

@@ -1,10 +1,12 @@
 //! The running export: schedule, deliverers and pull pages under one roof, with the questions that the server asks of them.
 
+mod statuses;
+
 use crate::budget::{Allowance, Budgets, TenantUse};
-use crate::catalog::{Catalog, CatalogError, Kind, View};
+use crate::catalog::{Catalog, View};
 use crate::chance::Chance;
 use crate::check::{StoreCheck, check};
-use crate::config::{ConfigError, Configs};
+use crate::config::Configs;
 use crate::db::{CopyError, Verified, copy_database, verify_database};
 use crate::deliver::{Converse, Healths, Shared, deliver};
 use crate::egress::{Egress, EgressError, EgressOptions, Transport};
@@ -19,7 +21,6 @@ use crate::preview::{ExportError, Preview, Previewer};
 use crate::pull::{Board, Pull, PullAnswer};
 use crate::replay::{Replay, Replayer, Replays};
 use crate::schedule::{Drive, Places, Schedule, Shares, Spread, drive};
-use crate::status::{Parts, StoreStatus};
 use crate::test_point::{self, TestPoint};
 use crate::trial::{Comparison, Trials};
 use std::collections::BTreeSet;
@@ -256,45 +257,6 @@ impl Export {
         Ok(self.ledger.owed_since(project)?)
     }
 
-    /// How a store is doing.
-    ///
-    /// # Errors
-    /// [`ExportError::Catalog`] if there is no such store.
-    pub async fn store_status(&self, id: StoreId) -> Result<StoreStatus, ExportError> {
-        let missing = || CatalogError::not_found(Kind::Store, id);
-        Ok(self.store_statuses(vec![id]).await?.pop().ok_or_else(missing)?)
-    }
-
-    /// How several stores are doing, in their order; those that are not there any more are left out.
-    ///
-    /// # Errors
-    /// [`ExportError`] if catalog or ledger cannot be read.
-    pub async fn store_statuses(&self, ids: Vec<StoreId>) -> Result<Vec<StoreStatus>, ExportError> {
-        let (catalog, ledger) = (Arc::clone(&self.catalog), Arc::clone(&self.ledger));
-        let (configs, board, now) = (Arc::clone(&self.configs), Arc::clone(&self.board), self.clock.now());
-        let known: Vec<_> = ids.iter().map(|&id| (id, self.healths.get(id), self.pull.readers(id))).collect();
-        blocking(move || {
-            let mut statuses = Vec::with_capacity(known.len());
-            for (id, health, readers) in known {
-                let (store, links) = match catalog.read(|v| Ok((v.store(id)?, v.links_of_store(id)?))) {
-                    Ok(read) => read,
-                    Err(CatalogError::NotFound { .. }) => continue,
-                    Err(error) => return Err(error.into()),
-                };
-                let (unfit, limits) = match configs.get(id) {
-                    Ok(config) => (None, config.account.uses(config.adapter.size())),
-                    Err(ConfigError::Unfit(why)) => (Some(why), Vec::new()),
-                    Err(_) => (None, Vec::new()),
-                };
-                let shown = links.iter().filter_map(|l| board.newest((l.metric_set, l.period))).collect();
-                let (store, facts, connected) = (&store, ledger.facts(id)?, !links.is_empty());
-                statuses.push(Parts { store, facts, health, readers, unfit, limits, shown, connected, now }.status());
-            }
-            Ok(statuses)
-        })
-        .await
-    }
-
     /// The windows that a store got or was to get, newest first: at least `most` of those that begin before the second
     /// `before`, if there are so many.
     ///
@@ -525,7 +487,9 @@ fn keep_once(shared: &Shared, settings: &ExportSettings, prune: bool) -> Result<
         gauge.reset();
     }
     let stores = shared.catalog.read(|v| Ok(v.links()?.into_iter().map(|link| link.store).collect::<BTreeSet<_>>()));
-    for config in stores.unwrap_or_default().into_iter().filter_map(|store| shared.configs.get(store).ok()) {
+    let stores = stores.unwrap_or_default();
+    shared.configs.keep(&stores);
+    for config in stores.into_iter().filter_map(|store| shared.configs.get(store).ok()) {
         config.account.show(&config.name, config.adapter.size(), observed);
     }
     if prune {

@@ -16,7 +16,7 @@ const PRUNE: i64 = 20;
 
 /// What a line is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the words say it; the texts are names
+#[allow(missing_docs, reason = "the words say it; the texts are names")]
 pub enum Subject {
     Host,
     Tenant(String),
@@ -73,7 +73,7 @@ pub struct AuditEntry<'a> {
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)] // as in `AuditEntry`
+#[allow(missing_docs, reason = "as in AuditEntry")]
 pub struct AuditRecord {
     pub id: i64,
     pub at: Instant,

@@ -6,7 +6,7 @@ use tidegate_model::{NameError, QueryError};
 
 /// The kinds of things in the catalog.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)] // the words say it
+#[allow(missing_docs, reason = "the words say it")]
 pub enum Kind {
     Tenant,
     Project,
@@ -105,6 +105,12 @@ pub enum CatalogError {
     /// A change of what somebody else has changed meanwhile.
     #[error("{object}: it is not what If-Match says any more; read it again and decide anew")]
     Stale {
+        /// What was to be changed.
+        object: String,
+    },
+    /// A change that would replace what its maker may never have seen.
+    #[error("{object}: it is there already; send its ETag as If-Match, so that nobody's work is undone unseen")]
+    Unconditional {
         /// What was to be changed.
         object: String,
     },

@@ -4,9 +4,11 @@
 //! is still finished, and the new period begins where it ends: rounded down to the new period, so that at worst some events
 //! are in the last window of the old period and in the first of the new, and none are in neither.
 
-use super::{CatalogError, Edit, View};
+use super::tenants::name_in;
+use super::{CatalogError, Edit, View, listed};
 use rusqlite::{Row, params};
-use tidegate_model::{Instant, MetricSetId, Period, ProjectId, StoreId, Window};
+use std::collections::HashMap;
+use tidegate_model::{Instant, MetricSetId, Name, Period, ProjectId, StoreId, Window};
 
 /// A store's claim on the windows of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,11 @@ impl View<'_> {
         self.links_where("m.project = ?1", params![project.0])
     }
 
+    /// The links of some stores.
+    pub(crate) fn links_of_stores(&self, stores: &[StoreId]) -> rusqlite::Result<Vec<Link>> {
+        self.links_where("l.store IN (SELECT value FROM json_each(?1))", params![listed(stores)])
+    }
+
     /// The links of a store.
     pub(crate) fn links_of_store(&self, store: StoreId) -> rusqlite::Result<Vec<Link>> {
         self.links_where("l.store = ?1", params![store.0])
@@ -81,6 +88,23 @@ impl View<'_> {
             })
         };
         statement.query_map(values, link)?.collect()
+    }
+
+    /// The stores that each set of a project is connected to, by name, with their periods.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`].
+    pub fn connections(&self, of: ProjectId) -> Result<HashMap<MetricSetId, Vec<(Name, Period)>>, CatalogError> {
+        let sql = "SELECT DISTINCT l.metric_set, s.name, s.period FROM metric_sets m JOIN links l ON l.metric_set = m.id \
+                   JOIN stores s ON s.id = l.store WHERE m.project = ?1 AND l.until IS NULL AND s.deleted IS NULL ORDER BY s.name";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let connection = |row: &Row<'_>| Ok((MetricSetId(row.get(0)?), (name_in(row, 1)?, period(row, 2)?)));
+        let mut found: HashMap<_, Vec<_>> = HashMap::new();
+        for row in statement.query_map([of.0], connection)? {
+            let (set, store) = row?;
+            found.entry(set).or_default().push(store);
+        }
+        Ok(found)
     }
 
     /// Names of the stores that a set is connected to.

@@ -7,6 +7,7 @@
 mod access;
 #[cfg(test)]
 mod account_tests;
+mod answers;
 mod audit;
 mod error;
 mod index;
@@ -19,7 +20,10 @@ mod quotas;
 mod rename_tests;
 mod renames;
 mod sealing;
+#[cfg(test)]
+mod sealing_tests;
 mod sets;
+mod store_views;
 mod stores;
 mod tenants;
 #[cfg(test)]
@@ -28,6 +32,7 @@ mod tokens;
 mod users;
 
 pub use access::{Access, Actor, Grant, Role};
+pub use answers::{Answered, Once};
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, Subject};
 pub use error::{CatalogError, Kind};
 pub use keys::{KeyError, KeySource, Keyring};
@@ -44,6 +49,7 @@ pub use users::User;
 pub(crate) use error::corrupt;
 pub(crate) use links::Link;
 pub(crate) use sets::MetricsInForce;
+pub(crate) use store_views::listed;
 
 use crate::db::Db;
 pub use crate::db::OpenError;
@@ -52,7 +58,7 @@ use index::Index;
 use rusqlite::{Connection, Transaction};
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_model::{Clock, Instant, ProjectId, StoreId, TenantId};
 use tokio::sync::watch;
 
@@ -76,6 +82,8 @@ pub struct Catalog {
     keys: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     index: ArcSwap<Index>,
+    /// Held by whoever edits: the index follows the edits in their order.
+    editing: Mutex<()>,
     changed: watch::Sender<u64>,
 }
 
@@ -104,11 +112,11 @@ impl Catalog {
         let db = Arc::new(Db::open(file)?);
         let keys = Arc::new(sealing::prepare(&db, keys)?);
         let (changed, _) = watch::channel(0);
-        let catalog = Self { db, keys, clock, index: ArcSwap::default(), changed };
+        let catalog = Self { db, keys, clock, index: ArcSwap::default(), editing: Mutex::new(()), changed };
         // A catalog that is filled is not written to: the host must come up with a full disk, too.
-        let filled = catalog.read(|view| Ok(view.tenants()?.is_empty())).and_then(|empty| match empty {
+        let filled = catalog.begin().and_then(|empty| match empty {
             true => catalog.edit(|edit| edit.create_tenant(DEFAULT_TENANT).map(drop)),
-            false => catalog.refresh(),
+            false => Ok(()),
         });
         match filled {
             Ok(()) => Ok(catalog),
@@ -129,9 +137,7 @@ impl Catalog {
     /// # Errors
     /// What `work` returns, and [`CatalogError::Storage`].
     pub fn edit<T>(&self, work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
-        let now = self.clock.now();
-        let result = self.db.write(|transaction| work(&Edit::new(transaction, &self.keys, now)))?;
-        self.refresh()?;
+        let result = self.edit_accounts(work)?;
         self.changed.send_modify(|n| *n += 1);
         Ok(result)
     }
@@ -142,8 +148,17 @@ impl Catalog {
     /// As for [`edit`](Self::edit).
     pub fn edit_accounts<T>(&self, work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
         let now = self.clock.now();
-        let result = self.db.write(|transaction| work(&Edit::new(transaction, &self.keys, now)))?;
-        self.refresh()?;
+        let _one_at_a_time = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (result, index) = self.db.write(|transaction| {
+            let edit = Edit::new(transaction, &self.keys, now);
+            let result = work(&edit)?;
+            let touched = index::touched(transaction)?;
+            let index = (!touched.is_empty()).then(|| self.index.load().after(&edit, &touched)).transpose()?;
+            Ok::<_, CatalogError>((result, index))
+        })?;
+        if let Some(index) = index {
+            self.index.store(Arc::new(index));
+        }
         Ok(result)
     }
 
@@ -229,10 +244,11 @@ impl Catalog {
         Arc::clone(&self.db)
     }
 
-    fn refresh(&self) -> Result<(), CatalogError> {
-        let index = self.read(Index::load)?;
-        self.index.store(Arc::new(index));
-        Ok(())
+    /// Reads the index, and has the database tell what edits touch from now on. Tells whether there is nothing yet.
+    fn begin(&self) -> Result<bool, CatalogError> {
+        self.db.watch(index::watch)?;
+        self.index.store(Arc::new(self.read(Index::load)?));
+        self.read(|view| Ok(view.tenants()?.is_empty()))
     }
 }
 

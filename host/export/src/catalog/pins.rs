@@ -5,10 +5,10 @@
 
 use super::error::Kind;
 use super::{CatalogError, Edit, View};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 use std::collections::HashSet;
 use std::time::Duration;
-use tidegate_model::{Instant, StoreId, TenantId};
+use tidegate_model::{Instant, ProjectId, StoreId, TenantId};
 
 /// How long a changed version is on trial at least, and in how many windows.
 const TRIAL: Duration = Duration::from_secs(3600);
@@ -27,20 +27,23 @@ pub struct Pin {
     pub problem: Option<String>,
 }
 
-fn pin(row: &Row<'_>) -> rusqlite::Result<Pin> {
-    let until: Option<i64> = row.get(2)?;
+/// Digest, digest before, end of the trial and problem, from the column `first` on.
+pub(super) fn pin_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Pin> {
+    let until: Option<i64> = row.get(first + 2)?;
     let until = until.map(|micros| Instant::from_micros(u64::try_from(micros).unwrap_or(0)));
-    Ok(Pin { digest: row.get(0)?, previous: row.get(1)?, trial_until: until, problem: row.get(3)? })
+    Ok(Pin { digest: row.get(first)?, previous: row.get(first + 1)?, trial_until: until, problem: row.get(first + 3)? })
 }
 
 impl View<'_> {
-    /// The version that a store uses; none if it was made when there were no versions.
+    /// Number, project and name of each store of a tenant, with the version that it uses, by name.
     ///
     /// # Errors
     /// [`CatalogError::Storage`].
-    pub fn pin(&self, store: StoreId) -> Result<Option<Pin>, CatalogError> {
-        let sql = "SELECT digest, previous, trial_until, problem FROM store_adapters WHERE store = ?1";
-        Ok(self.connection.prepare_cached(sql)?.query_row([store.0], pin).optional()?)
+    pub fn pins_of(&self, tenant: TenantId) -> Result<Vec<(StoreId, ProjectId, String, [u8; 32])>, CatalogError> {
+        let sql = "SELECT s.id, s.project, s.name, a.digest FROM store_adapters a JOIN stores s ON s.id = a.store \
+                   JOIN projects p ON p.id = s.project WHERE p.tenant = ?1 AND s.deleted IS NULL ORDER BY p.name, s.name";
+        let pin = |row: &Row<'_>| Ok((StoreId(row.get(0)?), ProjectId(row.get(1)?), row.get(2)?, row.get(3)?));
+        Ok(self.connection.prepare_cached(sql)?.query_map([tenant.0], pin)?.collect::<Result<_, _>>()?)
     }
 
     /// All versions that stores use, or can go back to.

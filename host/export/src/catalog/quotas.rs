@@ -98,12 +98,14 @@ impl Edit<'_> {
 
     /// One project more: is that still within the quota?
     pub(super) fn one_project_more(&self, of: TenantId) -> Result<(), CatalogError> {
-        within("projects", self.quotas(of)?.projects, self.holdings(of)?.projects + 1)
+        let Some(limit) = self.quotas(of)?.projects else { return Ok(()) };
+        within("projects", limit, self.holdings(of)?.projects + 1)
     }
 
     /// One store more: is that still within the quota?
     pub(super) fn one_store_more(&self, of: TenantId) -> Result<(), CatalogError> {
-        within("metric stores", self.quotas(of)?.metric_stores, self.holdings(of)?.metric_stores + 1)
+        let Some(limit) = self.quotas(of)?.metric_stores else { return Ok(()) };
+        within("metric stores", limit, self.holdings(of)?.metric_stores + 1)
     }
 
     /// Has a store use another version by `change`: is that still within the quota? What is beyond it already may stay.
@@ -116,13 +118,14 @@ impl Edit<'_> {
         let before = self.holdings(of)?.adapters;
         change()?;
         let after = self.holdings(of)?.adapters;
-        if after > before { within("adapters", self.quotas(of)?.adapters, after) } else { Ok(()) }
+        match self.quotas(of)?.adapters {
+            Some(limit) if after > before => within("adapters", limit, after),
+            _ => Ok(()),
+        }
     }
 }
 
-fn within(what: &'static str, limit: Option<u32>, asked: u64) -> Result<(), CatalogError> {
-    match limit.map(u64::from) {
-        Some(limit) if asked > limit => Err(CatalogError::Quota { what, limit, asked }),
-        _ => Ok(()),
-    }
+fn within(what: &'static str, limit: u32, asked: u64) -> Result<(), CatalogError> {
+    let limit = u64::from(limit);
+    if asked > limit { Err(CatalogError::Quota { what, limit, asked }) } else { Ok(()) }
 }

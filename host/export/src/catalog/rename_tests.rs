@@ -1,6 +1,7 @@
 //! What a rename changes, and what it leaves.
 
-use super::tests::{Fixture, fixture, plain_file, told};
+use super::sealing_tests::plain_file;
+use super::tests::{Fixture, fixture, told};
 use super::*;
 use rusqlite::Connection;
 use serde_json::json;

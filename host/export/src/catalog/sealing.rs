@@ -21,6 +21,11 @@ pub(super) fn pull_token(store: StoreId) -> String {
     format!("stores/{}/pull_token", store.0)
 }
 
+/// Place of what a create was answered.
+pub(super) fn answer(key: &[u8; 32]) -> String {
+    format!("answers/{}", hex::encode(key))
+}
+
 /// Finds the keys, makes the first one if nothing is sealed yet, and seals what is plain or sealed with an earlier key.
 pub(super) fn prepare(db: &Db, source: &KeySource) -> Result<Keyring, OpenError> {
     let unusable = |error: rusqlite::Error| OpenError::Unusable { file: db.file.clone(), cause: error.to_string() };
@@ -95,6 +100,12 @@ fn reseal(t: &Transaction<'_>, keys: &Keyring, plain: bool) -> Result<(), Reseal
     for (store, text) in rows.collect::<Result<Vec<_>, _>>()? {
         let sealed = again(&pull_token(store), text)?;
         t.execute("UPDATE stores SET pull_token = ?2 WHERE id = ?1", params![store.0, sealed])?;
+    }
+    let mut answers = t.prepare("SELECT key, answer FROM answers WHERE answer IS NOT NULL")?;
+    let rows = answers.query_map([], |r| Ok((r.get::<_, [u8; 32]>(0)?, r.get::<_, String>(1)?)))?;
+    for (key, text) in rows.collect::<Result<Vec<_>, _>>()? {
+        let sealed = again(&answer(&key), text)?;
+        t.execute("UPDATE answers SET answer = ?2 WHERE key = ?1", params![key, sealed])?;
     }
     t.execute("DELETE FROM sealed_with", [])?;
     t.execute("INSERT INTO sealed_with (key) VALUES (?1)", [keys.name()])?;

@@ -1,20 +1,17 @@
 //! Metric stores: period, adapter, settings, secrets, pull token, connected metric sets.
 //!
 //! Secrets live in a table of their own and leave it in one way only: inside checked [`Settings`], where they cannot be
-//! printed. Everything that lists or shows a store reads the other table.
+//! printed. Everything that lists or shows a store reads the other table, in `store_views`.
 
-use super::error::{corrupt, name_of};
-use super::tenants::name_in;
-use super::{CatalogError, Change, Edit, Kind, Pin, View, sealing};
+use super::error::name_of;
+use super::{CatalogError, Change, Edit, Kind, Pin, sealing};
 use crate::egress::roots;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::params;
 use serde_json::{Map, Value as Json};
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use tidegate_model::{Description, Direction, MetricSetId, Name, Period, ProjectId, Settings, StoreId, TenantId};
+use tidegate_model::{Description, Direction, MetricSetId, Name, Period, ProjectId, Settings, StoreId};
 
 /// What a listing shows in place of a secret; given back in an edit, it means "as it is".
-const MASK: &str = "…";
+pub(super) const MASK: &str = "…";
 
 /// A connection to a monitoring system. Has no secrets in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,226 +71,9 @@ impl Store {
     }
 }
 
-/// See [`View::push_store_marks`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StoreMark {
-    pub(crate) store: StoreId,
-    pub(crate) is_draining: bool,
-    pub(crate) hash: u64,
-}
-
 struct Split {
     plain: Map<String, Json>,
     secrets: Vec<(String, String)>,
-}
-
-fn store(row: &Row<'_>) -> rusqlite::Result<Store> {
-    let settings: String = row.get(5)?;
-    Ok(Store {
-        id: StoreId(row.get(0)?),
-        project: ProjectId(row.get(1)?),
-        name: name_in(row, 2)?,
-        period: Period::new(row.get(3)?).map_err(|e| corrupt(3, e))?,
-        adapter: row.get(4)?,
-        pin: None,
-        settings: serde_json::from_str(&settings).map_err(|e| corrupt(5, e))?,
-        revision: u64::try_from(row.get::<_, i64>(6)?).map_err(|e| corrupt(6, e))?,
-        paused: row.get(7)?,
-        pull: row.get(8)?,
-        pull_token: row.get(9)?,
-        draining: row.get(10)?,
-        metric_sets: Vec::new(),
-    })
-}
-
-const COLUMNS: &str = "id, project, name, period, adapter, settings, revision, paused, pull, pull_token, draining";
-
-impl View<'_> {
-    /// The stores of a project, by name.
-    ///
-    /// # Errors
-    /// [`CatalogError::Storage`].
-    pub fn stores(&self, of: ProjectId) -> Result<Vec<Store>, CatalogError> {
-        let sql = format!("SELECT {COLUMNS} FROM stores WHERE project = ?1 AND deleted IS NULL ORDER BY name");
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let found: Vec<Store> = statement.query_map([of.0], store)?.collect::<Result<_, _>>()?;
-        found.into_iter().map(|s| self.completed(s)).collect()
-    }
-
-    /// The stores of all projects of a tenant, in three statements however many there are.
-    ///
-    /// # Errors
-    /// [`CatalogError::Storage`].
-    pub fn stores_of(&self, tenant: TenantId) -> Result<Vec<Store>, CatalogError> {
-        let of = "project IN (SELECT id FROM projects WHERE tenant = ?1) AND deleted IS NULL";
-        let sql = format!("SELECT {COLUMNS} FROM stores WHERE {of} ORDER BY id");
-        let found =
-            self.connection.prepare_cached(&sql)?.query_map([tenant.0], store)?.collect::<Result<Vec<_>, _>>()?;
-        let mut sets: HashMap<i64, Vec<Name>> = HashMap::new();
-        let sql = "SELECT DISTINCT l.store, m.name FROM links l JOIN metric_sets m ON m.id = l.metric_set \
-                   JOIN projects p ON p.id = m.project WHERE p.tenant = ?1 AND l.until IS NULL ORDER BY m.name";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        for row in statement.query_map([tenant.0], |row| Ok((row.get(0)?, name_in(row, 1)?)))? {
-            let (store, name) = row?;
-            sets.entry(store).or_default().push(name);
-        }
-        let mut secrets: HashMap<i64, Vec<String>> = HashMap::new();
-        let sql = format!(
-            "SELECT store, key FROM store_secrets WHERE store IN (SELECT id FROM stores WHERE {of}) ORDER BY key"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        for row in statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get(1)?)))? {
-            let (store, key) = row?;
-            secrets.entry(store).or_default().push(key);
-        }
-        let complete = |mut store: Store| {
-            store.pin = self.pin(store.id)?;
-            store.metric_sets = sets.remove(&store.id.0).unwrap_or_default();
-            let masked = secrets.remove(&store.id.0).unwrap_or_default();
-            store.settings.extend(masked.into_iter().map(|key| (key, Json::from(MASK))));
-            self.with_pull_token(store)
-        };
-        found.into_iter().map(complete).collect()
-    }
-
-    /// Project and name of each store of a tenant.
-    ///
-    /// # Errors
-    /// [`CatalogError::Storage`].
-    pub fn store_names(&self, tenant: TenantId) -> Result<Vec<(ProjectId, Name)>, CatalogError> {
-        let sql = "SELECT s.project, s.name FROM stores s JOIN projects p ON p.id = s.project \
-                   WHERE p.tenant = ?1 AND s.deleted IS NULL ORDER BY s.id";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let row = |row: &Row<'_>| Ok((ProjectId(row.get(0)?), name_in(row, 1)?));
-        Ok(statement.query_map([tenant.0], row)?.collect::<Result<_, _>>()?)
-    }
-
-    /// All stores of all projects.
-    pub(crate) fn all_stores(&self) -> Result<Vec<Store>, CatalogError> {
-        let sql = format!("SELECT {COLUMNS} FROM stores WHERE deleted IS NULL ORDER BY id");
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let found: Vec<Store> = statement.query_map([], store)?.collect::<Result<_, _>>()?;
-        found.into_iter().map(|s| self.completed(s)).collect()
-    }
-
-    /// A mark of each push store that differs whenever something differs that its deliveries depend on.
-    pub(crate) fn push_store_marks(&self) -> Result<Vec<StoreMark>, CatalogError> {
-        let sql = "SELECT s.id, s.draining, s.revision, s.paused, s.period, s.name, p.name, a.digest FROM stores s \
-                   JOIN projects p ON p.id = s.project LEFT JOIN store_adapters a ON a.store = s.id WHERE s.deleted IS NULL AND NOT s.pull ORDER BY s.id";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mark = |row: &Row<'_>| {
-            let is_draining = row.get(1)?;
-            let numbers: [i64; 3] = [row.get(2)?, row.get(3)?, row.get(4)?];
-            let mut hasher = DefaultHasher::new();
-            let pin: Option<Vec<u8>> = row.get(7)?;
-            (is_draining, numbers, row.get_ref(5)?.as_str().ok(), row.get_ref(6)?.as_str().ok(), pin).hash(&mut hasher);
-            Ok(StoreMark { store: StoreId(row.get(0)?), is_draining, hash: hasher.finish() })
-        };
-        Ok(statement.query_map([], mark)?.collect::<Result<_, _>>()?)
-    }
-
-    /// The store of a project called `name`.
-    ///
-    /// # Errors
-    /// [`CatalogError::NotFound`].
-    pub fn store_named(&self, of: ProjectId, name: &str) -> Result<Store, CatalogError> {
-        let sql = format!("SELECT {COLUMNS} FROM stores WHERE project = ?1 AND name = ?2 AND deleted IS NULL");
-        let found = self.connection.prepare_cached(&sql)?.query_row(params![of.0, name], store).optional()?;
-        self.completed(found.ok_or_else(|| CatalogError::not_found(Kind::Store, name))?)
-    }
-
-    /// The store `id`.
-    ///
-    /// # Errors
-    /// [`CatalogError::NotFound`].
-    pub fn store(&self, id: StoreId) -> Result<Store, CatalogError> {
-        let sql = format!("SELECT {COLUMNS} FROM stores WHERE id = ?1 AND deleted IS NULL");
-        let found = self.connection.prepare_cached(&sql)?.query_row([id.0], store).optional()?;
-        self.completed(found.ok_or_else(|| CatalogError::not_found(Kind::Store, id))?)
-    }
-
-    /// The settings of a store with its secrets in them, checked against what its adapter wants today.
-    ///
-    /// # Errors
-    /// [`CatalogError::Settings`] if the adapter has come to want other settings; [`CatalogError::NotFound`].
-    pub fn store_settings(&self, id: StoreId, adapter: &Description) -> Result<Settings, CatalogError> {
-        let store = self.store(id)?;
-        let mut all = self.plain_settings(id)?;
-        all.extend(self.secrets(id)?.into_iter().map(|(key, value)| (key, Json::from(value))));
-        let checked = Settings::check(adapter, &all);
-        checked.map_err(|error| CatalogError::Settings { name: store.name.to_string(), error })
-    }
-
-    fn completed(&self, mut store: Store) -> Result<Store, CatalogError> {
-        store.pin = self.pin(store.id)?;
-        for (_, name) in self.sets_connected_to(store.id)? {
-            store.metric_sets.push(name_of(Kind::MetricSet, &name)?);
-        }
-        for key in self.secret_keys(store.id)? {
-            store.settings.insert(key, Json::from(MASK));
-        }
-        self.with_pull_token(store)
-    }
-
-    /// Opens what the row has sealed.
-    fn with_pull_token(&self, mut store: Store) -> Result<Store, CatalogError> {
-        if let Some(sealed) = store.pull_token.take() {
-            store.pull_token = Some(self.keys.open(&sealing::pull_token(store.id), &sealed)?);
-        }
-        Ok(store)
-    }
-
-    fn plain_settings(&self, id: StoreId) -> Result<Map<String, Json>, CatalogError> {
-        let sql = "SELECT settings FROM stores WHERE id = ?1";
-        let text: String = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
-        Ok(serde_json::from_str(&text).map_err(|e| corrupt(0, e))?)
-    }
-
-    fn secrets(&self, id: StoreId) -> Result<Vec<(String, String)>, CatalogError> {
-        let sql = "SELECT key, value FROM store_secrets WHERE store = ?1 ORDER BY key";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([id.0], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-        let open = |row: rusqlite::Result<(String, String)>| {
-            let (key, sealed) = row?;
-            let value = self.keys.open(&sealing::setting(id, &key), &sealed)?;
-            Ok((key, value))
-        };
-        rows.map(open).collect()
-    }
-
-    fn secret_keys(&self, id: StoreId) -> Result<Vec<String>, CatalogError> {
-        let sql = "SELECT key FROM store_secrets WHERE store = ?1 ORDER BY key";
-        Ok(self.connection.prepare_cached(sql)?.query_map([id.0], |row| row.get(0))?.collect::<Result<_, _>>()?)
-    }
-
-    /// Takes what was given apart, and fills in the secrets that were not given again.
-    fn split(&self, known: Option<&Store>, spec: &StoreSpec<'_>) -> Result<Split, CatalogError> {
-        let old = known.map(|s| self.secrets(s.id)).transpose()?.unwrap_or_default();
-        let is_secret = |key: &str| spec.adapter.setting(key).is_some_and(|s| s.kind.is_secret());
-        let mut split = Split { plain: Map::new(), secrets: Vec::new() };
-        for (key, value) in spec.settings {
-            match value {
-                _ if !is_secret(key) => {
-                    if !value.is_null() {
-                        split.plain.insert(key.clone(), value.clone());
-                    }
-                }
-                Json::String(text) if text == MASK => {}
-                Json::String(text) => split.secrets.push((key.clone(), text.clone())),
-                Json::Number(number) => split.secrets.push((key.clone(), number.to_string())),
-                // The check below says what is wrong with anything else.
-                other => drop(split.plain.insert(key.clone(), other.clone())),
-            }
-        }
-        for (key, value) in old {
-            let kept = spec.settings.get(&key).is_none_or(|v| v == MASK);
-            if kept && is_secret(&key) {
-                split.secrets.push((key, value));
-            }
-        }
-        split.secrets.sort();
-        Ok(split)
-    }
 }
 
 impl Edit<'_> {
@@ -332,6 +112,35 @@ impl Edit<'_> {
             self.keep_login(store.id, spec.adapter, &settings)?;
         }
         Ok((store, change))
+    }
+
+    /// Takes what was given apart, and fills in the secrets that were not given again.
+    fn split(&self, known: Option<&Store>, spec: &StoreSpec<'_>) -> Result<Split, CatalogError> {
+        let old = known.map(|s| self.secrets(s.id)).transpose()?.unwrap_or_default();
+        let is_secret = |key: &str| spec.adapter.setting(key).is_some_and(|s| s.kind.is_secret());
+        let mut split = Split { plain: Map::new(), secrets: Vec::new() };
+        for (key, value) in spec.settings {
+            match value {
+                _ if !is_secret(key) => {
+                    if !value.is_null() {
+                        split.plain.insert(key.clone(), value.clone());
+                    }
+                }
+                Json::String(text) if text == MASK => {}
+                Json::String(text) => split.secrets.push((key.clone(), text.clone())),
+                Json::Number(number) => split.secrets.push((key.clone(), number.to_string())),
+                // The check below says what is wrong with anything else.
+                other => drop(split.plain.insert(key.clone(), other.clone())),
+            }
+        }
+        for (key, value) in old {
+            let kept = spec.settings.get(&key).is_none_or(|v| v == MASK);
+            if kept && is_secret(&key) {
+                split.secrets.push((key, value));
+            }
+        }
+        split.secrets.sort();
+        Ok(split)
     }
 
     fn insert_store(

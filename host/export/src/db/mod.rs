@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// One script for each version of the file, oldest first.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("v1.sql"),
     include_str!("v2.sql"),
     include_str!("v3.sql"),
@@ -24,6 +24,8 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("v8.sql"),
     include_str!("v9.sql"),
     include_str!("v10.sql"),
+    include_str!("v11.sql"),
+    include_str!("v12.sql"),
 ];
 
 /// Statements kept compiled on each connection.
@@ -120,6 +122,13 @@ impl Db {
     /// Empties the log of changes, in which earlier contents of the file still lie.
     pub(crate) fn forget_log(&self) -> rusqlite::Result<()> {
         lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
+    /// Prepares the connection that writes; for what is its own and not in the file.
+    pub(crate) fn watch(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+        let connection = lock(&self.writer);
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        work(&connection)
     }
 
     /// Runs `work` in a write transaction that is rolled back whatever comes of it.

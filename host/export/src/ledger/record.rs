@@ -388,7 +388,12 @@ fn insert_window(
         packed.bytes,
         micros(now),
     ];
-    Ok(t.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?)
+    let window: Option<i64> = t.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+    if let (Some(window), Some(metrics)) = (window, super::facts::folded(&item.batch)) {
+        let sql = "INSERT OR REPLACE INTO folded_windows (window, metrics) VALUES (?1, ?2)";
+        t.prepare_cached(sql)?.execute(params![window, metrics])?;
+    }
+    Ok(window)
 }
 
 fn cursor_in(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Track, u64)> {

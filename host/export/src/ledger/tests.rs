@@ -484,3 +484,26 @@ fn events_of_a_window_whose_evaluation_failed_are_owed_until_it_is_recorded_or_g
     f.ledger.give_up(f.set, window(1), "too old", at(10)).unwrap();
     assert_eq!(owed(), Some(at(3)));
 }
+
+#[test]
+fn what_is_on_record_of_many_stores_is_what_is_on_record_of_each() {
+    let f = fixture();
+    let stores = [f.store("a", Direction::Push), f.store("b", Direction::Push), f.store("c", Direction::Pull)];
+    (0..3).for_each(|n| drop(f.record(n, 1.0)));
+    let job = f.job(stores[0], 9).unwrap();
+    let arrived = Finished::Confirmed { accepted: 1, rejected: 0, rejections: vec![] };
+    f.ledger.finish(job.delivery, &arrived, at(9)).unwrap();
+    let mut many = f.evaluated(3, Some(2.0));
+    Arc::make_mut(&mut many.batch).metrics[0].folded_groups = 7;
+    f.ledger.record(vec![many], at(4)).unwrap();
+    let all = f.ledger.facts_of(&stores).unwrap();
+    for store in stores {
+        assert_eq!(all[&store], f.ledger.facts(store).unwrap());
+        assert_eq!(all[&store].folded.iter().map(|f| (f.groups, f.window_end)).collect::<Vec<_>>(), [(7, at(4))]);
+    }
+    let counts = stores.map(|store| (all[&store].counts.queued, all[&store].counts.confirmed));
+    assert_eq!(counts, [(3, 1), (4, 0), (0, 0)]);
+    // The next window has a row for each group again.
+    f.record(4, 1.0);
+    assert_eq!(f.ledger.facts(stores[1]).unwrap().folded, []);
+}

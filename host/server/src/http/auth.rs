@@ -17,7 +17,7 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tidegate_export::catalog::{
-    Access, Actor, AuditEntry, CatalogError, DEFAULT_TENANT, Edit, Kind, Project, Role, Subject, View,
+    Access, Actor, AuditEntry, CatalogError, DEFAULT_TENANT, Edit, Kind, Once, Project, Role, Subject, View,
 };
 use tidegate_model::{ProjectId, TenantId};
 
@@ -89,6 +89,8 @@ pub(crate) struct Call {
     address: Option<IpAddr>,
     session: Option<Arc<str>>,
     wanted: Wanted,
+    /// The create that this is, if it has a key.
+    once: Option<Once>,
     /// The tag of what a change has left behind.
     left: Arc<OnceLock<HeaderValue>>,
 }
@@ -120,6 +122,12 @@ impl Call {
             Actor::User { id, .. } => Some(id),
             Actor::Token { .. } => None,
         }
+    }
+
+    /// The same as a create with a key: what it makes is written down together with the key.
+    pub(crate) fn once(mut self, once: Once) -> Self {
+        self.once = Some(once);
+        self
     }
 
     /// What they may do in a project of the tenant; none if it is not theirs to see.
@@ -163,13 +171,17 @@ impl Call {
         work: impl FnOnce(&Edit<'_>) -> Result<(T, Vec<String>), CatalogError> + Send + 'static,
     ) -> Result<T, Problem> {
         let (writer, tenant) = (self.writer(), self.tenant);
-        let (wanted, left) = (self.wanted.clone(), Arc::clone(&self.left));
+        let (wanted, left, once) = (self.wanted.clone(), Arc::clone(&self.left), self.once);
         let audited = move |edit: &Edit<'_>| {
             let before = edit.portrait(tenant, &subject)?;
             wanted.check(&subject, before.as_ref())?;
             let (done, details) = work(edit)?;
             let subject = then(&done);
             let after = edit.portrait(tenant, &subject)?;
+            wanted.check_replaced(&subject, before.as_ref(), after.as_ref())?;
+            if let Some(once) = once {
+                edit.note_request(&once)?;
+            }
             if let Some(after) = &after {
                 let _ = left.set(etag(after));
             }
@@ -288,8 +300,11 @@ fn admit(app: &App, need: Need, named: Option<&str>, request: &Request) -> Resul
         }
     }
     let address = request.extensions().get::<Peer>().map(|peer| peer.0);
-    let (wanted, left) = (Wanted::of(request.headers()), Arc::default());
-    Ok(Call { host, access, tenant, address, session, wanted, left })
+    let (mut wanted, left) = (Wanted::of(request.headers()), Arc::default());
+    if session.is_some() && *request.method() == Method::PUT {
+        wanted = wanted.strictly();
+    }
+    Ok(Call { host, access, tenant, address, session, wanted, once: None, left })
 }
 
 /// Who asks: by the token in the header, or else by the session in the cookie.

@@ -2,6 +2,10 @@
 //!
 //! The tag stands for the definition of a thing and not for how it is doing, which is another with each window. It is compared in
 //! the transaction that makes the change, so nobody comes in between.
+//!
+//! Programs may leave the headers out: a file that is applied again and again means that it is to be so, whatever there was. People in a
+//! browser mean the thing as they saw it, so what they replace they have to name (428, RFC 6585), or the second of two would undo
+//! the work of the first without anybody noticing.
 
 use axum::extract::RawPathParams;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -21,6 +25,8 @@ pub(crate) struct Wanted {
     matches: Option<String>,
     /// `If-None-Match: *`: it must not be there yet.
     new: bool,
+    /// Whether what is replaced has to be named.
+    strict: bool,
 }
 
 impl Wanted {
@@ -30,7 +36,26 @@ impl Wanted {
             (!all.is_empty()).then(|| all.join(","))
         };
         let new = texts(header::IF_NONE_MATCH).is_some_and(|text| text.trim() == "*");
-        Self { matches: texts(header::IF_MATCH), new }
+        Self { matches: texts(header::IF_MATCH), new, strict: false }
+    }
+
+    /// The same, with what is replaced having to be named.
+    pub(crate) fn strictly(self) -> Self {
+        Self { strict: true, ..self }
+    }
+
+    /// Holds it against what the change came to.
+    pub(crate) fn check_replaced(
+        &self,
+        subject: &Subject,
+        from: Option<&Json>,
+        to: Option<&Json>,
+    ) -> Result<(), CatalogError> {
+        let replaced = from.is_some() && to.is_some() && from != to;
+        if self.strict && replaced && self.matches.is_none() && !self.new {
+            return Err(CatalogError::Unconditional { object: subject.words() });
+        }
+        Ok(())
     }
 
     /// Holds it against what is there.
@@ -88,5 +113,21 @@ mod tests {
         assert!(check(header::IF_MATCH, "*", Some(&now)) && !check(header::IF_MATCH, "*", None));
         assert!(check(header::IF_NONE_MATCH, "*", None) && !check(header::IF_NONE_MATCH, "*", Some(&now)));
         assert!(Wanted::default().check(&Subject::Host, None).is_ok());
+    }
+
+    #[test]
+    fn only_what_is_replaced_has_to_be_named_and_only_where_people_do_it() {
+        let (one, other, subject) = (json!({"a": 1}), json!({"a": 2}), Subject::Host);
+        let blind = |wanted: &Wanted, from: Option<&Json>, to: Option<&Json>| {
+            wanted.check_replaced(&subject, from, to).is_err()
+        };
+        let strict = Wanted::default().strictly();
+        assert!(blind(&strict, Some(&one), Some(&other)));
+        assert!(!blind(&Wanted::default(), Some(&one), Some(&other)));
+        for (from, to) in [(None, Some(&one)), (Some(&one), Some(&one)), (Some(&one), None)] {
+            assert!(!blind(&strict, from, to));
+        }
+        let headers = HeaderMap::from_iter([(header::IF_MATCH, HeaderValue::from_static("*"))]);
+        assert!(!blind(&Wanted::of(&headers).strictly(), Some(&one), Some(&other)));
     }
 }

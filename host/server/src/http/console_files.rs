@@ -47,6 +47,7 @@ files! {
     "js/parts/fields.js",
     "js/parts/frame.js",
     "js/parts/icons.js",
+    "js/parts/limits.js",
     "js/parts/listing.js",
     "js/parts/say.js",
     "js/parts/schema.js",

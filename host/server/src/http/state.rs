@@ -1,7 +1,7 @@
 //! What request handlers share.
 
 use super::attempts::{Attempts, LoginLimits};
-use super::idempotency::Answers;
+use super::idempotency::Creating;
 use super::metrics::HttpMetrics;
 use super::ops::EventMetrics;
 use super::overload::{Gate, Pass};
@@ -110,7 +110,7 @@ struct Inner {
     queries: Arc<Semaphore>,
     passwords: Passwords,
     attempts: Attempts,
-    answers: Answers,
+    creating: Creating,
     usage: Usage,
     tenant_metrics: TenantMetrics,
     metrics: Arc<HttpMetrics>,
@@ -140,7 +140,7 @@ impl App {
             queries,
             passwords: Passwords::default(),
             attempts,
-            answers: Answers::default(),
+            creating: Creating::default(),
             usage: Usage::default(),
             tenant_metrics,
             metrics,
@@ -208,9 +208,9 @@ impl App {
         &self.0.usage
     }
 
-    /// What creates were answered.
-    pub(crate) fn answers(&self) -> &Answers {
-        &self.0.answers
+    /// The creates that are under way.
+    pub(crate) fn creating(&self) -> &Creating {
+        &self.0.creating
     }
 
     /// Whether browsers reach the server by HTTPS alone.
@@ -277,6 +277,7 @@ impl From<CatalogError> for Problem {
                 Self::conflict(&error).with("quota", quota)
             }
             CatalogError::Stale { .. } => Self::new(axum::http::StatusCode::PRECONDITION_FAILED, error),
+            CatalogError::Unconditional { .. } => Self::new(axum::http::StatusCode::PRECONDITION_REQUIRED, error),
             CatalogError::Storage(_) | CatalogError::Random(_) | CatalogError::Key(_) => Self::internal(error),
             _ => Self::invalid(error),
         }

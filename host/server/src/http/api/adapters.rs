@@ -1,5 +1,6 @@
 //! Which adapters there are, in which versions, what they say of themselves, and which files are none.
 
+use super::adapter_use::{Uses, signature};
 use super::page::{Parameters, Rules};
 use crate::http::auth::Call;
 use crate::http::body::BodyReader;
@@ -38,6 +39,7 @@ pub(super) fn summary(registry: &Registry, registered: &Registered) -> Value {
         "file": registered.files.first(),
         "offered": registered.offered(),
         "default": default,
+        "signature": signature(adapter.digest(), registered.builtin),
     })
 }
 
@@ -59,7 +61,7 @@ pub(super) fn resolve(registry: &Registry, reference: &str) -> Result<Registered
 pub(crate) const LIST: Rules = Rules {
     list: "adapters",
     id: &["name", "version", "digest"],
-    sorts: &["name", "version", "vendor", "size"],
+    sorts: &["name", "version", "vendor", "size", "stores"],
     filters: &["name", "direction", "vendor", "builtin", "default", "offered"],
 };
 
@@ -67,11 +69,16 @@ pub(crate) const LIST: Rules = Rules {
 pub(crate) async fn list(call: Call, parameters: Parameters) -> Result<Response, Problem> {
     let page = parameters.page(&LIST)?;
     let registry = &call.host.registry;
-    let adapters: Vec<Value> = registry.list().iter().map(|r| summary(registry, r)).collect();
+    let uses = Uses::of(&call).await?;
+    let told = |registered: &Registered| {
+        let mut document = summary(registry, registered);
+        uses.tell(registered.adapter.digest(), &mut document);
+        document
+    };
+    let adapters: Vec<Value> = registry.list().iter().map(told).collect();
     let refused = registry.refused().into_iter().map(|r| json!({"file": r.file, "reason": r.error.to_string()}));
     let refused: Vec<Value> = refused.collect();
-    let (adapters, next) = page.cut(adapters);
-    Ok(page.answer_with(adapters, next, &json!({"refused": refused, "folder": call.host.adapter_dir})))
+    Ok(page.answer_with(page.cut(adapters), &json!({"refused": refused, "folder": call.host.adapter_dir})))
 }
 
 /// One adapter, with the schema of its settings and what it may reach.
@@ -79,6 +86,9 @@ pub(crate) async fn show(call: Call, Path(reference): Path<String>) -> Result<Re
     let found = resolve(&call.host.registry, &reference)?;
     let mut document = summary(&call.host.registry, &found);
     let description = found.adapter.description();
+    let uses = Uses::of(&call).await?;
+    uses.tell(found.adapter.digest(), &mut document);
+    document["used_by"] = json!(uses.stores(found.adapter.digest()));
     document["documentation"] = json!(description.documentation);
     document["asks"] = json!(found.adapter.asks());
     document["system"] = json!(found.adapter.stubs());

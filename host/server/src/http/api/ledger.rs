@@ -44,8 +44,8 @@ async fn projects(call: &Call) -> Result<Vec<ProjectId>, Problem> {
 pub(crate) async fn status(call: Call, parameters: Parameters) -> Result<Response, Problem> {
     let page = parameters.page(&OWED)?;
     let stores = call.host.export.ledger_status(projects(&call).await?).await?;
-    let (stores, next) = page.cut(stores.into_iter().map(|store| json!(store)).collect());
-    Ok(page.answer_with(stores, next, &json!({"problem": call.host.export.problem()})))
+    let stores = page.cut(stores.into_iter().map(|store| json!(store)).collect());
+    Ok(page.answer_with(stores, &json!({"problem": call.host.export.problem()})))
 }
 
 /// Windows that stores will never get, and why.
@@ -87,7 +87,7 @@ pub(crate) async fn replay(
     Path(path): Path<(String, String)>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let Past { metric_set, at, from, to, send } = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let Past { metric_set, at, from, to, send } = tidegate_model::strict::read(body).map_err(Problem::invalid)?;
     let (tenant, subject) = (call.tenant(), Subject::Store(path.0.clone(), path.1.clone()));
     let which = match (at, from, to) {
         (Some(at), None, None) => Ok(at),

@@ -1,6 +1,7 @@
 //! The management API under `/api/v1`: what the command line can do, it does by these.
 
 mod accounts;
+mod adapter_use;
 mod adapters;
 mod apply;
 mod events;

@@ -3,7 +3,7 @@
 
 use super::page::{LIMIT, MOST, Rules};
 use super::routes::{Route, table};
-use super::schema::{boolean, integer, object, one_of, text};
+use super::schema::{array, boolean, count, integer, object, one_of, text};
 use crate::http::auth::Need;
 use axum::Json;
 use axum::http::Method;
@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 
 const ABOUT: &str = "\
 Everything that the command line and the console do. Errors are problem documents (RFC 9457). Lists come in pages: `limit`, and \
-`cursor` with what `next` of the page before says. A GET of one thing has an `ETag` for its definition; a change with `If-Match` \
-is made only if that is still the definition, 412 otherwise. A create with an `Idempotency-Key` can be sent again: it makes \
+`cursor` with what `next` of the page before says; without `next` there are no more. A GET of one thing has an `ETag` for its definition; a change with `If-Match` \
+is made only if that is still the definition, 412 otherwise; with a cookie, a PUT that replaces something needs it, 428 otherwise. A create with an `Idempotency-Key` can be sent again: it makes \
 nothing twice. Who has roles in several tenants names the one that is meant with the header `Tidegate-Tenant`. Requests are \
 authorised by an API token (`Authorization: Bearer`), or by the cookie of a session; with a cookie, changes need the header \
 `X-CSRF-Token`. 400 says that something cannot be read, 422 that it breaks a rule.";
@@ -150,13 +150,21 @@ fn list_parameters(rules: &'static Rules) -> Vec<Value> {
     let mut all = vec![
         parameter("limit", "query", &limit, "Most items of the page"),
         parameter("cursor", "query", &text(), "What `next` of the page before says"),
-        parameter("search", "query", &text(), "A part of the name, in whatever case"),
+        parameter(
+            "search",
+            "query",
+            &text(),
+            "Words that its name and what it can be filtered by have to hold, in whatever case",
+        ),
     ];
     if !rules.sorts.is_empty() {
         let orders: Vec<String> = rules.sorts.iter().flat_map(|s| [(*s).to_owned(), format!("-{s}")]).collect();
         all.push(parameter("sort", "query", &json!({"enum": orders}), "The order; with - turned round"));
     }
-    all.extend(rules.filters.iter().map(|f| parameter(f, "query", &text(), "Only items with this value there")));
+    let values = array(&text());
+    let filter =
+        |f: &&str| parameter(f, "query", &values, "Only items with this value there; given again, or with that");
+    all.extend(rules.filters.iter().map(filter));
     all
 }
 
@@ -194,6 +202,9 @@ fn responses(route: &Route) -> Value {
     }
     if doc.edits {
         wrong.push((412, "The definition is another one now"));
+        if route.method == Method::PUT {
+            wrong.push((428, "With a session: it is there already, and If-Match does not say as what it was seen"));
+        }
     }
     for (status, meaning) in wrong {
         all.insert(status.to_string(), problem(meaning));
@@ -208,7 +219,7 @@ fn responses(route: &Route) -> Value {
 
 /// The shape of a list's answer.
 pub(super) fn list_of(rules: &Rules, item: &Value) -> Value {
-    object(&[(rules.list, json!({"type": "array", "items": item}))], &[("next", text())])
+    object(&[(rules.list, array(item)), ("total", count())], &[("next", text())])
 }
 
 /// The switch of a query.

@@ -1,4 +1,4 @@
-//! Lists in pages: filters, an order, a limit, and a cursor that leads on.
+//! Lists in pages: filters, an order, a limit, and a cursor that leads on. All lists work alike.
 //!
 //! The cursor holds the last item's place in the order and not its number, so what is made or removed meanwhile neither repeats
 //! nor hides others. Where the order is the list's own, it is found again by its last item.
@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 /// Items of a page, unless another limit is given: enough for most lists to come whole.
@@ -28,7 +29,7 @@ pub(crate) struct Rules {
     pub(crate) id: &'static [&'static str],
     /// Members to sort by.
     pub(crate) sorts: &'static [&'static str],
-    /// Members that can be asked to have a value.
+    /// Members that can be asked to have a value; a search looks into them, too.
     pub(crate) filters: &'static [&'static str],
 }
 
@@ -53,21 +54,41 @@ pub(crate) struct Page {
     after: Option<(Value, String)>,
     sort: Option<&'static str>,
     descending: bool,
-    filters: Vec<(&'static str, String)>,
-    search: Option<String>,
+    /// Each with the values of which one is wanted.
+    filters: BTreeMap<&'static str, Vec<String>>,
+    /// Words in small letters.
+    search: Vec<String>,
+}
+
+/// What a list comes to.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    /// The items of the page.
+    pub(crate) items: Vec<Value>,
+    /// The cursor behind them, if there are more.
+    next: Option<String>,
+    /// How many there are on all pages.
+    total: usize,
 }
 
 impl Parameters {
+    /// Takes out a parameter that this list has beside those of all lists.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
+    }
+
     /// Reads them by the rules of a list.
     pub(crate) fn page(self, rules: &'static Rules) -> Result<Page, Problem> {
         let (limit, after, sort) = (LIMIT, None, None);
-        let mut page = Page { rules, limit, after, sort, descending: false, filters: Vec::new(), search: None };
+        let mut page =
+            Page { rules, limit, after, sort, descending: false, filters: BTreeMap::new(), search: Vec::new() };
         for (name, value) in self.0 {
             match name.as_str() {
                 "limit" => page.limit = limit_of(&value)?,
                 "cursor" => page.after = Some(cursor_of(&value)?),
                 "sort" => (page.sort, page.descending) = sort_of(&value, rules)?,
-                "search" => page.search = Some(value.to_lowercase()),
+                "search" => page.search.extend(value.split_whitespace().map(str::to_lowercase)),
                 other => {
                     let known = rules.filters.iter().find(|filter| **filter == other);
                     let known = known.ok_or_else(|| {
@@ -75,7 +96,7 @@ impl Parameters {
                         let all = all.copied().collect::<Vec<_>>().join(", ");
                         Problem::bad_request(format_args!("{other}: this list has no such parameter; it has: {all}"))
                     })?;
-                    page.filters.push((*known, value));
+                    page.filters.entry(*known).or_default().push(value);
                 }
             }
         }
@@ -120,15 +141,40 @@ impl Page {
         parts.join("/")
     }
 
-    fn wants(&self, item: &Value) -> bool {
-        let filtered = self.filters.iter().all(|(path, wanted)| plain(member(item, path)) == *wanted);
-        // The last part of an id is the name of the thing.
-        let found = self.search.as_ref().is_none_or(|text| self.id(item).to_lowercase().contains(text));
-        filtered && found
+    /// Whether filters or order ask for a member below `path`.
+    pub(crate) fn asks_for(&self, path: &str) -> bool {
+        let mut asked = self.filters.keys().chain(&self.sort);
+        asked.any(|member| member.split('.').next() == Some(path))
     }
 
-    /// The items of the page, and the cursor behind it.
-    pub(crate) fn cut(&self, items: Vec<Value>) -> (Vec<Value>, Option<String>) {
+    fn wants(&self, item: &Value) -> bool {
+        let one = |value: &Value, wanted: &[String]| wanted.contains(&plain(value));
+        let filtered = self.filters.iter().all(|(path, wanted)| match member(item, path) {
+            Value::Array(values) => values.iter().any(|value| one(value, wanted)),
+            value => one(value, wanted),
+        });
+        filtered && self.finds(item)
+    }
+
+    /// Whether all words are in what the item is called, or in a text by which it can be filtered.
+    fn finds(&self, item: &Value) -> bool {
+        if self.search.is_empty() {
+            return true;
+        }
+        let mut text = self.id(item);
+        for path in self.rules.filters {
+            match member(item, path) {
+                Value::String(value) => text.extend([" ", value]),
+                Value::Array(values) => values.iter().filter_map(Value::as_str).for_each(|v| text.extend([" ", v])),
+                _ => {}
+            }
+        }
+        let text = text.to_lowercase();
+        self.search.iter().all(|word| text.contains(word))
+    }
+
+    /// The items of the page, and what belongs to them.
+    pub(crate) fn cut(&self, items: Vec<Value>) -> Cut {
         let mut items: Vec<(Value, String)> = items
             .into_iter()
             .filter(|item| self.wants(item))
@@ -142,7 +188,9 @@ impl Page {
             Some(path) => {
                 let place = |a: (&Value, &str), b: (&Value, &str)| {
                     let order = compare(a.0, b.0).then_with(|| a.1.cmp(b.1));
-                    if self.descending { order.reverse() } else { order }
+                    let order = if self.descending { order.reverse() } else { order };
+                    // What is not there comes last, whichever way.
+                    a.0.is_null().cmp(&b.0.is_null()).then(order)
                 };
                 items.sort_by(|a, b| place((member(&a.0, path), a.1.as_str()), (member(&b.0, path), b.1.as_str())));
                 self.after.as_ref().map_or(0, |(key, id)| {
@@ -158,8 +206,8 @@ impl Page {
             let key = self.sort.map_or_else(|| json!(end), |path| member(item, path).clone());
             BASE64_URL_SAFE_NO_PAD.encode(json!([key, id]).to_string())
         });
-        let page = items.drain(start..end).map(|(item, _)| item).collect();
-        (page, next)
+        let total = items.len();
+        Cut { items: items.drain(start..end).map(|(item, _)| item).collect(), next, total }
     }
 
     /// Where the page begins in the list's own order: behind the last item, or where that was if it is gone.
@@ -172,15 +220,14 @@ impl Page {
 
     /// The answer with the page of a whole list.
     pub(crate) fn answer(&self, items: Vec<Value>) -> Response {
-        let (items, next) = self.cut(items);
-        self.answer_with(items, next, &json!({}))
+        self.answer_with(self.cut(items), &json!({}))
     }
 
     /// The answer with the items of a page, and other members.
-    pub(crate) fn answer_with(&self, items: Vec<Value>, next: Option<String>, more: &Value) -> Response {
-        let mut document = json!({});
-        document[self.rules.list] = Value::Array(items);
-        if let Some(next) = next {
+    pub(crate) fn answer_with(&self, cut: Cut, more: &Value) -> Response {
+        let mut document = json!({"total": cut.total});
+        document[self.rules.list] = Value::Array(cut.items);
+        if let Some(next) = cut.next {
             document["next"] = json!(next);
         }
         for (name, value) in more.as_object().into_iter().flatten() {
@@ -233,7 +280,7 @@ mod tests {
     fn names(query: &str, count: usize) -> Vec<String> {
         let (mut all, mut cursor) = (Vec::new(), String::new());
         loop {
-            let (items, next) = page(&format!("{query}{cursor}")).unwrap().cut(things(count));
+            let Cut { items, next, .. } = page(&format!("{query}{cursor}")).unwrap().cut(things(count));
             assert!(next.is_none() || !items.is_empty());
             all.extend(items.iter().map(|i| i["name"].as_str().unwrap().to_owned()));
             match next {
@@ -258,10 +305,11 @@ mod tests {
     #[test]
     fn what_is_removed_between_two_pages_hides_nothing_else() {
         for query in ["limit=10", "limit=10&sort=name"] {
-            let (first, next) = page(query).unwrap().cut(things(30));
+            let Cut { items: first, next, total } = page(query).unwrap().cut(things(30));
+            assert_eq!(total, 30);
             let left: Vec<Value> =
                 things(30).into_iter().filter(|t| t["name"] != "t003" && t["name"] != "t009").collect();
-            let (second, _) = page(&format!("{query}&cursor={}", next.unwrap())).unwrap().cut(left);
+            let second = page(&format!("{query}&cursor={}", next.unwrap())).unwrap().cut(left).items;
             assert_eq!(first.last().unwrap()["name"], "t009");
             let begins = second[0]["name"].as_str().unwrap();
             // In the list's own order one that was seen may come again; none is left out.
@@ -275,6 +323,24 @@ mod tests {
         assert_eq!(names("size=0&in.state=ok", 10), ["t000"]);
         assert_eq!(names("search=T00", 200).len(), 10);
         assert_eq!(names("in.state=none", 10), [""; 0]);
+        // Of several values one is enough; of several words all are needed, wherever they are.
+        assert_eq!(names("in.state=none&in.state=ok", 4), ["t000", "t002"]);
+        assert_eq!(names("search=FAIL%20t00", 200), ["t001", "t003", "t005", "t007", "t009"]);
+    }
+
+    #[test]
+    fn what_is_not_there_comes_last_whichever_way_and_on_whichever_page() {
+        let things = || vec![json!({"name": "a"}), json!({"name": "b", "size": 2}), json!({"name": "c", "size": 1})];
+        for (query, order) in [("sort=size", "cba"), ("sort=-size", "bca")] {
+            let (mut told, mut cursor) = (String::new(), String::new());
+            while let Cut { items, next: Some(next), .. } =
+                page(&format!("{query}&limit=1{cursor}")).unwrap().cut(things())
+            {
+                told.push_str(items[0]["name"].as_str().unwrap());
+                cursor = format!("&cursor={next}");
+            }
+            assert_eq!(format!("{told}a"), order);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tidegate_events::ProjectUsage;
 use tidegate_export::catalog::{CatalogError, DEFAULT_TENANT, Project, Subject, TokenSpec};
-use tidegate_model::Retention;
+use tidegate_model::{Retention, strict};
 
 /// What the list of tenants can do.
 pub(crate) const TENANTS: Rules = Rules { list: "tenants", id: &["name"], sorts: &["name"], filters: &[] };
@@ -83,7 +83,7 @@ pub(crate) async fn show(call: Call, Path(name): Path<String>) -> Result<Respons
     let found = call.host.read(move |view| {
         let project = auth::project(view, tenant, &name)?;
         let sets: Vec<_> = view.metric_sets(project.id)?.into_iter().map(|s| s.name).collect();
-        let stores: Vec<_> = view.stores(project.id)?.into_iter().map(|s| s.name).collect();
+        let stores = view.store_names_in(project.id)?;
         Ok((project, sets, stores))
     });
     let (project, sets, stores) = found.await?;
@@ -113,7 +113,7 @@ pub(crate) async fn set_retention(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    let wanted: Retention = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let wanted: Retention = strict::read(body).map_err(Problem::invalid)?;
     let subject = Subject::Project(name.clone());
     let set = call.change("set-retention", subject, move |edit| {
         edit.set_retention(auth::project(edit, tenant, &name)?.id, wanted)

@@ -263,7 +263,7 @@ fn accounts_and_host() -> Vec<Route> {
                     &[],
                 ),
             ),
-        listing(get("/stores", Somewhere(Viewer), store_list::list_all).does("Metric stores of all projects")),
+        of_stores(get("/stores", Somewhere(Viewer), store_list::list_all).does("Metric stores of all projects")),
         get("/ledger", Somewhere(Viewer), ledger::status)
             .does("What each push store is owed; who waits longest first")
             .lists(&ledger::OWED, &object(&[("project", text()), ("store", text()), ("queued", count())], &[])),
@@ -324,16 +324,16 @@ fn in_projects() -> Vec<Route> {
         post("/projects/{project}/metric-sets/{set}/rename", Project(Admin), sets::rename).does("Give a metric set another name").takes(body(&[("name", name())], &[("rename_series", boolean())])).ends(204).edits(),
         post("/projects/{project}/metric-sets/{set}/metrics/{metric}/move", Project(Admin), sets::move_metric).does("Give a metric another name, or put it into another set").takes(body(&[], &[("metric_set", maybe(&text())), ("name", maybe(&name())), ("rename_series", boolean())])).gives(200, schema::metric()).edits(),
         get("/projects/{project}/metric-sets/{set}/windows/{at}", Project(Viewer), ledger::windows).does("What became of the windows that hold a moment").gives(200, object(&[("windows", array(&any_object()))], &[])),
-        listing(get("/projects/{project}/stores", Project(Viewer), store_list::list).does("Metric stores of a project")),
+        of_stores(get("/projects/{project}/stores", Project(Viewer), store_list::list).does("Metric stores of a project")),
         get("/projects/{project}/stores/{store}", Project(Viewer), stores::show).does("One metric store").asks("reveal", openapi::switch(), "Show the password of its page, too").gives(200, schema::store()),
         put("/projects/{project}/stores/{store}", Project(Admin), stores::put).does("Make sure that there is a store like this").takes(schema::store_wish()).gives(200, schema::store()).gives(201, schema::store()).edits(),
         delete("/projects/{project}/stores/{store}", Project(Admin), stores::delete).does("Remove a store").asks("backlog", schema::one_of(&["drain", "expire"]), "What becomes of its queue").ends(204).gives(202, object(&[("queued", count())], &[])).edits(),
         get("/projects/{project}/stores/{store}/preview", Project(Viewer), preview::store).does("What the store would send or show next").gives(200, object(&[("parts", array(&any_object()))], &[])),
         get("/projects/{project}/stores/{store}/windows", Project(Viewer), store_history::windows)
             .does("What the store got, window by window, newest first")
-            .asks("before", count(), "Those that begin before this second")
+            .asks("cursor", count(), "What `next` of the page before says")
             .asks("limit", json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}), "Most windows")
-            .gives(200, object(&[("windows", array(&any_object())), ("next", maybe(&count()))], &[])),
+            .gives(200, object(&[("windows", array(&any_object()))], &[("next", text())])),
         post("/projects/{project}/stores/{store}/test", Project(Admin), store_history::test)
             .does("Send one labelled point")
             .gives(200, object(&[("accepted", json!({})), ("status", json!({})), ("reason", maybe(&text()))], &[])),
@@ -437,17 +437,9 @@ const QUOTAS: [&str; 16] = [
     "tenant_instances",
 ];
 
-/// Lists of stores have parameters of their own: a page is cut before it is known how its stores are doing.
-fn listing(route: Route) -> Route {
-    let orders = store_list::orders();
-    let limit = json!({"type": "integer", "minimum": 1, "maximum": store_list::MOST_STORES});
-    let recent = json!({"type": "integer", "minimum": 0, "maximum": store_list::MOST_RECENT});
-    route
-        .asks("limit", limit, "Most stores of the page; all without it")
-        .asks("offset", count(), "Stores before the page")
-        .asks("find", text(), "Words in names, adapter or metric sets")
-        .asks("state", text(), "States, with commas between them")
-        .asks("sort", json!({"enum": orders}), "The order; with - turned round")
-        .asks("recent", recent, "Outcomes of so many windows with each store")
-        .gives(200, object(&[("metric_stores", array(&schema::store())), ("total", count())], &[]))
+/// Beside what all lists can do, one of stores tells what became of the newest windows.
+fn of_stores(route: Route) -> Route {
+    let recent = json!({"type": "integer", "minimum": 0, "maximum": store_list::MOST_RECENT, "default": 0});
+    let route = route.asks("recent", recent, "Outcomes of so many windows with each store");
+    route.lists(&store_list::LIST, &schema::store())
 }

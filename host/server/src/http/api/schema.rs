@@ -134,7 +134,18 @@ pub(super) fn audit_line() -> Value {
 
 pub(super) fn adapter() -> Value {
     let direction = one_of(&["push", "pull", "both"]);
-    object(&[("name", text()), ("version", text()), ("direction", direction), ("digest", text())], &[])
+    let limit = object(&[("name", text()), ("unit", text()), ("used", count()), ("limit", count())], &[]);
+    let signature = object(&[("state", text()), ("pinned", text())], &[]);
+    object(
+        &[
+            ("name", text()),
+            ("version", text()),
+            ("direction", direction),
+            ("digest", text()),
+            ("signature", signature),
+        ],
+        &[("stores", count()), ("limits", array(&limit)), ("used_by", array(&any_object()))],
+    )
 }
 
 pub(super) fn metric() -> Value {
@@ -142,7 +153,17 @@ pub(super) fn metric() -> Value {
 }
 
 pub(super) fn metric_set() -> Value {
-    object(&[("name", text()), ("series", text()), ("revision", count()), ("metrics", array(&metric()))], &[])
+    let store = object(&[("name", text()), ("period", count())], &[]);
+    object(
+        &[
+            ("name", text()),
+            ("series", text()),
+            ("revision", count()),
+            ("metrics", array(&metric())),
+            ("metric_stores", array(&store)),
+        ],
+        &[],
+    )
 }
 
 pub(super) fn store() -> Value {

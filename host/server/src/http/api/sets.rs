@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_export::catalog::{CatalogError, Change, Metric, MetricSet, Series, Subject, View};
-use tidegate_model::{MetricQuery, Query, TenantId};
+use tidegate_model::{MetricQuery, ProjectId, Query, TenantId, strict};
 
 fn find(view: &View<'_>, tenant: TenantId, project: &str, set: &str) -> Result<MetricSet, CatalogError> {
     view.metric_set_named(auth::project(view, tenant, project)?.id, set)
@@ -22,9 +22,22 @@ fn metric_json(metric: &Metric) -> Value {
     json!({"name": metric.name, "series": metric.series, "query": metric.query.to_json()})
 }
 
+/// Sets with their metrics, and the stores that get them.
+fn sets_json(view: &View<'_>, project: ProjectId, sets: &[MetricSet]) -> Result<Vec<Value>, CatalogError> {
+    let connections = view.connections(project)?;
+    let set = |set: &MetricSet| {
+        let metrics: Vec<Value> = view.metrics(set.id)?.iter().map(metric_json).collect();
+        let stores = connections.get(&set.id).map(Vec::as_slice).unwrap_or_default();
+        let stores: Vec<Value> = stores.iter().map(|(name, period)| json!({"name": name, "period": period})).collect();
+        Ok(
+            json!({"name": set.name, "series": set.series, "revision": set.revision, "metrics": metrics, "metric_stores": stores}),
+        )
+    };
+    sets.iter().map(set).collect()
+}
+
 fn set_json(view: &View<'_>, set: &MetricSet) -> Result<Value, CatalogError> {
-    let metrics: Vec<Value> = view.metrics(set.id)?.iter().map(metric_json).collect();
-    Ok(json!({"name": set.name, "series": set.series, "revision": set.revision, "metrics": metrics}))
+    Ok(sets_json(view, set.project, std::slice::from_ref(set))?.pop().unwrap_or_default())
 }
 
 /// What the list of metric sets can do.
@@ -41,7 +54,7 @@ pub(crate) async fn list(call: Call, Path(project): Path<String>, parameters: Pa
     let tenant = call.tenant();
     let sets = call.host.read(move |view| {
         let project = auth::project(view, tenant, &project)?;
-        view.metric_sets(project.id)?.iter().map(|s| set_json(view, s)).collect::<Result<Vec<_>, _>>()
+        sets_json(view, project.id, &view.metric_sets(project.id)?)
     });
     Ok(page.answer(sets.await?))
 }
@@ -140,7 +153,7 @@ pub(crate) async fn rename(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    let Rename { name, rename_series } = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let Rename { name, rename_series } = strict::read(body).map_err(Problem::invalid)?;
     let before = Subject::MetricSet(project.clone(), set.clone());
     let after = Subject::MetricSet(project.clone(), name.clone());
     let rename = call.change_from_to(
@@ -173,7 +186,7 @@ pub(crate) async fn move_metric(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    let Move { metric_set, name, rename_series } = serde_json::from_value(body).map_err(Problem::invalid)?;
+    let Move { metric_set, name, rename_series } = strict::read(body).map_err(Problem::invalid)?;
     let (to, name) = (metric_set.unwrap_or_else(|| set.clone()), name.unwrap_or_else(|| metric.clone()));
     let before = Subject::Metric(project.clone(), set.clone(), metric.clone());
     let after = Subject::Metric(project.clone(), to.clone(), name.clone());

@@ -20,8 +20,8 @@ const MOST_WINDOWS: u32 = 1_000;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
-    /// Those that begin before this second.
-    before: Option<u64>,
+    /// Where the page before ended: the second at which its last window began.
+    cursor: Option<u64>,
     /// Windows of the page.
     #[serde(default = "hundred")]
     limit: u32,
@@ -31,22 +31,25 @@ fn hundred() -> u32 {
     100
 }
 
-/// The windows that a store got or was to get, newest first. `next` is the `before` of the next page.
+/// The windows that a store got or was to get, newest first.
 pub(crate) async fn windows(
     call: Call,
     Path(path): Path<(String, String)>,
     wish: Result<Query<Wish>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(wish) = wish.map_err(|e| Problem::invalid(e.body_text()))?;
+    let Query(wish) = wish.map_err(|e| Problem::bad_request(e.body_text()))?;
     if !(1..=MOST_WINDOWS).contains(&wish.limit) {
-        return Err(Problem::invalid(format_args!("limit: expected 1 to {MOST_WINDOWS}, found {}", wish.limit)));
+        return Err(Problem::bad_request(format_args!("limit: expected 1 to {MOST_WINDOWS}, found {}", wish.limit)));
     }
     let tenant = call.tenant();
     let (_, store) = call.host.read(move |view| stores::find(view, tenant, &path)).await?;
-    let windows = call.host.export.store_windows(store.id, wish.before, wish.limit).await?;
+    let windows = call.host.export.store_windows(store.id, wish.cursor, wish.limit).await?;
     let whole = windows.len() >= wish.limit as usize;
-    let next = windows.last().filter(|_| whole).map(|window| window.start);
-    Ok(Json(json!({"windows": windows, "next": next})).into_response())
+    let mut document = json!({"windows": windows});
+    if let Some(last) = windows.last().filter(|_| whole) {
+        document["next"] = json!(last.start.to_string());
+    }
+    Ok(Json(document).into_response())
 }
 
 /// Sends one labelled point through a push store.

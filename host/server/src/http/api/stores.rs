@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tidegate_export::catalog::{CatalogError, Change, Project, Role, Store, Subject, View};
 use tidegate_export::{StoreCheck, StoreStatus};
 use tidegate_model::TenantId;
+use tidegate_sandbox::Registry;
 
 type StorePath = Path<(String, String)>;
 
@@ -46,25 +47,25 @@ fn subject((project, store): &(String, String)) -> Subject {
 }
 
 /// A store as the API tells of it; with `reveal`, the password of its page is in it.
-async fn store_json(host: &Host, project: &Project, store: &Store, reveal: bool) -> Result<Value, Problem> {
+async fn store_json(host: &Arc<Host>, project: &Project, store: &Store, reveal: bool) -> Result<Value, Problem> {
     let status = host.export.store_status(store.id).await?;
-    store_document(host, project, store, &status, reveal).await
+    let reading = readings(host, vec![store.clone()], reveal).await?.pop().flatten();
+    Ok(document(&host.registry, project, store, &status, reading))
 }
 
-/// The same, with a status that is known.
-pub(super) async fn store_document(
-    host: &Host,
+/// The same of what is known.
+pub(super) fn document(
+    registry: &Registry,
     project: &Project,
     store: &Store,
     status: &StoreStatus,
-    reveal: bool,
-) -> Result<Value, Problem> {
-    let reading = reading(host, store, reveal).await?;
+    reading: Option<Reading>,
+) -> Value {
     let mut document = json!({
         "project": project.name,
         "name": store.name,
         "adapter": store.adapter,
-        "adapter_version": adapters::version_of(&host.registry, store),
+        "adapter_version": adapters::version_of(registry, store),
         "period": store.period,
         "settings": store.settings,
         "metric_sets": store.metric_sets,
@@ -75,25 +76,33 @@ pub(super) async fn store_document(
     if let Some(reading) = reading {
         document["pull"] = json!(reading);
     }
-    Ok(document)
+    document
 }
 
-/// How a pull store's page is read; none for push stores, and where the adapter does not take the settings any more.
-async fn reading(host: &Host, store: &Store, reveal: bool) -> Result<Option<Reading>, Problem> {
-    let Ok(Some(found)) = host.registry.resolve(&store.adapter_reference()) else { return Ok(None) };
-    if !store.pull {
-        return Ok(None);
-    }
-    let adapter = found.adapter;
-    let (store, public) = (store.clone(), host.public_url.clone());
+/// How the pages of stores are read, in their order; none for push stores, and where the adapter does not take the settings any
+/// more. One look into the catalog for all.
+pub(super) async fn readings(
+    host: &Arc<Host>,
+    stores: Vec<Store>,
+    reveal: bool,
+) -> Result<Vec<Option<Reading>>, Problem> {
+    let this = Arc::clone(host);
     let read = host.read(move |view| {
-        let settings = match view.store_settings(store.id, adapter.description()) {
-            Ok(settings) => settings,
-            Err(CatalogError::Settings { .. }) => return Ok(None),
-            Err(error) => return Err(error),
+        let one = |store: &Store| {
+            let Ok(Some(found)) = this.registry.resolve(&store.adapter_reference()) else { return Ok(None) };
+            if !store.pull {
+                return Ok(None);
+            }
+            let adapter = found.adapter.description();
+            let settings = match view.settings_of(store, adapter) {
+                Ok(settings) => settings,
+                Err(CatalogError::Settings { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let login = view.pull_login(store.id)?;
+            Ok(Reading::of(&this.public_url, store, adapter, &settings, login.as_ref(), reveal))
         };
-        let login = view.pull_login(store.id)?;
-        Ok(Reading::of(&public, &store, adapter.description(), &settings, login.as_ref(), reveal))
+        stores.iter().map(one).collect()
     });
     read.await
 }

@@ -28,6 +28,13 @@ impl<'s> Browser<'s> {
         let request = self.server.bare(method, &format!("/api/v1{path}")).header("cookie", &self.cookie);
         told(request.header("x-csrf-token", &self.csrf).body(body.to_string()).send().await.unwrap()).await
     }
+
+    /// Puts something in the place of whatever there is.
+    async fn replace(&self, path: &str, body: Json) -> (u16, Json) {
+        let request = self.server.bare(Method::PUT, &format!("/api/v1{path}")).header("cookie", &self.cookie);
+        let request = request.header("x-csrf-token", &self.csrf).header("if-match", "*");
+        told(request.body(body.to_string()).send().await.unwrap()).await
+    }
 }
 
 async fn sign_in(server: &Server, user: &str, password: &str) -> Response {
@@ -71,6 +78,33 @@ async fn the_link_of_the_first_start_makes_an_operator_who_can_sign_in_and_out()
     for browser in [first, third] {
         assert_eq!(browser.send(Method::GET, "/session", json!({})).await.0, 401);
     }
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_replaces_something_in_a_browser_has_to_say_as_what_it_was_seen_and_a_program_need_not() {
+    let server = Server::start().await;
+    let browser = set_up(&server).await;
+    server.project("web").await;
+    let (path, page) = ("/projects/web/stores/page", |period: u64| json!({"adapter": "prometheus", "period": period}));
+    let put = async |body: Json, header: Option<(&str, &str)>| {
+        let mut request = server.bare(Method::PUT, &format!("/api/v1{path}")).header("cookie", &browser.cookie);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        request.header("x-csrf-token", &browser.csrf).body(body.to_string()).send().await.unwrap()
+    };
+    assert_eq!(put(page(60), None).await.status(), 201, "what is new replaces nothing");
+    let (status, told) = told(put(page(30), None).await).await;
+    assert_eq!((status, told["detail"].as_str().unwrap().contains("If-Match")), (428, true), "{told}");
+    assert_eq!(server.get(path).await.1["period"], 60, "nothing was changed");
+    let same = put(page(60), None).await;
+    assert_eq!(same.status(), 200, "nor is anything replaced by the same");
+    let tag = same.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(put(page(30), Some(("if-none-match", "*"))).await.status(), 412);
+    assert_eq!(put(page(30), Some(("if-match", &tag))).await.status(), 200);
+    assert_eq!(put(page(20), Some(("if-match", &tag))).await.status(), 412);
+    assert_eq!(server.send(Method::PUT, path, page(10)).await.0, 200, "a program, by its token");
     server.running.stop().await;
 }
 
@@ -182,8 +216,8 @@ async fn the_log_tells_who_changed_what_from_what_to_what_and_no_secret() {
     };
     let path = "/projects/web/stores/central";
     assert_eq!(browser.send(Method::PUT, path, store(60, "canary-one")).await.0, 201);
-    assert_eq!(browser.send(Method::PUT, path, store(30, "canary-two")).await.0, 200);
-    assert_eq!(browser.send(Method::PUT, path, store(30, "canary-two")).await.0, 200, "no change, no line");
+    assert_eq!(browser.replace(path, store(30, "canary-two")).await.0, 200);
+    assert_eq!(browser.replace(path, store(30, "canary-two")).await.0, 200, "no change, no line");
     let (_, log) = browser.send(Method::GET, "/audit?object=metric-store%20web/central", json!({})).await;
     let lines = log["audit"].as_array().unwrap();
     assert_eq!(lines.len(), 2, "{log}");

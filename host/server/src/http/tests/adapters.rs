@@ -61,6 +61,8 @@ async fn a_file_that_is_dropped_into_the_folder_is_live_without_a_restart_and_go
     assert_eq!(of(&listed, true)[0]["default"], true, "of two that call themselves the same, the built-in one counts");
     let refused = json!([{"file": dir.join("bad.wasm"), "reason": "the file is text; expected a WebAssembly component in its binary form"}]);
     assert_eq!(listed["refused"], refused);
+    assert_eq!(mine["signature"], json!({"state": "unsigned", "pinned": mine["digest"]}));
+    assert_eq!(of(&listed, true)[0]["signature"]["state"], "part-of-tidegate");
     // By digest, by name, and what is neither.
     let digest = mine["digest"].as_str().unwrap();
     let (status, shown) = server.get(&format!("/adapters/{digest}")).await;
@@ -73,5 +75,46 @@ async fn a_file_that_is_dropped_into_the_folder_is_live_without_a_restart_and_go
     until("the version is not offered any more", &server, |l| of(l, false).iter().all(|a| a["offered"] == false)).await;
     let (status, told) = told(server.request(Method::GET, "/status").send().await.unwrap()).await;
     assert_eq!(status, 200, "{told}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_tells_who_uses_it_and_how_much_of_its_limits_but_not_to_those_who_do_not_see_the_store() {
+    let server = Server::start().await;
+    server.project("web").await;
+    let of = async |name: &str| server.get(&format!("/adapters/{name}")).await.1;
+    let before = of("prometheus").await;
+    assert_eq!((&before["stores"], &before["limits"], &before["used_by"]), (&json!(0), &json!([]), &json!([])));
+    let query = json!({"query": {"fold": {"_tx": [["count"]]}}});
+    server.send(Method::PUT, "/projects/web/metric-sets/crashes", json!({})).await;
+    server.send(Method::PUT, "/projects/web/metric-sets/crashes/metrics/errors", query).await;
+    let page = json!({"adapter": "prometheus", "period": 1, "metric_sets": ["crashes"]});
+    let (status, made) = server.send(Method::PUT, "/projects/web/stores/page", page).await;
+    assert_eq!(status, 201, "{made}");
+    // A page that is read is a call.
+    let page = made["pull"]["url"].as_str().unwrap().to_owned();
+    let path = page.strip_prefix(&server.url("")).unwrap().to_owned();
+    let mut told = Json::Null;
+    for _ in 0..200 {
+        server.bare(Method::GET, &path).send().await.unwrap();
+        told = of("prometheus").await;
+        if told["limits"]
+            .as_array()
+            .is_some_and(|l| l.iter().any(|l| l["name"] == "memory" && l["used"].as_u64() > Some(0)))
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let place = json!({"project": "web", "store": "page"});
+    assert_eq!((&told["stores"], &told["used_by"]), (&json!(1), &json!([place])));
+    let memory = told["limits"].as_array().unwrap().iter().find(|l| l["name"] == "memory").unwrap().clone();
+    assert!(memory["used"].as_u64() > Some(0) && memory["used"].as_u64() < memory["limit"].as_u64(), "{memory}");
+    assert_eq!((&memory["of"], &memory["unit"]), (&place, &json!("bytes")));
+    // Of another tenant, nobody learns that there is such a store.
+    let (_, acme) = server.send(Method::POST, "/tenants", json!({"name": "acme"})).await;
+    let theirs = server.bare(Method::GET, "/api/v1/adapters/prometheus").bearer_auth(acme["token"].as_str().unwrap());
+    let theirs = super::told(theirs.send().await.unwrap()).await.1;
+    assert_eq!((&theirs["stores"], &theirs["limits"], &theirs["used_by"]), (&json!(0), &json!([]), &json!([])));
     server.stop().await;
 }

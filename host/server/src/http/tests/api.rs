@@ -37,7 +37,7 @@ async fn projects_are_made_listed_and_removed_whatever_is_in_their_names() {
     assert_eq!(status, 422, "{wrong}");
     assert!(wrong["detail"].as_str().unwrap().contains("control characters"), "{wrong}");
     assert_eq!(server.send(Method::DELETE, path, json!({})).await.0, 204);
-    let left = json!({"projects": [{"name": "new", "retention": kept, "events": events}]});
+    let left = json!({"projects": [{"name": "new", "retention": kept, "events": events}], "total": 1});
     assert_eq!(server.get("/projects").await.1, left);
     server.running.stop().await;
 }
@@ -50,7 +50,10 @@ async fn a_tenant_sees_nothing_of_another_and_only_the_operator_makes_tenants() 
     assert_eq!(status, 201, "{tenant}");
     let theirs = tenant["token"].as_str().unwrap();
     let by = |method, path: &str| server.bare(method, &format!("/api/v1{path}")).bearer_auth(theirs);
-    assert_eq!(told(by(Method::GET, "/projects").send().await.unwrap()).await, (200, json!({"projects": []})));
+    assert_eq!(
+        told(by(Method::GET, "/projects").send().await.unwrap()).await,
+        (200, json!({"projects": [], "total": 0}))
+    );
     for (method, path) in
         [(Method::GET, "/projects/web"), (Method::DELETE, "/projects/web"), (Method::POST, "/projects/web/events")]
     {
@@ -183,7 +186,7 @@ async fn a_document_is_applied_once_rehearsed_without_effect_and_refused_as_a_wh
     };
     let (status, dry) = server.send(Method::POST, "/apply?dry_run=true", document.clone()).await;
     assert_eq!((status, signs(&dry).as_str(), &dry["tokens"]), (200, "+++++", &json!([])), "{dry}");
-    assert_eq!(server.get("/projects").await.1, json!({"projects": []}));
+    assert_eq!(server.get("/projects").await.1, json!({"projects": [], "total": 0}));
     let (_, first) = server.send(Method::POST, "/apply", document.clone()).await;
     assert_eq!((signs(&first).as_str(), first["tokens"].as_array().unwrap().len()), ("+++++", 1), "{first}");
     let token = first["tokens"][0]["token"].as_str().unwrap();

@@ -176,8 +176,13 @@ const NO_CHANGE: [&str; 15] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn each_route_lets_those_pass_who_may_and_nobody_else_and_each_change_is_written_down() {
     let server = Server::start().await;
-    server.project("web").await;
+    // What clients send events with opens nothing else, and it does send events.
+    let submission = server.project("web").await;
+    let bulk = server.bare(Method::POST, "/api/v1/projects/web/events").bearer_auth(&submission).body("{}");
+    assert_eq!(bulk.send().await.unwrap().status(), 200);
     server.project("other").await;
+    let elsewhere = server.bare(Method::POST, "/api/v1/projects/other/events").bearer_auth(&submission).body("{}");
+    assert!(matches!(elsewhere.send().await.unwrap().status().as_u16(), 401 | 403 | 404));
     let everybody = everybody(&server).await;
     let (mut allowed, mut denied) = (BTreeSet::new(), BTreeSet::new());
     let mut routes: Vec<Route> = table().into_iter().filter(|route| route.need != Need::Nobody).collect();
@@ -187,7 +192,7 @@ async fn each_route_lets_those_pass_who_may_and_nobody_else_and_each_change_is_w
         let named = format!("{} {}", route.method, route.path);
         let id = furnish(&server, route).await;
         let (path, body) = fill(route, &id);
-        for token in [None, Some("tg_wrong")] {
+        for token in [None, Some("tg_wrong"), Some(submission.as_str())] {
             assert_eq!(ask(&server, route, &path, &body, token).await.0, 401, "{named}");
         }
         // Those who may not come first, while everything is still there.
@@ -289,7 +294,7 @@ async fn an_operator_speaks_for_the_tenant_that_the_header_names_and_others_only
         let request = server.bare(Method::GET, "/api/v1/projects").bearer_auth(token).header("Tidegate-Tenant", tenant);
         told(request.send().await.unwrap()).await
     };
-    assert_eq!(projects(&server.token, "acme").await, (200, json!({"projects": []})));
+    assert_eq!(projects(&server.token, "acme").await, (200, json!({"projects": [], "total": 0})));
     assert_eq!(projects(&server.token, "default").await.1["projects"].as_array().unwrap().len(), 1);
     let theirs = acme["token"].as_str().unwrap();
     assert_eq!(projects(theirs, "acme").await.0, 200);

@@ -33,7 +33,7 @@ pub(crate) async fn list(call: Call, wish: Result<Query<Wish>, QueryRejection>) 
     let Query(wish) = wish.map_err(|e| Problem::bad_request(e.body_text()))?;
     let limit = wish.limit.unwrap_or(100);
     if limit == 0 || limit > MOST_LINES {
-        return Err(Problem::invalid(format_args!("limit: expected 1 to {MOST_LINES}, found {limit}")));
+        return Err(Problem::bad_request(format_args!("limit: expected 1 to {MOST_LINES}, found {limit}")));
     }
     let (operator, own) = (call.access().operator, call.tenant());
     let named = |tenant: &String| call.host.catalog.tenant_id(tenant).filter(|id| operator || *id == own);
@@ -58,9 +58,11 @@ pub(crate) async fn list(call: Call, wish: Result<Query<Wish>, QueryRejection>) 
     let mut lines = call.host.read(move |view| view.audit(&filter)).await?;
     let more = lines.len() > limit as usize;
     lines.truncate(limit as usize);
-    let next = more.then(|| lines.last().map(|line| line.id.to_string())).flatten();
-    let lines: Vec<Value> = lines.iter().map(line_json).collect();
-    Ok(Json(json!({"audit": lines, "next": next})).into_response())
+    let mut document = json!({"audit": lines.iter().map(line_json).collect::<Vec<Value>>()});
+    if let Some(last) = lines.last().filter(|_| more) {
+        document["next"] = json!(last.id.to_string());
+    }
+    Ok(Json(document).into_response())
 }
 
 fn line_json(line: &AuditRecord) -> Value {
