@@ -1,6 +1,6 @@
 //! `tidegate adapter`.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::store::OneArgs;
 use super::{CliError, Output};
 use clap::{Args, Subcommand};
@@ -13,7 +13,7 @@ use tidegate_sandbox::{Finding, Sandbox, SandboxOptions, builtin, conformance};
 #[derive(Debug, Subcommand)]
 pub enum AdapterCommand {
     /// All adapters that the server has.
-    List(ListArgs),
+    List(AskArgs),
     /// What an adapter wants to be told, and what its stores may reach.
     Inspect(InspectArgs),
     /// Put a component into the server's adapter folder.
@@ -44,12 +44,9 @@ pub struct InstallArgs {
     /// Only tell what the server makes of it, and what it asks for.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `adapter diff`.
@@ -104,17 +101,6 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
-/// Arguments of `adapter list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
 /// Arguments of `adapter inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -125,12 +111,9 @@ pub struct InspectArgs {
     /// The adapter: its name for the version that new stores get, NAME@VERSION, or its digest (sha256:...).
     #[arg(value_name = "ADAPTER")]
     pub name: String,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 pub(crate) async fn run(command: AdapterCommand, out: &mut Output) -> Result<ExitCode, CliError> {
@@ -140,21 +123,25 @@ pub(crate) async fn run(command: AdapterCommand, out: &mut Output) -> Result<Exi
             out.show(args.json, &answer, list)?;
         }
         AdapterCommand::Inspect(args) => {
-            let answer = ApiClient::new(&args.server)?.get(&["adapters", &args.name]).await?;
-            out.show(args.json, &answer, inspect)?;
+            let answer = ApiClient::new(&args.ask.server)?.get(&["adapters", &args.name]).await?;
+            out.show(args.ask.json, &answer, inspect)?;
         }
         AdapterCommand::Check(args) => return check(&args, out),
         AdapterCommand::Install(args) => install(&args, out).await?,
         AdapterCommand::Diff(args) => return diff(&args, out).await,
         AdapterCommand::Upgrade(args) => upgrade(&args, out).await?,
         AdapterCommand::Rollback(args) => {
-            let answer =
-                ApiClient::new(&args.server)?.post(&below(&args, &["adapter", "rollback"])?, &[], &json!({})).await?;
-            if args.json { out.json(&answer)? } else { used(out, &args, &answer) }
+            let answer = ApiClient::new(&args.ask.server)?
+                .post(&below(&args, &["adapter", "rollback"])?, &[], &json!({}))
+                .await?;
+            out.show(args.ask.json, &answer, |out, answer| {
+                used(out, &args, answer);
+                Ok(())
+            })?;
         }
         AdapterCommand::Remove(args) => {
-            ApiClient::new(&args.server)?.delete(&["adapters", &args.name], &[]).await?;
-            out.note(format_args!("{} is removed.", args.name));
+            ApiClient::new(&args.ask.server)?.delete(&["adapters", &args.name], &[]).await?;
+            out.done(args.ask.json, &json!({"removed": args.name}), format_args!("{} is removed.", args.name))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -177,8 +164,8 @@ fn used(out: &mut Output, store: &OneArgs, answer: &Json) {
 async fn install(args: &InstallArgs, out: &mut Output) -> Result<(), CliError> {
     let component = std::fs::read(&args.file).map_err(|e| CliError::file(&args.file, e))?;
     let query: &[(&str, &str)] = if args.dry_run { &[("dry_run", "true")] } else { &[] };
-    let answer = ApiClient::new(&args.server)?.post_bytes(&["adapters"], query, component).await?;
-    if args.json {
+    let answer = ApiClient::new(&args.ask.server)?.post_bytes(&["adapters"], query, component).await?;
+    if args.ask.json {
         return out.json(&answer);
     }
     for member in ["name", "version", "vendor", "summary", "direction", "digest", "size", "file"] {
@@ -203,12 +190,12 @@ async fn install(args: &InstallArgs, out: &mut Output) -> Result<(), CliError> {
 
 async fn compared(args: &VersionArgs) -> Result<Json, CliError> {
     let path = below(&args.store, &["adapter", "diff"])?;
-    ApiClient::new(&args.store.server)?.post(&path, &[], &json!({"to": args.to})).await
+    ApiClient::new(&args.store.ask.server)?.post(&path, &[], &json!({"to": args.to})).await
 }
 
 async fn diff(args: &VersionArgs, out: &mut Output) -> Result<ExitCode, CliError> {
     let answer = compared(args).await?;
-    if args.store.json {
+    if args.store.ask.json {
         out.json(&answer)?;
     } else {
         let to = &answer["to"];
@@ -254,8 +241,8 @@ async fn upgrade(args: &UpgradeArgs, out: &mut Output) -> Result<(), CliError> {
     }
     let path = below(&version.store, &["adapter", "upgrade"])?;
     let body = json!({"to": version.to, "consent": consent});
-    let answer = ApiClient::new(&version.store.server)?.post(&path, &[], &body).await?;
-    if version.store.json {
+    let answer = ApiClient::new(&version.store.ask.server)?.post(&path, &[], &body).await?;
+    if version.store.ask.json {
         return out.json(&answer);
     }
     used(out, &version.store, &answer);

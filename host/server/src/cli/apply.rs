@@ -1,6 +1,6 @@
 //! `tidegate apply`.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::{CliError, Output, references};
 use clap::Args;
 use serde_json::Value as Json;
@@ -23,24 +23,17 @@ pub struct ApplyArgs {
     /// Only tell what would change.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 pub(crate) async fn run(args: ApplyArgs, out: &mut Output) -> Result<ExitCode, CliError> {
     let document = read(&args.file)?;
-    let client = ApiClient::new(&args.server)?;
+    let client = ApiClient::new(&args.ask.server)?;
     let query: &[(&str, &str)] = if args.dry_run { &[("dry_run", "true")] } else { &[] };
     let outcome = client.post(&["apply"], query, &document).await?;
-    if args.json {
-        out.json(&outcome)?
-    } else {
-        show(out, &outcome)?
-    }
+    out.show(args.ask.json, &outcome, show)?;
     Ok(ExitCode::SUCCESS)
 }
 

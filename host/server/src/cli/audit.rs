@@ -1,6 +1,6 @@
 //! `tidegate audit`: who changed what.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::store::{moment, text};
 use super::{CliError, Output};
 use clap::Args;
@@ -30,12 +30,9 @@ pub struct AuditArgs {
     /// Most lines.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 pub(crate) async fn run(args: AuditArgs, out: &mut Output) -> Result<ExitCode, CliError> {
@@ -46,8 +43,8 @@ pub(crate) async fn run(args: AuditArgs, out: &mut Output) -> Result<ExitCode, C
             query.push((name, value));
         }
     }
-    let answer = ApiClient::new(&args.server)?.get_with(&["audit"], &query).await?;
-    out.show(args.json, &answer, list)?;
+    let answer = ApiClient::new(&args.ask.server)?.get_with(&["audit"], &query).await?;
+    out.show(args.ask.json, &answer, list)?;
     Ok(ExitCode::SUCCESS)
 }
 

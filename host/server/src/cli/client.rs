@@ -1,7 +1,8 @@
-//! The commands' way to the server: its HTTP API, with the token from the command line or the environment.
+//! The commands' way to the server: its HTTP API, with the token from the command line or the environment, or as somebody who has
+//! logged in.
 
 use super::CliError;
-use super::config;
+use super::config::{self, Key};
 use crate::http::TENANT_HEADER;
 use clap::Args;
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode};
@@ -31,6 +32,17 @@ pub struct ServerArgs {
     pub tenant: Option<String>,
 }
 
+/// A server to ask, and the form of the answer: the same for every command that talks to one.
+#[derive(Debug, Clone, Args)]
+pub struct AskArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
 impl ServerArgs {
     /// A server and a token, and nothing else.
     pub(crate) fn at(server: Url, token: Option<String>) -> Self {
@@ -42,7 +54,7 @@ impl ServerArgs {
 pub(crate) struct ApiClient {
     http: Client,
     server: Url,
-    token: Option<Secret>,
+    key: Option<Key>,
     tenant: Option<String>,
 }
 
@@ -59,10 +71,10 @@ pub(crate) enum Attempt {
 impl ApiClient {
     pub(crate) fn new(args: &ServerArgs) -> Result<Self, CliError> {
         let given = match (&args.token, &args.token_file) {
-            (Some(token), _) => Some(Secret::new(token.trim().to_owned())),
+            (Some(token), _) => Some(Key::Token(Secret::new(token.trim().to_owned()))),
             (None, Some(file)) => {
                 let text = std::fs::read_to_string(file).map_err(|e| CliError::file(file, e))?;
-                Some(Secret::new(text.trim().to_owned()))
+                Some(Key::Token(Secret::new(text.trim().to_owned())))
             }
             (None, None) => None,
         };
@@ -78,7 +90,7 @@ impl ApiClient {
         };
         let login = login.filter(|login| login.is_for(&server));
         let ca = args.ca.as_ref().or(login.as_ref().and_then(|login| login.ca.as_ref())).cloned();
-        let token = given.or(login.map(|login| login.token));
+        let key = given.or(login.map(|login| login.key));
         let mut builder = Client::builder();
         if let Some(file) = &ca {
             builder = builder.tls_certs_merge(authorities(file)?);
@@ -90,12 +102,36 @@ impl ApiClient {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| CliError::failed("cannot make an HTTP client", e))?;
-        Ok(Self { http, server, token, tenant: args.tenant.clone() })
+        Ok(Self { http, server, key, tenant: args.tenant.clone() })
     }
 
-    /// The token that is sent along.
-    pub(crate) fn token(&self) -> Option<&Secret> {
-        self.token.as_ref()
+    /// What opens the server.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
+
+    /// Signs in with a password: from now on requests are made with the session. Gives what the server says of it.
+    pub(crate) async fn sign_in(&mut self, user: &str, password: &Secret) -> Result<Json, CliError> {
+        self.key = None;
+        let request = self.request(Method::POST, &["session"], &[])?.header("content-type", "application/json");
+        let body = serde_json::json!({"user": user, "password": password.expose()});
+        let response = request.body(body.to_string()).send().await.map_err(|e| self.unreachable(&e))?;
+        let cookies = response.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+        let cookie = cookies.filter_map(|cookie| cookie.split(';').next()).find(|c| c.starts_with("tidegate_session="));
+        let cookie = cookie.map(|cookie| Secret::new(cookie.to_owned()));
+        let told = match self.answer(response).await {
+            // Of a token nobody spoke here.
+            Err(CliError::Token { detail, .. }) => return Err(CliError::Failed(detail)),
+            told => told?,
+        };
+        let (Some(cookie), Some(csrf)) = (cookie, told["csrf"].as_str()) else {
+            return Err(CliError::Failed(format!(
+                "{} does not answer as Tidegate does; is --server right?",
+                self.server
+            )));
+        };
+        self.key = Some(Key::Session { cookie, csrf: Secret::new(csrf.to_owned()) });
+        Ok(told)
     }
 
     /// The server that is asked.
@@ -120,8 +156,11 @@ impl ApiClient {
         if let Some(tenant) = &self.tenant {
             request = request.header(TENANT_HEADER, tenant);
         }
-        Ok(match &self.token {
-            Some(token) => request.bearer_auth(token.expose()),
+        Ok(match &self.key {
+            Some(Key::Token(token)) => request.bearer_auth(token.expose()),
+            Some(Key::Session { cookie, csrf }) => {
+                request.header("cookie", cookie.expose()).header("x-csrf-token", csrf.expose())
+            }
             None => request,
         })
     }
@@ -146,13 +185,26 @@ impl ApiClient {
                 items.extend(more);
             }
         }
+        if let Some(members) = whole.as_object_mut() {
+            members.remove("next");
+        }
         Ok(whole)
     }
 
     pub(crate) async fn put(&self, segments: &[&str], body: &Json) -> Result<Json, CliError> {
-        let request = self.request(Method::PUT, segments, &[])?.header("content-type", "application/json");
-        let response = request.body(body.to_string()).send().await;
-        self.answer(response.map_err(|e| self.unreachable(&e))?).await
+        let send = async |header: &[(&'static str, &'static str)]| {
+            let mut request = self.request(Method::PUT, segments, &[])?.header("content-type", "application/json");
+            for (name, value) in header {
+                request = request.header(*name, *value);
+            }
+            request.body(body.to_string()).send().await.map_err(|e| self.unreachable(&e))
+        };
+        let mut response = send(&[]).await?;
+        if response.status() == StatusCode::PRECONDITION_REQUIRED {
+            // Whoever types a command means it, whatever was there.
+            response = send(&[("if-match", "*")]).await?;
+        }
+        self.answer(response).await
     }
 
     pub(crate) async fn post(&self, segments: &[&str], query: &[(&str, &str)], body: &Json) -> Result<Json, CliError> {

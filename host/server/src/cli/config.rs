@@ -1,4 +1,4 @@
-//! What `tidegate login` remembers: one server and the token for it, in a file that nobody else can read.
+//! What `tidegate login` remembers: one server and what opens it, in a file that nobody else can read.
 //!
 //! The trap is the token that goes to another server: it is used for the server that it was given with, and for no other.
 
@@ -17,16 +17,35 @@ pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:8460";
 #[serde(deny_unknown_fields)]
 struct File {
     server: Url,
-    token: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<SessionFile>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ca: Option<PathBuf>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionFile {
+    cookie: String,
+    csrf: String,
+}
+
+/// What opens a server.
+#[derive(Clone, Debug)]
+pub(crate) enum Key {
+    /// An API token.
+    Token(Secret),
+    /// A session of somebody who has signed in with a password: the cookie, and the word that changes repeat.
+    Session { cookie: Secret, csrf: Secret },
 }
 
 /// What is remembered.
 #[derive(Debug)]
 pub(crate) struct Login {
     pub(crate) server: Url,
-    pub(crate) token: Secret,
+    pub(crate) key: Key,
     pub(crate) ca: Option<PathBuf>,
 }
 
@@ -60,13 +79,26 @@ pub(crate) fn read(path: &Path) -> Result<Option<Login>, CliError> {
             format!("line {}, column {}: this is not what `tidegate login` writes; log in again", e.line(), e.column());
         CliError::file(path, told)
     };
-    let File { server, token, ca } = serde_json::from_slice(&text).map_err(damaged)?;
-    Ok(Some(Login { server, token: Secret::new(token), ca }))
+    let File { server, token, session, ca } = serde_json::from_slice(&text).map_err(damaged)?;
+    let key = match (token, session) {
+        (Some(token), _) => Key::Token(Secret::new(token)),
+        (None, Some(SessionFile { cookie, csrf })) => {
+            Key::Session { cookie: Secret::new(cookie), csrf: Secret::new(csrf) }
+        }
+        (None, None) => return Err(CliError::file(path, "neither a token nor a session is in it; log in again")),
+    };
+    Ok(Some(Login { server, key, ca }))
 }
 
 /// Writes the file, readable by its owner alone.
 pub(crate) fn write(path: &Path, login: &Login) -> Result<(), CliError> {
-    let document = File { server: login.server.clone(), token: login.token.expose().to_owned(), ca: login.ca.clone() };
+    let (token, session) = match &login.key {
+        Key::Token(token) => (Some(token.expose().to_owned()), None),
+        Key::Session { cookie, csrf } => {
+            (None, Some(SessionFile { cookie: cookie.expose().to_owned(), csrf: csrf.expose().to_owned() }))
+        }
+    };
+    let document = File { server: login.server.clone(), token, session, ca: login.ca.clone() };
     let text = serde_json::to_string_pretty(&document).map_err(|e| CliError::failed("cannot write the login", e))?;
     let write = || {
         if let Some(folder) = path.parent() {
@@ -103,7 +135,23 @@ mod tests {
     use super::*;
 
     fn login(server: &str) -> Login {
-        Login { server: server.parse().unwrap(), token: Secret::new("tg_canary".to_owned()), ca: None }
+        let key = Key::Token(Secret::new("tg_canary".to_owned()));
+        Login { server: server.parse().unwrap(), key, ca: None }
+    }
+
+    #[test]
+    fn a_session_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let key = Key::Session { cookie: secret("canary-c"), csrf: secret("canary-x") };
+        write(&path, &Login { key, ..login("https://h/") }).unwrap();
+        let found = read(&path).unwrap().unwrap();
+        let Key::Session { cookie, csrf } = &found.key else { panic!("{found:?}") };
+        assert_eq!((cookie.expose(), csrf.expose()), ("canary-c", "canary-x"));
+        assert!(!format!("{found:?}").contains("canary"));
+        fs::write(&path, "{\"server\": \"https://h/\"}").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("log in again"));
     }
 
     #[test]
@@ -114,7 +162,8 @@ mod tests {
         write(&path, &login("https://h:1/under")).unwrap();
         write(&path, &login("https://h:2/")).unwrap();
         let found = read(&path).unwrap().unwrap();
-        assert_eq!((found.server.as_str(), found.token.expose()), ("https://h:2/", "tg_canary"));
+        let Key::Token(token) = &found.key else { panic!("{found:?}") };
+        assert_eq!((found.server.as_str(), token.expose()), ("https://h:2/", "tg_canary"));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -16,9 +16,9 @@ pub enum CliError {
         /// What the network said.
         reason: String,
     },
-    /// The server refused the API token.
+    /// The server does not know who asks, or does not let them do this.
     #[error(
-        "{server} refused the API token: {detail}\nGive one by --token, --token-file or TIDEGATE_TOKEN; `tidegate token create` makes a new one."
+        "{server} refused this: {detail}\nLog in with `tidegate login`, or give an API token by --token, --token-file or TIDEGATE_TOKEN; `tidegate token create` makes a new one."
     )]
     Token {
         /// The server.

@@ -1,6 +1,6 @@
 //! `tidegate events`.
 
-use super::client::{ApiClient, Attempt, ServerArgs};
+use super::client::{ApiClient, AskArgs, Attempt};
 use super::ids::LineIds;
 use super::{CliError, Output};
 use clap::{Args, Subcommand};
@@ -52,12 +52,9 @@ pub struct ImportArgs {
     /// How often to try a request again that could not be answered.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub retries: u32,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// What became of the lines so far.
@@ -78,7 +75,7 @@ struct Batch {
 
 pub(crate) async fn run(command: EventsCommand, out: &mut Output) -> Result<ExitCode, CliError> {
     let EventsCommand::Import(args) = command;
-    let client = ApiClient::new(&args.server)?;
+    let client = ApiClient::new(&args.ask.server)?;
     let (mut lines, size, read) = open(&args.file)?;
     let bar = progress(size);
     let mut import = Import { args: &args, client, tally: Tally::default() };
@@ -175,7 +172,7 @@ fn first_line(text: &str) -> &str {
 
 fn report(out: &mut Output, tally: &Tally, args: &ImportArgs) -> Result<ExitCode, CliError> {
     let errors = &tally.errors[..tally.errors.len().min(args.errors)];
-    if args.json {
+    if args.ask.json {
         let Tally { taken, duplicates, refused, .. } = tally;
         out.json(&json!({"taken": taken, "duplicates": duplicates, "refused": refused, "errors": errors}))?;
     } else {
@@ -270,10 +267,11 @@ mod tests {
 
     #[test]
     fn refused_lines_are_told_by_their_place_in_the_file_and_by_the_exit_code() {
-        let server = ServerArgs::at("http://127.0.0.1:1".parse().unwrap(), Some("t".to_owned()));
-        let args = ImportArgs { file: "f".into(), project: "p".to_owned(), errors: 1, retries: 0, json: false, server };
+        let server = super::super::ServerArgs::at("http://127.0.0.1:1".parse().unwrap(), Some("t".to_owned()));
+        let ask = AskArgs { json: false, server };
+        let args = ImportArgs { file: "f".into(), project: "p".to_owned(), errors: 1, retries: 0, ask };
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = ApiClient::new(&args.server).unwrap();
+        let client = ApiClient::new(&args.ask.server).unwrap();
         let mut import = Import { args: &args, client, tally: Tally::default() };
         let errors =
             json!([{"line": 2, "field": "a", "message": "too long"}, {"line": 3, "field": null, "message": "no"}]);

@@ -3,7 +3,7 @@
 //! All but `restore` talk to a running server. `restore` puts files in the place of others, so it takes the lock of the data
 //! directory: no server may run on it.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::store::{moment, text};
 use super::{CliError, Output};
 use crate::backups;
@@ -36,30 +36,19 @@ const DATABASES: [&str; 2] = ["tidegate.db", "events.db"];
   tidegate ledger restore --data-dir /var/lib/tidegate --as-of 2026-11-22T13:00:00Z")]
 pub enum LedgerCommand {
     /// What each push store is still owed; who waits longest comes first.
-    Status(LookArgs),
+    Status(AskArgs),
     /// Windows that stores will never get, and why.
-    Gaps(LookArgs),
+    Gaps(AskArgs),
     /// What became of one window of a metric set.
     Show(ShowArgs),
     /// The bytes that a store got in a past window, or in all of a range; sends them again if asked to.
     Replay(ReplayArgs),
     /// Look whether the files are sound. Exit code 1 if they are not.
-    Verify(LookArgs),
+    Verify(AskArgs),
     /// Copy catalog, ledger and events into a new folder below the data directory, while the server runs.
-    Backup(LookArgs),
+    Backup(AskArgs),
     /// Put a backup in the place of what a data directory holds. The server must be stopped.
     Restore(RestoreArgs),
-}
-
-/// Arguments of commands that only look.
-#[derive(Debug, Args)]
-pub struct LookArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
-    #[command(flatten)]
-    pub server: ServerArgs,
 }
 
 /// Arguments of `ledger show`.
@@ -74,12 +63,9 @@ pub struct ShowArgs {
     /// The project, if its name has a slash in it.
     #[arg(long)]
     pub project: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `ledger replay`.
@@ -110,12 +96,9 @@ pub struct ReplayArgs {
     /// The project, if its name has a slash in it.
     #[arg(long)]
     pub project: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `ledger restore`.
@@ -130,6 +113,9 @@ pub struct RestoreArgs {
     /// Go back to this time: to the newest backup that is not later, as 2026-11-22T13:00:00Z or in seconds since the epoch.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub as_of: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn time(text: &str) -> Result<u64, String> {
@@ -165,36 +151,32 @@ pub(crate) async fn run(command: LedgerCommand, out: &mut Output) -> Result<Exit
             let (project, set) = split(&args.set, args.project.as_deref(), "PROJECT/SET, for example web/crashes")?;
             let at = args.at.to_string();
             let path = ["projects", project, "metric-sets", set, "windows", &at];
-            let answer = ApiClient::new(&args.server)?.get(&path).await?;
-            out.show(args.json, &answer, show)?;
+            let answer = ApiClient::new(&args.ask.server)?.get(&path).await?;
+            out.show(args.ask.json, &answer, show)?;
         }
         LedgerCommand::Replay(args) => {
             let (project, store) =
                 split(&args.store, args.project.as_deref(), "PROJECT/STORE, for example web/central")?;
-            let (client, path) = (ApiClient::new(&args.server)?, ["projects", project, "stores", store, "replay"]);
+            let (client, path) = (ApiClient::new(&args.ask.server)?, ["projects", project, "stores", store, "replay"]);
             if let (Some(from), Some(to)) = (args.from, args.to) {
                 return replay_range(&client, &path, &args, (from, to), out).await;
             }
             let body = json!({"metric_set": args.set, "at": args.at, "send": args.send});
             let answer = client.post(&path, &[], &body).await?;
-            out.show(args.json, &answer, replay)?;
+            out.show(args.ask.json, &answer, replay)?;
         }
         LedgerCommand::Verify(args) => {
             let answer = ApiClient::new(&args.server)?.post(&["ledger", "verify"], &[], &json!({})).await?;
-            if args.json {
-                out.json(&answer)?
-            }
-            return verified(out, &answer, !args.json);
+            return verified(out, &answer, args.json);
         }
         LedgerCommand::Backup(args) => {
             let answer = ApiClient::new(&args.server)?.post(&["ledger", "backup"], &[], &json!({})).await?;
-            if args.json {
-                out.json(&answer)?;
-            } else {
+            out.show(args.json, &answer, |out, answer| {
                 out.line(text(&answer["backup"]))?;
                 out.note(format_args!("{} bytes, checked. Copy the folder to another machine.", answer["bytes"]));
-            }
-            return verified(out, &answer, false);
+                Ok(())
+            })?;
+            return Ok(sound(out, &answer));
         }
         LedgerCommand::Restore(args) => restore(&args, out)?,
     }
@@ -312,7 +294,7 @@ async fn replay_range(
                     seconds(&window["start"]),
                     seconds(&window["end"])
                 ));
-            } else if !args.json {
+            } else if !args.ask.json {
                 replay(out, one)?;
             }
         }
@@ -326,24 +308,27 @@ async fn replay_range(
     let what = if args.send { "sent again" } else { "shown" };
     let but = if failed > 0 { format!(", {failed} of them were not: see above") } else { String::new() };
     out.note(format_args!("{} windows {what}{but}", windows.len()));
-    if args.json {
+    if args.ask.json {
         out.json(&json!({"windows": windows}))?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn verified(out: &mut Output, answer: &Json, tell: bool) -> Result<ExitCode, CliError> {
+/// Tells of problems; the exit code says whether there are any.
+fn sound(out: &mut Output, answer: &Json) -> ExitCode {
     let problems = answer["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
     for problem in problems {
         out.note(text(problem));
     }
-    if !problems.is_empty() {
-        return Ok(ExitCode::FAILURE);
-    }
-    if tell {
-        out.line(format_args!("sound: {} windows compared with their digests", answer["windows"]))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn verified(out: &mut Output, answer: &Json, json: bool) -> Result<ExitCode, CliError> {
+    out.show(json, answer, |out, answer| match answer["problems"].as_array().is_none_or(Vec::is_empty) {
+        true => out.line(format_args!("sound: {} windows compared with their digests", answer["windows"])),
+        false => Ok(()),
+    })?;
+    Ok(sound(out, answer))
 }
 
 /// The backup that is meant.
@@ -394,6 +379,10 @@ fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
         Err(OpenError::Key(wanted)) => out.note(format_args!("Before the server can start: {wanted}")),
         Err(error) => return Err(CliError::Failed(error.to_string())),
     }
+    let document = json!({"restored": from.display().to_string(), "replaced": aside.display().to_string()});
+    if args.json {
+        return out.json(&document);
+    }
     out.line(format_args!("restored {}", from.display()))?;
     out.note(format_args!(
         "What was there is in {}. Windows since the backup are evaluated again from the events that it holds.",
@@ -429,7 +418,7 @@ mod tests {
     fn a_folder_that_is_no_backup_is_refused_before_anything_is_changed() {
         let folder = tempfile::tempdir().unwrap();
         let args =
-            RestoreArgs { data_dir: folder.path().join("data"), from: Some(folder.path().join("none")), as_of: None };
+            RestoreArgs { data_dir: folder.path().join("data"), from: Some(folder.path().join("none")), as_of: None, json: false };
         let captured = crate::cli::output::testing::Captured::default();
         let told = restore(&args, &mut captured.output()).unwrap_err().to_string();
         assert!(told.contains("tidegate ledger backup"), "{told}");

@@ -1,6 +1,6 @@
 //! `tidegate metric`.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::store::{moment, text};
 use super::{CliError, Output};
 use clap::{Args, Subcommand};
@@ -39,9 +39,9 @@ pub struct RenameArgs {
     /// Whether series follow.
     #[command(flatten)]
     pub series: SeriesArgs,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `metric rename-set`.
@@ -62,9 +62,9 @@ pub struct RenameSetArgs {
     /// Whether series follow.
     #[command(flatten)]
     pub series: SeriesArgs,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Whether series follow a rename.
@@ -98,9 +98,9 @@ pub struct MoveArgs {
     /// Whether series follow.
     #[command(flatten)]
     pub series: SeriesArgs,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `metric preview`.
@@ -128,12 +128,9 @@ pub struct PreviewArgs {
     /// How many windows, the last one first.
     #[arg(long, default_value_t = 1)]
     pub windows: u32,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 pub(crate) async fn run(command: MetricCommand, out: &mut Output) -> Result<ExitCode, CliError> {
@@ -143,23 +140,19 @@ pub(crate) async fn run(command: MetricCommand, out: &mut Output) -> Result<Exit
             let (set, _) = parts(&args.metric)?;
             let to = format!("{set}/{}", args.name);
             let (from, follow) = (&args.metric, args.series.rename_series);
-            return move_to(&args.server, &args.project, (from, &to), follow, out).await;
+            return move_to(&args.ask, &args.project, (from, &to), follow, out).await;
         }
         MetricCommand::RenameSet(args) => return rename_set(&args, out).await,
         MetricCommand::Move(args) => {
             let (path, follow) = ((&*args.from, &*args.to), args.series.rename_series);
-            return move_to(&args.server, &args.project, path, follow, out).await;
+            return move_to(&args.ask, &args.project, path, follow, out).await;
         }
     };
-    let client = ApiClient::new(&args.server)?;
+    let client = ApiClient::new(&args.ask.server)?;
     let query = query(&args, &client).await?;
     let wish = json!({"query": query, "period": args.period, "windows": args.windows});
     let answer = client.post(&["projects", &args.project, "metric-preview"], &[], &wish).await?;
-    if args.json {
-        out.json(&answer)?
-    } else {
-        show(out, &answer)?
-    }
+    out.show(args.ask.json, &answer, show)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -169,7 +162,7 @@ fn parts(path: &str) -> Result<(&str, &str), CliError> {
 }
 
 async fn move_to(
-    server: &ServerArgs,
+    ask: &AskArgs,
     project: &str,
     (from, to): (&str, &str),
     follow: bool,
@@ -180,18 +173,20 @@ async fn move_to(
     let (to_set, name) = parts(to)?;
     let path = ["projects", project, "metric-sets", set, "metrics", metric, "move"];
     let wish = json!({"metric_set": to_set, "name": name, "rename_series": follow});
-    let moved = ApiClient::new(server)?.post(&path, &[], &wish).await?;
-    out.note(format_args!("{from} is now {to}; its series carry the name {}", text(&moved["series"])));
+    let moved = ApiClient::new(&ask.server)?.post(&path, &[], &wish).await?;
+    let told = format!("{from} is now {to}; its series carry the name {}", text(&moved["series"]));
+    out.done(ask.json, &moved, told)?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn rename_set(args: &RenameSetArgs, out: &mut Output) -> Result<ExitCode, CliError> {
     let path = ["projects", &args.project, "metric-sets", &args.set, "rename"];
-    let (client, follow) = (ApiClient::new(&args.server)?, args.series.rename_series);
+    let (client, follow) = (ApiClient::new(&args.ask.server)?, args.series.rename_series);
     client.post(&path, &[], &json!({"name": args.name, "rename_series": follow})).await?;
     let set = client.get(&["projects", &args.project, "metric-sets", &args.name]).await?;
     let series = text(&set["series"]);
-    out.note(format_args!("{} is now {}; its series carry the name {series}", args.set, args.name));
+    let told = format!("{} is now {}; its series carry the name {series}", args.set, args.name);
+    out.done(args.ask.json, &set, told)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -39,8 +39,8 @@ pub mod token;
 pub mod user;
 
 pub(crate) use apply::parse as parse_document;
-pub use client::ServerArgs;
 pub(crate) use client::{ApiClient, Attempt};
+pub use client::{AskArgs, ServerArgs};
 pub use error::CliError;
 pub(crate) use output::Output;
 pub(crate) use references::resolve as resolve_references;
@@ -170,7 +170,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<ExitCode, CliError> {
         Command::Token(command) => on_one_thread(token::run(command, out)),
         Command::Audit(args) => on_one_thread(audit::run(args, out)),
         Command::Login(args) => on_one_thread(login::run(args, out)),
-        Command::Logout(_) => login::forget(out),
+        Command::Logout(args) => on_one_thread(login::forget(&args, out)),
         Command::Openapi => out.json(&crate::http::openapi()).map(|()| ExitCode::SUCCESS),
         Command::Secrets(command) => secrets::run(command, out),
         Command::Completions(args) => completions::run(&args, out),
@@ -223,6 +223,30 @@ mod definition {
             }
         }
         check(&Cli::command());
+    }
+
+    /// What prints no data, or prints JSON anyway.
+    const WITHOUT_JSON: [&str; 6] = ["serve", "demo", "receive", "openapi", "completions", "compile"];
+
+    #[test]
+    fn every_command_that_tells_something_tells_it_as_json_if_asked_to() {
+        fn check(command: &clap::Command, path: &str, seen: &mut usize) {
+            let subcommands: Vec<_> = command.get_subcommands().filter(|c| c.get_name() != "help").collect();
+            for sub in &subcommands {
+                check(sub, &format!("{path} {}", sub.get_name()), seen);
+            }
+            if subcommands.is_empty() && !WITHOUT_JSON.contains(&path.trim()) {
+                assert!(command.get_arguments().any(|a| a.get_long() == Some("json")), "{path} takes no --json");
+                *seen += 1;
+            }
+        }
+        let mut seen = 0;
+        let command = Cli::command();
+        check(&command, "", &mut seen);
+        assert!(seen > 40, "{seen} commands");
+        for name in WITHOUT_JSON {
+            assert!(command.find_subcommand(name).is_some(), "{name} is no command any more");
+        }
     }
 
     #[test]
@@ -291,6 +315,7 @@ mod definition {
             "tidegate user remove bob",
             "tidegate audit --object web/central --actor ada --limit 5",
             "tidegate login --server https://tidegate.example",
+            "tidegate login --server https://tidegate.example --user ada",
             "tidegate logout",
             "tidegate openapi",
             "tidegate tenant limit acme --projects 10 --metric-stores 50 --events-per-second 2000 --stored-megabytes 20000",

@@ -43,6 +43,15 @@ impl Output {
         if json { self.json(answer) } else { people(self, answer) }
     }
 
+    /// What was done where there is nothing to read about it: a remark for people, a document if JSON is wanted.
+    pub(crate) fn done(&mut self, json: bool, document: &Json, told: impl Display) -> Result<(), CliError> {
+        if json {
+            return self.json(document);
+        }
+        self.note(told);
+        Ok(())
+    }
+
     /// A table; without rows, `if_empty` instead, on standard error.
     pub(crate) fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>, if_empty: &str) -> Result<(), CliError> {
         if rows.is_empty() {

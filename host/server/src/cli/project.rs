@@ -1,6 +1,6 @@
 //! `tidegate project`.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::store::{moment, text};
 use super::{CliError, Output};
 use clap::{Args, Subcommand};
@@ -12,22 +12,11 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum ProjectCommand {
     /// All projects, what their events take and how long they are kept.
-    List(ListArgs),
+    List(AskArgs),
     /// One project: events, how long they are kept, metric sets, stores.
     Show(OneArgs),
     /// Say how long the events of a project are kept.
     Keep(KeepArgs),
-}
-
-/// Arguments of `project list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
-    #[command(flatten)]
-    pub server: ServerArgs,
 }
 
 /// Arguments of `project show`.
@@ -36,12 +25,9 @@ pub struct OneArgs {
     /// The project.
     #[arg(value_name = "PROJECT")]
     pub project: String,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `project keep`.
@@ -66,9 +52,9 @@ pub struct KeepArgs {
     /// Keep all events.
     #[arg(long, conflicts_with_all = ["days", "megabytes"])]
     pub for_good: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 pub(crate) async fn run(command: ProjectCommand, out: &mut Output) -> Result<ExitCode, CliError> {
@@ -78,14 +64,16 @@ pub(crate) async fn run(command: ProjectCommand, out: &mut Output) -> Result<Exi
             out.show(args.json, &answer, list)?;
         }
         ProjectCommand::Show(args) => {
-            let answer = ApiClient::new(&args.server)?.get(&["projects", &args.project]).await?;
-            out.show(args.json, &answer, show)?;
+            let answer = ApiClient::new(&args.ask.server)?.get(&["projects", &args.project]).await?;
+            out.show(args.ask.json, &answer, show)?;
         }
         ProjectCommand::Keep(args) => {
             let wanted = json!({"days": args.days, "megabytes": args.megabytes});
             let path = ["projects", &args.project, "retention"];
-            let answer = ApiClient::new(&args.server)?.put(&path, &wanted).await?;
-            out.line(format_args!("events of {} are kept {}", args.project, kept(&answer)))?;
+            let answer = ApiClient::new(&args.ask.server)?.put(&path, &wanted).await?;
+            out.show(args.ask.json, &answer, |out, answer| {
+                out.line(format_args!("events of {} are kept {}", args.project, kept(answer)))
+            })?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! `tidegate query` and `tidegate describe`: questions about the events that are stored.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::question::{Question, QuestionArgs};
 use super::{CliError, Output};
 use clap::Args;
@@ -44,11 +44,8 @@ pub struct QueryArgs {
     /// What to ask, in flags.
     #[command(flatten)]
     pub question: QuestionArgs,
-    /// Print JSON.
-    #[arg(long, conflicts_with = "csv")]
-    pub json: bool,
     /// Print CSV, with a line of names first.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub csv: bool,
     /// Print the query itself, as JSON, and ask nothing.
     #[arg(long, conflicts_with_all = ["json", "csv", "save_as"])]
@@ -56,9 +53,9 @@ pub struct QueryArgs {
     /// Save the query as a metric instead of asking it.
     #[arg(long, value_name = "SET/METRIC", conflicts_with_all = ["csv"])]
     pub save_as: Option<String>,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `describe`.
@@ -70,12 +67,9 @@ pub struct DescribeArgs {
     /// The project.
     #[arg(value_name = "PROJECT")]
     pub project: String,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 pub(crate) async fn run(args: QueryArgs, out: &mut Output) -> Result<ExitCode, CliError> {
@@ -84,7 +78,7 @@ pub(crate) async fn run(args: QueryArgs, out: &mut Output) -> Result<ExitCode, C
         out.json(&query)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let client = ApiClient::new(&args.server)?;
+    let client = ApiClient::new(&args.ask.server)?;
     if let Some(path) = &args.save_as {
         return save(&client, &args, path, query, out).await;
     }
@@ -149,11 +143,7 @@ async fn save(
             dropped.as_str().unwrap_or_default()
         ));
     }
-    if args.json {
-        out.json(&saved)?;
-    } else {
-        out.line(format_args!("saved as metric {path} of {}", args.project))?;
-    }
+    out.show(args.ask.json, &saved, |out, _| out.line(format_args!("saved as metric {path} of {}", args.project)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -164,7 +154,7 @@ fn show(out: &mut Output, answer: &Json, args: &QueryArgs) -> Result<(), CliErro
             args.project, args.project
         ));
     }
-    if args.json {
+    if args.ask.json {
         return out.json(answer);
     }
     let list = |member: &str| answer[member].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -241,9 +231,9 @@ fn csv_line(fields: &[String]) -> String {
 }
 
 pub(crate) async fn describe(args: DescribeArgs, out: &mut Output) -> Result<ExitCode, CliError> {
-    let client = ApiClient::new(&args.server)?;
+    let client = ApiClient::new(&args.ask.server)?;
     let answer = client.list(&["projects", &args.project, "describe"], "attributes").await?;
-    if args.json {
+    if args.ask.json {
         out.json(&answer)?;
         return Ok(ExitCode::SUCCESS);
     }

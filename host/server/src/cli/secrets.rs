@@ -3,6 +3,7 @@
 use super::{CliError, Output};
 use crate::data_dir::DataDir;
 use clap::{Args, Subcommand};
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,7 +41,15 @@ pub enum SecretsCommand {
     /// Make a new key and seal every stored secret with it; the server has to be stopped.
     Rotate(RotateArgs),
     /// Print a new key, for TIDEGATE_KEY.
-    NewKey,
+    NewKey(NewKeyArgs),
+}
+
+/// Arguments of `secrets new-key`.
+#[derive(Debug, Args)]
+pub struct NewKeyArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `secrets rotate`.
@@ -55,6 +64,9 @@ pub struct RotateArgs {
     /// The data directory.
     #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "tidegate-data")]
     pub data_dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
     /// The key.
     #[command(flatten)]
     pub key: KeyArgs,
@@ -63,7 +75,10 @@ pub struct RotateArgs {
 pub(crate) fn run(command: SecretsCommand, out: &mut Output) -> Result<ExitCode, CliError> {
     let failed = |e: &dyn std::fmt::Display| CliError::Failed(e.to_string());
     match command {
-        SecretsCommand::NewKey => out.line(Keyring::new_key().map_err(|e| failed(&e))?.expose())?,
+        SecretsCommand::NewKey(args) => {
+            let key = json!({"key": Keyring::new_key().map_err(|e| failed(&e))?.expose()});
+            out.show(args.json, &key, |out, key| out.line(key["key"].as_str().unwrap_or_default()))?;
+        }
         SecretsCommand::Rotate(args) => {
             let data = DataDir::open(&args.data_dir).map_err(|e| failed(&e))?;
             let source = args.key.source().unwrap_or_else(|| KeySource::File(data.key()));
@@ -76,10 +91,11 @@ pub(crate) fn run(command: SecretsCommand, out: &mut Output) -> Result<ExitCode,
             drop(Catalog::open_with(&data.catalog(), &source, Arc::new(SystemClock)).map_err(|e| failed(&e))?);
             Keyring::add_new_key(file).map_err(|e| failed(&e))?;
             drop(Catalog::open_with(&data.catalog(), &source, Arc::new(SystemClock)).map_err(|e| failed(&e))?);
-            out.note(format_args!(
+            let told = format!(
                 "Every secret is sealed with the first key in {} now. Keep a copy of that file.",
                 file.display()
-            ));
+            );
+            out.done(args.json, &json!({"key_file": file.display().to_string()}), told)?;
         }
     }
     Ok(ExitCode::SUCCESS)

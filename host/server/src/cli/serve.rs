@@ -314,7 +314,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
 }
 
 /// The first token goes to the terminal and not to the log, which others may read.
-#[allow(clippy::print_stderr)] // the one thing that must be seen and must not be logged
+#[allow(clippy::print_stderr, reason = "the one thing that must be seen and must not be logged")]
 fn welcome(token: &str, server: &str) {
     eprintln!(
         "\nThis is the API token. It is shown this once:\n\n    {token}\n\nNext:\n\n    export TIDEGATE_TOKEN={token}\n    \
@@ -324,7 +324,7 @@ fn welcome(token: &str, server: &str) {
 }
 
 /// The link goes where the token goes.
-#[allow(clippy::print_stderr)] // as above
+#[allow(clippy::print_stderr, reason = "as above")]
 fn invite(link: &str) {
     eprintln!(
         "Nobody has an account yet. Choose a name and a password here; the link works once, until the next start:\n\n    {link}\n"

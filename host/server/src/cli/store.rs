@@ -1,6 +1,6 @@
 //! `tidegate store`.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::{CliError, Output};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
     /// All stores and how they are doing.
-    List(ListArgs),
+    List(AskArgs),
     /// One store: settings, state, what was delivered; for a pull store what to enter in the product that reads it.
     Show(ShowArgs),
     /// The exact bytes that a store would send or show next; credentials are masked.
@@ -36,17 +36,6 @@ pub enum StoreCommand {
     Delete(DeleteArgs),
 }
 
-/// Arguments of `store list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
 /// Arguments of `store show` and `store preview`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -60,12 +49,9 @@ pub struct OneArgs {
     /// The project, if its name has a slash in it.
     #[arg(long)]
     pub project: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `store show`.
@@ -120,14 +106,14 @@ impl OneArgs {
 pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitCode, CliError> {
     match command {
         StoreCommand::List(args) => {
-            let answer = ApiClient::new(&args.server)?.get(&["stores"]).await?;
+            let answer = ApiClient::new(&args.server)?.list(&["stores"], "metric_stores").await?;
             out.show(args.json, &answer, list)?;
         }
         StoreCommand::Show(args) => {
             let ShowArgs { reveal, one: args } = args;
             let query: &[(&str, &str)] = if reveal { &[("reveal", "true")] } else { &[] };
-            let answer = ApiClient::new(&args.server)?.get_with(&args.path()?, query).await?;
-            out.show(args.json, &answer, |out, store| show(out, store, reveal))?;
+            let answer = ApiClient::new(&args.ask.server)?.get_with(&args.path()?, query).await?;
+            out.show(args.ask.json, &answer, |out, store| show(out, store, reveal))?;
         }
         StoreCommand::Pause(args) => act(&args, "pause", &json!({}), out, "paused").await?,
         StoreCommand::Resume(args) => act(&args, "resume", &json!({}), out, "goes on").await?,
@@ -137,24 +123,28 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
         }
         StoreCommand::Delete(args) => {
             let backlog = if args.drain { "drain" } else { "expire" };
-            let client = ApiClient::new(&args.store.server)?;
+            let client = ApiClient::new(&args.store.ask.server)?;
             let answer = client.delete(&args.store.path()?, &[("backlog", backlog)]).await?;
-            match answer["queued"].as_u64() {
-                Some(queued) => {
-                    out.note(format_args!("{} is deleted once {queued} windows are delivered", args.store.store))
-                }
-                None => out.note(format_args!("{} is deleted", args.store.store)),
-            }
+            let (store, queued) = (&args.store.store, answer["queued"].as_u64());
+            let told = match queued {
+                Some(queued) => format!("{store} is deleted once {queued} windows are delivered"),
+                None => format!("{store} is deleted"),
+            };
+            out.done(
+                args.store.ask.json,
+                &json!({"store": store, "deleted": queued.is_none(), "queued": queued}),
+                told,
+            )?;
         }
         StoreCommand::Preview(args) => {
             let [a, b, c, d] = args.path()?;
-            let answer = ApiClient::new(&args.server)?.get(&[a, b, c, d, "preview"]).await?;
-            out.show(args.json, &answer, preview)?;
+            let answer = ApiClient::new(&args.ask.server)?.get(&[a, b, c, d, "preview"]).await?;
+            out.show(args.ask.json, &answer, preview)?;
         }
         StoreCommand::Check(args) => {
             let [a, b, c, d] = args.path()?;
-            let answer = ApiClient::new(&args.server)?.post(&[a, b, c, d, "check"], &[], &Json::Null).await?;
-            out.show(args.json, &answer, checked)?;
+            let answer = ApiClient::new(&args.ask.server)?.post(&[a, b, c, d, "check"], &[], &Json::Null).await?;
+            out.show(args.ask.json, &answer, checked)?;
             let good = matches!(answer["outcome"].as_str(), Some("holds" | "not-offered"));
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -162,8 +152,8 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
         StoreCommand::Windows(args) => super::store_windows::windows(&args, out).await?,
         StoreCommand::Rotate(args) => {
             let [a, b, c, d] = args.path()?;
-            let answer = ApiClient::new(&args.server)?.post(&[a, b, c, d, "pull-token"], &[], &Json::Null).await?;
-            out.show(args.json, &answer, |out, answer| {
+            let answer = ApiClient::new(&args.ask.server)?.post(&[a, b, c, d, "pull-token"], &[], &Json::Null).await?;
+            out.show(args.ask.json, &answer, |out, answer| {
                 out.note("The old URL and login are refused from now on. Enter the new ones in the product:");
                 reading(out, &answer["pull"], true)
             })?;
@@ -175,9 +165,8 @@ pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitC
 /// Posts to a store's action.
 async fn act(args: &OneArgs, action: &str, body: &Json, out: &mut Output, told: &str) -> Result<(), CliError> {
     let [a, b, c, d] = args.path()?;
-    ApiClient::new(&args.server)?.post(&[a, b, c, d, action], &[], body).await?;
-    out.note(format_args!("{} {told}", args.store));
-    Ok(())
+    ApiClient::new(&args.ask.server)?.post(&[a, b, c, d, action], &[], body).await?;
+    out.done(args.ask.json, &json!({"store": args.store, "done": action}), format_args!("{} {told}", args.store))
 }
 
 pub(super) fn text(value: &Json) -> String {

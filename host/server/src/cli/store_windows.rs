@@ -22,12 +22,8 @@ pub struct WindowsArgs {
 /// Sends a test point. The exit code says whether it was accepted.
 pub(crate) async fn test(args: &OneArgs, out: &mut Output) -> Result<ExitCode, CliError> {
     let [a, b, c, d] = args.path()?;
-    let answer = ApiClient::new(&args.server)?.post(&[a, b, c, d, "test"], &[], &Json::Null).await?;
-    if args.json {
-        out.json(&answer)?;
-    } else {
-        told(out, &answer)?;
-    }
+    let answer = ApiClient::new(&args.ask.server)?.post(&[a, b, c, d, "test"], &[], &Json::Null).await?;
+    out.show(args.ask.json, &answer, told)?;
     Ok(if answer["accepted"] == true { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -46,14 +42,13 @@ fn told(out: &mut Output, answer: &Json) -> Result<(), CliError> {
 pub(crate) async fn windows(args: &WindowsArgs, out: &mut Output) -> Result<(), CliError> {
     let [a, b, c, d] = args.one.path()?;
     let limit = args.limit.to_string();
-    let client = ApiClient::new(&args.one.server)?;
+    let client = ApiClient::new(&args.one.ask.server)?;
     let answer = client.get_with(&[a, b, c, d, "windows"], &[("limit", &limit)]).await?;
-    if args.one.json {
-        return out.json(&answer);
-    }
-    let windows = answer["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let head = ["METRIC SET", "START", "END", "OUTCOME", "ROWS", "REASON"];
-    out.table(&head, windows.iter().map(row).collect(), "no window has ended yet")
+    out.show(args.one.ask.json, &answer, |out, answer| {
+        let windows = answer["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let head = ["metric set", "start", "end", "outcome", "rows", "reason"];
+        out.table(&head, windows.iter().map(row).collect(), "No window has ended yet.")
+    })
 }
 
 fn row(window: &Json) -> Vec<String> {

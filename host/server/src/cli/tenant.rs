@@ -1,6 +1,6 @@
 //! `tidegate tenant`.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::store::text;
 use super::{CliError, Output};
 use clap::{Args, Subcommand};
@@ -18,7 +18,7 @@ use tidegate_export::catalog::Quotas;
   tidegate project list --tenant acme")]
 pub enum TenantCommand {
     /// The tenants.
-    List(ListArgs),
+    List(AskArgs),
     /// Make a tenant, and its first API token, which is shown this once.
     Add(OneArgs),
     /// What a tenant uses of what it may.
@@ -29,29 +29,15 @@ pub enum TenantCommand {
     Remove(OneArgs),
 }
 
-/// Arguments of `tenant list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
 /// A tenant.
 #[derive(Debug, Args)]
 pub struct OneArgs {
     /// The tenant.
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `tenant limit`.
@@ -149,25 +135,25 @@ pub(crate) async fn run(command: TenantCommand, out: &mut Output) -> Result<Exit
             })?;
         }
         TenantCommand::Add(args) => {
-            let answer = ApiClient::new(&args.server)?.post(&["tenants"], &[], &json!({"name": args.name})).await?;
-            out.show(args.json, &answer, |out, made| {
+            let answer = ApiClient::new(&args.ask.server)?.post(&["tenants"], &[], &json!({"name": args.name})).await?;
+            out.show(args.ask.json, &answer, |out, made| {
                 out.note("This is the only time that the tenant's token is shown:");
                 out.line(text(&made["token"]))
             })?;
         }
         TenantCommand::Show(args) => {
-            let answer = ApiClient::new(&args.server)?.get(&["tenants", &args.name, "quotas"]).await?;
-            out.show(args.json, &answer, show)?;
+            let answer = ApiClient::new(&args.ask.server)?.get(&["tenants", &args.name, "quotas"]).await?;
+            out.show(args.ask.json, &answer, show)?;
         }
         TenantCommand::Limit(args) => {
             let wanted = json!(args.quotas());
             let one = args.one;
-            let answer = ApiClient::new(&one.server)?.put(&["tenants", &one.name, "quotas"], &wanted).await?;
-            out.show(one.json, &answer, show)?;
+            let answer = ApiClient::new(&one.ask.server)?.put(&["tenants", &one.name, "quotas"], &wanted).await?;
+            out.show(one.ask.json, &answer, show)?;
         }
         TenantCommand::Remove(args) => {
-            ApiClient::new(&args.server)?.delete(&["tenants", &args.name], &[]).await?;
-            out.note(format_args!("{} is removed", args.name));
+            ApiClient::new(&args.ask.server)?.delete(&["tenants", &args.name], &[]).await?;
+            out.done(args.ask.json, &json!({"removed": args.name}), format_args!("{} is removed", args.name))?;
         }
     }
     Ok(ExitCode::SUCCESS)

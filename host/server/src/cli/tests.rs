@@ -146,7 +146,7 @@ async fn a_wrong_token_and_a_wrong_name_are_told_with_what_to_do() {
     let server = Server::start().await;
     let url = server.url("");
     let wrong = run(&["store", "list", "--server", &url, "--token", "tg_wrong"]).await.unwrap_err().to_string();
-    assert!(wrong.contains("refused the API token") && wrong.contains("TIDEGATE_TOKEN"), "{wrong}");
+    assert!(wrong.contains("refused this: ") && wrong.contains("TIDEGATE_TOKEN"), "{wrong}");
     let missing =
         run(&["store", "show", "web/x", "--server", &url, "--token", &server.token]).await.unwrap_err().to_string();
     assert!(missing.contains("there is no project \"web\""), "{missing}");

@@ -1,6 +1,6 @@
 //! `tidegate token`: API tokens by the API, and a way back in for whoever has the machine and has lost the last one.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::store::{moment, text};
 use super::user::RoleWord;
 use super::{CliError, Output};
@@ -17,22 +17,11 @@ use tidegate_model::SystemClock;
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
     /// The API tokens of the tenant, without the tokens themselves.
-    List(ListArgs),
+    List(AskArgs),
     /// Make an API token, which is shown this once.
     Create(CreateArgs),
     /// Take an API token back.
     Revoke(RevokeArgs),
-}
-
-/// Arguments of `token list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
-    #[command(flatten)]
-    pub server: ServerArgs,
 }
 
 /// Arguments of `token create`.
@@ -62,12 +51,9 @@ pub struct CreateArgs {
     /// Make it in this data directory and without a server, which must be stopped.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["for_project", "expires_in"])]
     pub data_dir: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `token revoke`.
@@ -76,9 +62,9 @@ pub struct RevokeArgs {
     /// The token's name.
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// A time with its unit.
@@ -103,20 +89,27 @@ pub(crate) async fn run(command: TokenCommand, out: &mut Output) -> Result<ExitC
             out.show(args.json, &answer, list)?;
         }
         TokenCommand::Create(args) => match &args.data_dir {
-            Some(data_dir) => out.line(make_without_server(data_dir, &args)?)?,
+            Some(data_dir) => {
+                let made = json!({"name": args.name, "token": make_without_server(data_dir, &args)?});
+                out.show(args.ask.json, &made, |out, made| out.line(text(&made["token"])))?;
+            }
             None => {
                 let wish = json!({"name": args.name, "role": args.role.word(), "project": args.for_project,
                     "operator": args.operator, "expires_in": args.expires_in});
-                let answer = ApiClient::new(&args.server)?.post(&["tokens"], &[], &wish).await?;
-                out.show(args.json, &answer, |out, made| {
+                let answer = ApiClient::new(&args.ask.server)?.post(&["tokens"], &[], &wish).await?;
+                out.show(args.ask.json, &answer, |out, made| {
                     out.note("This is the only time that the token is shown:");
                     out.line(text(&made["token"]))
                 })?;
             }
         },
         TokenCommand::Revoke(args) => {
-            ApiClient::new(&args.server)?.delete(&["tokens", &args.name], &[]).await?;
-            out.note(format_args!("{} opens nothing any more", args.name));
+            ApiClient::new(&args.ask.server)?.delete(&["tokens", &args.name], &[]).await?;
+            out.done(
+                args.ask.json,
+                &json!({"revoked": args.name}),
+                format_args!("{} opens nothing any more", args.name),
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -153,7 +146,7 @@ fn make_without_server(data_dir: &Path, args: &CreateArgs) -> Result<String, Cli
     let data = DataDir::open(data_dir).map_err(|e| CliError::Failed(e.to_string()))?;
     let catalog = Catalog::open_with(&data.catalog(), &super::secrets::key_of(&data), Arc::new(SystemClock))
         .map_err(|e| CliError::Failed(e.to_string()))?;
-    let tenant = args.server.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
+    let tenant = args.ask.server.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
     let made = catalog.edit(|edit| {
         // Whoever has the data directory has everything; in the first tenant, the token says so.
         let spec = match tenant {

@@ -1,6 +1,6 @@
 //! `tidegate user`.
 
-use super::client::{ApiClient, ServerArgs};
+use super::client::{ApiClient, AskArgs};
 use super::login::ask_secret;
 use super::store::{moment, text};
 use super::{CliError, Output};
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 Roles: viewer sees what is exported, member explores events, too, admin defines what is exported.")]
 pub enum UserCommand {
     /// The users and their roles.
-    List(ListArgs),
+    List(AskArgs),
     /// Make a user; asks for the password, or reads it from standard input.
     Add(AddArgs),
     /// Give a user another password, which signs them out everywhere.
@@ -33,26 +33,15 @@ pub enum UserCommand {
     Remove(OneArgs),
 }
 
-/// Arguments of `user list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
 /// A user.
 #[derive(Debug, Args)]
 pub struct OneArgs {
     /// The user.
     #[arg(value_name = "USER")]
     pub user: String,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `user add`.
@@ -70,12 +59,9 @@ pub struct AddArgs {
     /// Make the account without a password, so that nobody can sign in yet.
     #[arg(long)]
     pub no_password: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `user role`.
@@ -90,12 +76,9 @@ pub struct RoleArgs {
     /// Take all roles in the tenant.
     #[arg(long, conflicts_with = "role")]
     pub none: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Arguments of `user operator`.
@@ -107,9 +90,9 @@ pub struct OperatorArgs {
     /// Whether they run the host.
     #[arg(value_name = "yes|no", value_enum)]
     pub operator: Answer,
-    /// Where the server is.
+    /// Which server, and the form of the answer.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub ask: AskArgs,
 }
 
 /// Yes or no.
@@ -165,40 +148,35 @@ pub(crate) async fn run(command: UserCommand, out: &mut Output) -> Result<ExitCo
             out.show(args.json, &answer, list)?;
         }
         UserCommand::Add(args) => {
-            let client = ApiClient::new(&args.server)?;
+            let client = ApiClient::new(&args.ask.server)?;
             let password = match args.no_password {
                 true => Json::Null,
                 false => json!(ask_secret(out, &format!("Password of {}: ", args.user))?.expose()),
             };
             let body = json!({"name": args.user, "password": password, "operator": args.operator, "roles": roles_json(&args.role)});
             let answer = client.post(&["users"], &[], &body).await?;
-            out.show(args.json, &answer, |out, user| {
-                out.note(format_args!("{} is made: {}", text(&user["name"]), rights(user)));
-                Ok(())
-            })?;
+            out.done(args.ask.json, &answer, format_args!("{} is made: {}", args.user, rights(&answer)))?;
         }
         UserCommand::Password(args) => {
-            let client = ApiClient::new(&args.server)?;
+            let client = ApiClient::new(&args.ask.server)?;
             let password = ask_secret(out, &format!("New password of {}: ", args.user))?;
             client.put(&["users", &args.user, "password"], &json!({"password": password.expose()})).await?;
-            out.note(format_args!("{} has another password and is signed out everywhere", args.user));
+            let told = format!("{} has another password and is signed out everywhere", args.user);
+            out.done(args.ask.json, &json!({"user": args.user, "done": "password"}), told)?;
         }
         UserCommand::Role(args) => {
             let body = json!({"roles": roles_json(&args.role)});
-            let answer = ApiClient::new(&args.server)?.put(&["users", &args.user, "roles"], &body).await?;
-            out.show(args.json, &answer, |out, user| {
-                out.note(format_args!("{}: {}", text(&user["name"]), rights(user)));
-                Ok(())
-            })?;
+            let answer = ApiClient::new(&args.ask.server)?.put(&["users", &args.user, "roles"], &body).await?;
+            out.done(args.ask.json, &answer, format_args!("{}: {}", args.user, rights(&answer)))?;
         }
         UserCommand::Operator(args) => {
             let body = json!({"operator": args.operator == Answer::Yes});
-            let user = ApiClient::new(&args.server)?.put(&["users", &args.user], &body).await?;
-            out.note(format_args!("{}: {}", args.user, rights(&user)));
+            let user = ApiClient::new(&args.ask.server)?.put(&["users", &args.user], &body).await?;
+            out.done(args.ask.json, &user, format_args!("{}: {}", args.user, rights(&user)))?;
         }
         UserCommand::Remove(args) => {
-            ApiClient::new(&args.server)?.delete(&["users", &args.user], &[]).await?;
-            out.note(format_args!("{} is removed", args.user));
+            ApiClient::new(&args.ask.server)?.delete(&["users", &args.user], &[]).await?;
+            out.done(args.ask.json, &json!({"removed": args.user}), format_args!("{} is removed", args.user))?;
         }
     }
     Ok(ExitCode::SUCCESS)
