@@ -7,6 +7,7 @@ use tidegate_tests::clients;
 use tidegate_tests::http;
 use tidegate_tests::process::{run, run_well};
 use tidegate_tests::scratch::{Scratch, repository};
+use tidegate_tests::tidegate::Tidegate;
 
 #[test]
 fn the_description_of_the_api_is_openapi_3_1_for_a_validator_of_others_and_served_to_everybody() {
@@ -21,6 +22,29 @@ fn the_description_of_the_api_is_openapi_3_1_for_a_validator_of_others_and_serve
     // The program tells the same without a server.
     let printed: serde_json::Value = serde_json::from_str(&tidegate.cli(&["openapi"])).expect("JSON");
     assert_eq!(printed, served.json());
+}
+
+#[test]
+fn a_create_that_is_sent_again_after_a_kill_is_answered_as_it_was() {
+    let scratch = Scratch::new("create-again");
+    let mut tidegate = world::tidegate(&scratch).start();
+    let create = |tidegate: &Tidegate| {
+        let request = http::post(&tidegate.api().url(&["tokens"])).bearer(tidegate.token());
+        request.header("idempotency-key", "k").json(&json!({"name": "ci"})).send_well()
+    };
+    let first = create(&tidegate);
+    tidegate.kill();
+    tidegate.restart();
+    let again = create(&tidegate);
+    assert_eq!((first.status, first.text()), (again.status, again.text()));
+    assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
+    // The token that is told again is the one that was made, and the only one.
+    let token = again.json()["token"].as_str().expect("a token").to_owned();
+    assert_eq!(http::get(&tidegate.api().url(&["projects"])).bearer(&token).send_well().status, 200);
+    let tokens = tidegate.api().get(&["tokens"]);
+    let made = tokens["tokens"].as_array().expect("tokens").iter().filter(|token| token["name"] == "ci").count();
+    assert_eq!(made, 1, "{tokens}");
+    assert!(!tidegate.log().contains(&token));
 }
 
 #[test]

@@ -4,13 +4,18 @@
 use crate::world::{self, PATIENCE};
 use serde_json::{Map, Value as Json, json};
 use tidegate_tests::browser;
+use tidegate_tests::guests;
 use tidegate_tests::note;
+use tidegate_tests::receiver::Receiver;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::{Influxd, Prometheus, Target};
 use tidegate_tests::tidegate::Tidegate;
 use tidegate_tests::wait;
 
-const PASSWORD: &str = "the tide comes in twice a day";
+/// A text that must stay one wherever it comes from.
+const EVIL: &str = r#"<b>bold</b><img src=x onerror="alert(1)">"#;
+/// What the operator chooses.
+pub(crate) const PASSWORD: &str = "the tide comes in twice a day";
 
 /// The link that the first start prints, once.
 fn setup_link(tidegate: &Tidegate) -> String {
@@ -21,7 +26,7 @@ fn setup_link(tidegate: &Tidegate) -> String {
 }
 
 /// Sets the operator's password, as the link's page does.
-fn set_password(tidegate: &Tidegate) {
+pub(crate) fn set_password(tidegate: &Tidegate) {
     let link = setup_link(tidegate);
     let token = link.split_once('#').expect("a token").1;
     let body = json!({"token": token, "user": "admin", "password": PASSWORD});
@@ -84,6 +89,36 @@ fn the_console_is_used_with_the_keyboard_alone() {
 }
 
 #[test]
+fn a_module_is_inspected_before_it_goes_live_compared_before_it_is_used_and_taken_back() {
+    let scratch = Scratch::new("console-adapters");
+    let receiver = Receiver::start(|_| (204, String::new()));
+    let tidegate = world::tidegate(&scratch).start();
+    set_password(&tidegate);
+    let errors = json!({"name": "errors", "query": {"group": ["error.type"], "fold": {"_tx": [["count"]]}}});
+    tidegate.apply(&json!({"projects": [{"name": "web", "metric_sets": [{"name": "crashes", "metrics": [errors]}]}]}));
+    let components = guests::install(&["evolving-1", "evolving-2"], &scratch.folder("components"));
+    // A stranger's text with markup in it, as long as the one in its place.
+    let (plain, markup) = (b"Where to send to", b"<img src=x id=e>");
+    let mut second = std::fs::read(&components[1]).expect("the component");
+    let places: Vec<_> =
+        second.windows(plain.len()).enumerate().filter(|(_, text)| text == plain).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "the help text is in the component");
+    places.into_iter().for_each(|at| second[at..at + plain.len()].copy_from_slice(markup));
+    std::fs::write(&components[1], second).expect("written");
+    let told = browser::story(
+        &tidegate,
+        "adapters",
+        &json!({
+            "password": PASSWORD, "one": components[0], "two": components[1], "url": receiver.url(), "token": tidegate.token(),
+            "markup": String::from_utf8_lossy(markup),
+        }),
+    );
+    without_faults(&told);
+    assert!(!receiver.received().is_empty());
+    world::no_errors_in_the_log(&tidegate);
+}
+
+#[test]
 fn no_page_has_a_serious_fault_of_accessibility_or_lets_foreign_text_become_markup() {
     let scratch = Scratch::new("console-pages");
     let tidegate = world::tidegate(&scratch).start();
@@ -137,8 +172,9 @@ fn fill(tidegate: &Tidegate) {
         "settings": {"version": "1", "url": "http://127.0.0.1:9", "database": "m", "user": "u", "password": "secret"}});
     let errors = json!({"name": "errors", "query": {"group": ["error.type"], "fold": {"_tx": [["count"]], "guid": [["unique"]]}}});
     let set = json!({"name": "crashes", "metrics": [errors]});
+    let evil = json!({"name": EVIL});
     tidegate.apply(&json!({"projects": [
-        {"name": "web", "metric_sets": [set], "metric_stores": [page, push]}, {"name": "bare"},
+        {"name": "web", "metric_sets": [set, evil], "metric_stores": [page, push]}, {"name": "bare"},
     ]}));
     let events: Vec<Map<String, Json>> = (0..60).map(event).collect();
     let taken = tidegate.api().bulk_until_acknowledged("web", &events);
@@ -146,11 +182,12 @@ fn fill(tidegate: &Tidegate) {
 }
 
 fn event(i: u32) -> Map<String, Json> {
-    let members = [
+    let members: [(&str, Json); 5] = [
         ("error.type", json!(if i.is_multiple_of(3) { "Hang" } else { "Crash" })),
         ("guid", json!(format!("u{}", i % 5))),
         ("error.message", json!("<b>bold</b><img src=x onerror=alert(1)>")),
         ("process.age", json!(i)),
+        (EVIL, json!(EVIL)),
     ];
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

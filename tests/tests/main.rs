@@ -19,6 +19,7 @@ mod graphite;
 mod hostile;
 mod influxdb;
 mod kill;
+mod login;
 mod operate;
 mod prometheus;
 mod queries;

@@ -22,7 +22,7 @@ export async function open({ width = 1280, height = 900, theme = "light" } = {})
   page.setDefaultTimeout(PATIENCE);
   const faults = [];
   // A question that is answered with 401 or 404 is no fault of the page; the browser logs it all the same.
-  page.on("console", (m) => { if (m.type() === "error" && !/status of (401|404|409|412|422)/.test(m.text())) faults.push(`console: ${m.text()}`); });
+  page.on("console", (m) => { if (m.type() === "error" && !/status of (401|404|409|412|422|428)/.test(m.text())) faults.push(`console: ${m.text()}`); });
   page.on("pageerror", (e) => faults.push(`page: ${e.stack ?? e}`));
   page.on("dialog", (d) => { faults.push(`a script of somebody else opened a dialog: ${d.message()}`); d.dismiss(); });
   page.on("request", (r) => { if (!r.url().startsWith(base) && !r.url().startsWith("data:") && !r.url().startsWith("blob:")) faults.push(`a request to elsewhere: ${r.url()}`); });

@@ -46,7 +46,7 @@ await story(async () => {
 /** Answers as a foreign adapter, a sink's error and a log line could make them. */
 async function hostile(page, found) {
   const adapter = { name: "evil", version: EVIL, vendor: EVIL, summary: EVIL, direction: "push", contract: EVIL, digest: "sha256:00", file: EVIL };
-  await page.route("**/api/v1/adapters", (route) => route.fulfill({ json: { adapters: [adapter] } }));
+  await page.route("**/api/v1/adapters", (route) => route.fulfill({ json: { adapters: [{ ...adapter, name: EVIL }], refused: [{ file: EVIL, reason: EVIL }] } }));
   await page.route("**/api/v1/adapters/evil", (route) => route.fulfill({ json: {
     ...adapter, documentation: "javascript:alert(1)", push: {}, pull: {}, endpoints: [{ kind: "http", key: EVIL, url: EVIL }],
     settings: [{ key: "a", label: EVIL, kind: "text", required: true, help: EVIL }, { key: "b", label: EVIL, kind: "choice", required: true, help: EVIL, choices: [{ value: EVIL, label: EVIL }] }],
@@ -55,7 +55,8 @@ async function hostile(page, found) {
     const answer = await (await route.fetch()).json();
     route.fulfill({ json: { ...answer, settings: { a: EVIL }, status: { ...answer.status, state: "failing", summary: EVIL, problem: EVIL + EVIL } } });
   });
-  for (const path of ["/adapters", "/adapters/evil", "/p/web/stores/new?adapter=evil", "/p/web/stores/page"]) {
+  // The attributes, the names and with them the lines of the log are real ones.
+  for (const path of ["/adapters", "/adapters/evil", "/p/web/stores/new?adapter=evil", "/p/web/stores/page", "/p/web/events/1", "/p/web/metric-sets", "/audit"]) {
     await visit(page, path);
     await settled(page);
     const { text, marks, links } = await page.evaluate(() => ({

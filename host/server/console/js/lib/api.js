@@ -52,6 +52,7 @@ async function ask(method, path, { body, signal, accept, headers: more } = {}) {
   const text = await response.text();
   let document;
   try { document = JSON.parse(text); } catch { document = { detail: text.slice(0, 500) || undefined }; }
+  if (response.status === 412 && headers["if-match"]) document.detail = "Somebody has changed this meanwhile. Load the page again to see how it is now.";
   if (response.status === 401 && path !== "/session") for (const call of lost) call();
   throw new Problem(response.status, document);
 }
@@ -76,6 +77,17 @@ export const post = async (path, body, options) => json(await ask("POST", path, 
 export const put = async (path, body, options) => json(await ask("PUT", path, { ...options, body }));
 export const patch = async (path, body, options) => json(await ask("PATCH", path, { ...options, body }));
 export const remove = async (path, options) => json(await ask("DELETE", path, options));
+
+/** A whole list, however many pages it has: the document of one that had everything in `member`. */
+export async function all(path, member, options) {
+  const whole = await get(path, options);
+  while (whole.next) {
+    const more = await get(`${path}${path.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(whole.next)}`, options);
+    whole[member].push(...more[member]);
+    whole.next = more.next;
+  }
+  return whole;
+}
 
 /** Reads {progress}, {progress}, …, {answer} or {error} line by line. */
 export async function stream(path, body, { signal, progress }) {

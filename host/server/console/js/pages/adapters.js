@@ -3,19 +3,25 @@
 import * as api from "../lib/api.js";
 import { at } from "../lib/api.js";
 import { fill, h } from "../lib/dom.js";
-import { bytes, duration } from "../lib/format.js";
+import { bytes, duration, number } from "../lib/format.js";
 import { go, link, path } from "../lib/router.js";
 import { who } from "../lib/session.js";
 import { card, copyable, empty, facts, head, outward } from "../parts/bits.js";
 import { confirm, dialog } from "../parts/dialog.js";
 import { field } from "../parts/fields.js";
+import { limitName, limitOf, used } from "../parts/limits.js";
 import { listing, plain } from "../parts/listing.js";
 import { doing, message, note } from "../parts/say.js";
 
 const DIRECTION = { push: "Tidegate sends", pull: "a scraper reads", both: "either way" };
 
+const SIGNED = { "part-of-tidegate": "part of Tidegate", unsigned: "unsigned" };
+const signed = (a) => h("span", { title: "Stores keep the version that they use by its digest; other bytes are another version." }, SIGNED[a.signature?.state] ?? a.signature?.state ?? "");
+const share = (limit) => (limit ? limit.used / Math.max(1, limit.limit) : null);
+const use = (a, name) => { const limit = limitOf(a.limits, name); return limit ? used(limit) : h("span.dim", a.stores ? "not called yet" : "not in use"); };
+
 export async function adapters({ query, signal }) {
-  const { adapters: rows, refused = [], folder } = await api.get("/adapters", { signal });
+  const { adapters: rows, refused = [], folder } = await api.all("/adapters", "adapters", { signal });
   const operator = who()?.operator;
   const table = listing({
     label: "Adapters", noun: "adapter", rows, query, text: (a) => `${a.name} ${a.vendor} ${a.summary} ${a.direction}`,
@@ -27,7 +33,11 @@ export async function adapters({ query, signal }) {
       { label: "Way", by: (a) => a.direction, cell: (a) => DIRECTION[a.direction] ?? a.direction },
       { label: "Contract", by: (a) => a.contract, cell: (a) => a.contract },
       { label: "Where from", by: (a) => a.file ?? "", cell: (a) => (a.file ? h("code", a.file) : "built in") },
-      { label: "Digest", cell: (a) => h("code", { title: a.digest }, `${a.digest.replace("sha256:", "").slice(0, 12)}…`) },
+      { label: "Signature", by: (a) => a.signature?.state, cell: (a) => signed(a) },
+      { label: "Stores", number: true, by: (a) => a.stores, cell: (a) => number(a.stores) },
+      { label: "CPU time, last minute", by: (a) => share(limitOf(a.limits, "cpu-per-minute")), cell: (a) => use(a, "cpu-per-minute") },
+      { label: "Memory", by: (a) => share(limitOf(a.limits, "memory")), cell: (a) => use(a, "memory") },
+      { label: "Digest", by: (a) => a.digest, cell: (a) => h("code", { title: a.digest }, `${a.digest.replace("sha256:", "").slice(0, 12)}…`) },
     ],
     empty: empty("No adapter", "The six adapters that travel with Tidegate should be here. The log of the server says what is wrong."),
   });
@@ -62,12 +72,19 @@ async function removeAdapter(found) {
   if (await confirm(`Remove ${found.name} ${found.version}?`, h("p", "Its file goes out of the adapter folder. A version that stores use, or can go back to, stays."), "Remove", () => api.remove(at`/adapters/${found.digest}`))) { note("The adapter is removed"); go(link("/adapters")); }
 }
 
-export async function adapter({ params: { adapter: name }, signal }) {
-  const [found, used] = await Promise.all([
-    api.get(at`/adapters/${name}`, { signal }),
-    api.get(`/stores?${new URLSearchParams({ find: /^sha256:|@/.test(name) ? "" : name, limit: 200 })}`, { signal }).catch(() => ({ metric_stores: [] })),
-  ]);
-  const stores = used.metric_stores.filter((s) => s.adapter === found.name);
+function usersOf(found, query) {
+  return listing({
+    label: "Metric Stores that use it", noun: "metric store", query, rows: found.used_by ?? [], text: (s) => `${s.project} ${s.store}`,
+    columns: [
+      { label: "Metric Store", by: (s) => s.store, cell: (s) => h("a", { href: path`/p/${s.project}/stores/${s.store}` }, s.store) },
+      { label: "Project", by: (s) => s.project, cell: (s) => h("a", { href: path`/p/${s.project}/stores` }, s.project) },
+    ],
+    empty: message("hint", h("p", "No metric store uses it. Choose it when you make one.")),
+  });
+}
+
+export async function adapter({ params: { adapter: name }, query, signal }) {
+  const found = await api.get(at`/adapters/${name}`, { signal });
   return {
     title: found.name, crumbs: [["Adapters", link("/adapters")]],
     body: [
@@ -76,6 +93,7 @@ export async function adapter({ params: { adapter: name }, signal }) {
         ["Version", found.version], ["Vendor", found.vendor || "not told"], ["Way", DIRECTION[found.direction] ?? found.direction], ["Contract", found.contract],
         ["Where from", found.file ?? "built in"], found.size && ["Size", bytes(found.size)], found.documentation && ["Documentation", outward(found.documentation)],
         found.push?.["look-back"] && ["Oldest window it takes", duration(found.push["look-back"])],
+        ["Signature", found.builtin ? "part of Tidegate" : "unsigned: nobody vouches for it but whoever put it here. Stores keep it by its digest, so other bytes are another version."],
       ]), h("div.field", h("span.label", "Digest"), copyable(found.digest, "the digest"))),
       card("What it may reach", found.endpoints.length
         ? [h("p.soft", "It names these by their keys; the host fills in the store's settings, checks the address and connects. It sees no URL and no credential."),
@@ -85,7 +103,10 @@ export async function adapter({ params: { adapter: name }, signal }) {
         h("div", h("strong", s.label), h("div", h("code.small", s.key))), s.kind + (s.choices?.length ? `: ${s.choices.map((c) => c.label).join(", ")}` : ""),
         s.required ? "yes" : s.default !== undefined ? `no, ${JSON.stringify(s.default)}` : "no",
         h("div", s.help, s.when && h("div.small.soft", `Only if ${s.when.setting} is ${s.when.is.join(" or ")}`))])) : h("p", "Nothing: it works as it is.")),
-      card("Who uses it", stores.length ? h("ul", stores.map((s) => h("li", h("a", { href: path`/p/${s.project}/stores/${s.name}` }, `${s.project}/${s.name}`)))) : message("hint", h("p", "No metric store uses it."))),
+      card("What it uses", found.limits?.length
+        ? plain("Limits", ["Limit", "Used of it", "By the store that is nearest to it"], found.limits.map((l) => [limitName(l), used(l), `${l.of.project}/${l.of.store}`]))
+        : h("p.soft", found.stores ? "It was not called since the start of the server." : "No metric store uses it, so it uses nothing.")),
+      card("Who uses it", usersOf(found, query)),
     ],
   };
 }

@@ -113,20 +113,21 @@ function suggestion(state) {
 }
 
 /** Puts the query of Explore into the metric that is being changed. */
-export function saveMetric(project, state) {
+export async function saveMetric(project, state) {
   const [set, metric] = splitEdit(state.edit);
+  const { document: now, tag } = await api.tagged(at`/projects/${project}/metric-sets/${set}/metrics/${metric}`);
   return dialog(`Save ${set}/${metric}`, (close) => {
     const look = h("div.stack", { "aria-live": "polite" }, h("p.soft", "Looking at the last windows …"));
     const place = h("div");
     const button = h("button.main", { type: "button", onclick: () => doing(button, place, async () => {
-      await api.put(at`/projects/${project}/metric-sets/${set}/metrics/${metric}`, { query: metricJson(state) });
+      await api.put(at`/projects/${project}/metric-sets/${set}/metrics/${metric}`, { query: metricJson(state) }, api.onlyAs(tag));
       close();
       note(`${metric} is saved`);
       await go(path`/p/${project}/metric-sets/${set}/${metric}`);
     }, "The metric was not saved") }, "Save");
     button.disabled = true;
     lastWindows(project, metricJson(state)).then(({ fits, body }) => { button.disabled = !fits; fill(look, body); }).catch((e) => fill(look, failure(e)));
-    return [h("p", h("strong", words(parse(metricJson(state)))), "."), h("p.soft", "Windows that begin from now on are evaluated with it; those before keep their values."), look, place,
+    return [h("p", h("strong", words(parse(metricJson(state)))), "."), h("p", "Until now: ", words(parse(now.query)), "."), h("p.soft", "Windows that begin from now on are evaluated with it; those before keep their values."), look, place,
       h("div.actions", button, h("button", { type: "button", onclick: () => close() }, "Cancel"))];
   });
 }

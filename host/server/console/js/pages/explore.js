@@ -18,7 +18,7 @@ import { exportMetric, saveMetric } from "./explore-export.js";
 import { eventTable, groupResults } from "./explore-results.js";
 
 export async function explore({ params: { project }, query, signal }) {
-  const { attributes } = await api.get(at`/projects/${project}/describe`, { signal });
+  const { attributes } = await api.all(at`/projects/${project}/describe`, "attributes", { signal });
   const state = fromAddress(query);
   const ask = h("div");
   const result = h("div.stack", { "aria-live": "off" });

@@ -18,17 +18,11 @@ import { joinEdit, lastWindows } from "./explore-export.js";
 const trail = (project, ...more) => [[project, path`/p/${project}`], ["Metric Export"], ...more];
 const exploreOf = (project, query, edit) => path`/p/${project}/explore` + `?${new URLSearchParams({ q: JSON.stringify(query), ...(edit ? { edit } : {}) })}`;
 
-/** The stores of a project by metric set. */
-async function users(project, signal) {
-  const { metric_stores: stores } = await api.get(`${at`/projects/${project}/stores`}?limit=500`, { signal });
-  return (set) => stores.filter((s) => s.metric_sets.includes(set));
-}
-
 const storeLinks = (project, stores) => (stores.length === 0 ? h("span.none", "none")
   : [stores.slice(0, 6).map((s, i) => [i > 0 && ", ", h("a", { href: path`/p/${project}/stores/${s.name}` }, s.name)]), stores.length > 6 && ` and ${number(stores.length - 6)} more`]);
 
 export async function metricSets({ params: { project }, query, signal }) {
-  const [{ metric_sets: rows }, of] = await Promise.all([api.get(at`/projects/${project}/metric-sets`, { signal }), users(project, signal)]);
+  const { metric_sets: rows } = await api.all(at`/projects/${project}/metric-sets`, "metric_sets", { signal });
   const admin = may("admin", project);
   const make = async () => {
     const name = await prompt("New metric set", "Name", "", "Create", (value) => api.put(at`/projects/${project}/metric-sets/${value}`), "Metrics of a set go to the same stores.");
@@ -40,7 +34,7 @@ export async function metricSets({ params: { project }, query, signal }) {
     columns: [
       { label: "Metric Set", by: (s) => s.name, cell: (s) => h("a", { href: path`/p/${project}/metric-sets/${s.name}` }, s.name) },
       { label: "Metrics", by: (s) => s.metrics.length, cell: (s) => (s.metrics.length ? h("div", count(s.metrics.length, "metric"), h("div.small.soft", s.metrics.slice(0, 6).map((m) => m.name).join(", "), s.metrics.length > 6 && ", …")) : h("span.none", "none yet")), clip: true },
-      { label: "Metric Stores", by: (s) => of(s.name).length, cell: (s) => storeLinks(project, of(s.name)) },
+      { label: "Metric Stores", by: (s) => s.metric_stores.length, cell: (s) => storeLinks(project, s.metric_stores) },
       { label: "Revision", number: true, by: (s) => s.revision, cell: (s) => number(s.revision) },
     ],
     empty: empty("No metric set yet", ["A metric is a question that is answered for each window of time. Ask it in Explore, and keep it with Export as Metric; that makes a set, too."], h("a.button.main", { href: path`/p/${project}/explore` }, "Explore"), admin && button()),
@@ -49,8 +43,8 @@ export async function metricSets({ params: { project }, query, signal }) {
 }
 
 export async function metricSet({ params: { project, set: name }, query, signal }) {
-  const [set, of] = await Promise.all([api.get(at`/projects/${project}/metric-sets/${name}`, { signal }), users(project, signal)]);
-  const stores = of(name);
+  const set = await api.get(at`/projects/${project}/metric-sets/${name}`, { signal });
+  const stores = set.metric_stores;
   const admin = may("admin", project);
   const again = () => go(location.href, { replace: true });
   const [counts, known] = [new Map(), new Map()];
@@ -105,8 +99,9 @@ function metricMenu(project, set, m, stores, again, small) {
 }
 
 export async function metric({ params: { project, set, metric: name }, signal }) {
-  const [m, of] = await Promise.all([api.get(at`/projects/${project}/metric-sets/${set}/metrics/${name}`, { signal }), users(project, signal)]);
-  const stores = of(set);
+  const [m, { metric_stores: stores }] = await Promise.all([
+    api.get(at`/projects/${project}/metric-sets/${set}/metrics/${name}`, { signal }), api.get(at`/projects/${project}/metric-sets/${set}`, { signal }),
+  ]);
   const look = h("div.stack", h("p.soft", "Looking at the last windows …"));
   const period = stores[0]?.period ?? 60;
   if (!may("member", project)) fill(look, h("p.soft", "Members see the values here."));
@@ -124,9 +119,10 @@ export async function metric({ params: { project, set, metric: name }, signal })
   };
 }
 
-function editJson(project, set, m, again) {
+async function editJson(project, set, m, again) {
+  const { document: now, tag } = await api.tagged(at`/projects/${project}/metric-sets/${set}/metrics/${m.name}`);
   return dialog(`The query of ${m.name}`, (close) => {
-    const f = areaField({ label: "Query as JSON", code: true, rows: 14, value: JSON.stringify(m.query, null, 2) });
+    const f = areaField({ label: "Query as JSON", code: true, rows: 14, value: JSON.stringify(now.query, null, 2) });
     const place = h("div");
     const look = h("div");
     const button = h("button.main", { type: "submit" }, "Save");
@@ -135,7 +131,7 @@ function editJson(project, set, m, again) {
       e.preventDefault();
       const json = read();
       if (!json) return;
-      const saved = await doing(button, place, () => api.put(at`/projects/${project}/metric-sets/${set}/metrics/${m.name}`, { query: json }), "The metric was not saved");
+      const saved = await doing(button, place, () => api.put(at`/projects/${project}/metric-sets/${set}/metrics/${m.name}`, { query: json }, api.onlyAs(tag)), "The metric was not saved");
       if (!saved) return;
       close();
       const dropped = saved.dropped_time_frame ?? [];

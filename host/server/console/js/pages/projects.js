@@ -14,7 +14,7 @@ import { listing } from "../parts/listing.js";
 import { doing, note } from "../parts/say.js";
 
 export async function projects({ query, signal }) {
-  const rows = (await api.get("/projects", { signal })).projects;
+  const rows = (await api.all("/projects", "projects", { signal })).projects;
   const table = listing({
     label: "Projects", noun: "project", rows, query, text: (p) => p.name,
     columns: [
@@ -71,7 +71,7 @@ function sendHelp(project, token) {
 export async function project({ params: { project: name }, query, signal }) {
   const [found, tokens] = await Promise.all([
     api.get(at`/projects/${name}`, { signal }),
-    may("admin", name) ? api.get(at`/projects/${name}/submission-tokens`, { signal }).catch(() => null) : null,
+    may("admin", name) ? api.all(at`/projects/${name}/submission-tokens`, "submission_tokens", { signal }).catch(() => null) : null,
   ]);
   const admin = may("admin", name);
   const again = () => go(location.href, { replace: true });
@@ -83,7 +83,7 @@ export async function project({ params: { project: name }, query, signal }) {
       ["Oldest", ago(fromMicros(found.events.oldest_arrival))],
       ["Kept", kept(found.retention)],
       found.owed_since && ["Owed to stores since", ago(fromMicros(found.owed_since))],
-    ]), admin && h("div.actions", h("button", { type: "button", onclick: async () => { if (await keep(name, found.retention)) again(); } }, "Change how long they are kept"))),
+    ]), admin && h("div.actions", h("button", { type: "button", onclick: async () => { if (await keep(name)) again(); } }, "Change how long they are kept"))),
     h("div.cards", 
       h("a.card", { href: path`/p/${name}/metric-sets` }, h("h2", "Metric Sets"), h("p.soft", found.metric_sets.length ? `${number(found.metric_sets.length)}: ${some(found.metric_sets)}` : "None yet. Metrics are made from queries in Explore.")),
       h("a.card", { href: path`/p/${name}/stores` }, h("h2", "Metric Stores"), h("p.soft", found.metric_stores.length ? `${number(found.metric_stores.length)}: ${some(found.metric_stores)}` : "None yet. A store shares metric sets with a monitoring system."))),
@@ -118,7 +118,8 @@ function submission(name, rows, query, again) {
   return h("section.stack", h("div.row.spread", h("h2", "Submission tokens"), make), table);
 }
 
-function keep(name, retention) {
+async function keep(name) {
+  const { document: retention, tag } = await api.tagged(at`/projects/${name}/retention`);
   return dialog("How long events are kept", (close) => {
     const days = textField({ label: "Days", type: "number", min: 1, optional: true, value: retention.days ?? "", help: "Older events go. Leave it empty for no bound." });
     const megabytes = textField({ label: "Megabytes", type: "number", min: 1, optional: true, value: retention.megabytes ?? "", help: "The oldest events go until the rest fits." });
@@ -127,7 +128,7 @@ function keep(name, retention) {
     const amount = (f) => (f.control.value === "" ? null : Number(f.control.value));
     return h("form.stack", { onsubmit: async (e) => {
       e.preventDefault();
-      if (await doing(button, place, async () => { await api.put(at`/projects/${name}/retention`, { days: amount(days), megabytes: amount(megabytes) }); return true; })) close(true);
+      if (await doing(button, place, async () => { await api.put(at`/projects/${name}/retention`, { days: amount(days), megabytes: amount(megabytes) }, api.onlyAs(tag)); return true; })) close(true);
     } }, days, megabytes, place, h("div.actions", button, h("button", { type: "button", onclick: () => close() }, "Cancel")));
   }, { narrow: true });
 }

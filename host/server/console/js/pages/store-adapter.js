@@ -7,7 +7,8 @@ import { go } from "../lib/router.js";
 import { card, facts } from "../parts/bits.js";
 import { confirm, dialog } from "../parts/dialog.js";
 import { checkbox } from "../parts/fields.js";
-import { listing } from "../parts/listing.js";
+import { limitName, used } from "../parts/limits.js";
+import { listing, plain } from "../parts/listing.js";
 import { doing, message, note } from "../parts/say.js";
 
 const OUTCOMES = { same: "the same bytes", different: "other bytes", "now-fails": "fails with it", "still-fails": "fails with both", "now-works": "works only with it" };
@@ -33,6 +34,9 @@ export async function versions(root, found, query, signal, admin) {
   return h("div.stack.wide",
     card("In use", facts([["Version", known.version ?? "not told"], ["Digest", known.digest ? h("code", short(known.digest)) : "not fixed"], known.trial_until && ["On trial until", time(fromMicros(known.trial_until))], known.previous && ["Before", known.previous.version ?? short(known.previous.digest)]]),
       known.problem && message("bad", h("p", known.problem)), known.update && message("hint", h("p", `Version ${known.update.version} is there. Compare first: you see what the windows on record would be with it.`)), admin && back && h("div.actions", back)),
+    card("What it uses", found.status.limits?.length
+      ? plain("Limits", ["Limit", "Used of it"], found.status.limits.map((l) => [limitName(l), used(l)]))
+      : h("p.soft", "It was not called since the start of the server.")),
     table);
 }
 

@@ -12,7 +12,7 @@ import { doing, failure, note } from "../parts/say.js";
 const DIRECTION = { push: "Tidegate sends", pull: "It reads a page", both: "Either way" };
 
 export async function newStore({ params: { project }, query, signal }) {
-  const [{ adapters }, { metric_sets: sets }] = await Promise.all([api.get("/adapters", { signal }), api.get(at`/projects/${project}/metric-sets`, { signal })]);
+  const [{ adapters }, { metric_sets: sets }] = await Promise.all([api.all("/adapters", "adapters", { signal }), api.all(at`/projects/${project}/metric-sets`, "metric_sets", { signal })]);
   const crumbs = [[project, path`/p/${project}`], ["Metric Export"], ["Metric Stores", path`/p/${project}/stores`]];
   if (adapters.length === 0) return { title: "New metric store", crumbs, body: [head("New metric store"), empty("No adapter", "The host has none, so no store can be made. Ask the operator.")] };
   const place = h("div.stack.wide");
@@ -33,7 +33,7 @@ export async function newStore({ params: { project }, query, signal }) {
 
 export async function editStore({ params: { project, store }, signal }) {
   const { document: found, tag } = await api.tagged(at`/projects/${project}/stores/${store}`, { signal });
-  const [adapter, { metric_sets: sets }] = await Promise.all([api.get(at`/adapters/${found.adapter}`, { signal }), api.get(at`/projects/${project}/metric-sets`, { signal })]);
+  const [adapter, { metric_sets: sets }] = await Promise.all([api.get(at`/adapters/${found.adapter}`, { signal }), api.all(at`/projects/${project}/metric-sets`, "metric_sets", { signal })]);
   return {
     title: "Edit", crumbs: [[project, path`/p/${project}`], ["Metric Export"], ["Metric Stores", path`/p/${project}/stores`], [store, path`/p/${project}/stores/${store}`]],
     body: [head(`Edit ${store}`, { lead: `Adapter ${found.adapter}` }), form(project, adapter, sets, found, tag)],

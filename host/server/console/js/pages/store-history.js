@@ -17,12 +17,12 @@ export async function history(root, found, query, signal, admin) {
   let got = await api.get(`${root}/windows?limit=${PAGE}`, { signal });
   let rows = got.windows;
   const more = h("button", { type: "button", onclick: () => doing(more, null, async () => {
-    got = await api.get(`${root}/windows?limit=${PAGE}&before=${got.next}`, { signal });
+    got = await api.get(`${root}/windows?limit=${PAGE}&cursor=${got.next}`, { signal });
     rows = rows.concat(got.windows);
     table.refresh(rows);
-    more.hidden = got.next === null;
+    more.hidden = !got.next;
   }) }, "Load older windows");
-  more.hidden = got.next === null;
+  more.hidden = !got.next;
   const became = (w) => w.delivery?.state ?? w.state;
   const table = listing({
     label: "Windows", noun: "window", rows, query, keys: ["find", "sort", "page"],

@@ -22,14 +22,14 @@ function columns(all) {
   return [
     { label: "Metric Store", by: "name", cell: (s) => h("a", { href: path`/p/${s.project}/stores/${s.name}` }, s.name) },
     all && { label: "Project", by: "project", cell: (s) => h("a", { href: path`/p/${s.project}/stores` }, s.project) },
-    { label: "State", by: "state", cell: (s) => h("div", state(s.status.state), h("div.small.soft", s.status.summary)), clip: true, roomy: true },
+    { label: "State", by: "status.state", cell: (s) => h("div", state(s.status.state), h("div.small.soft", s.status.summary)), clip: true, roomy: true },
     { label: "Last windows", cell: (s) => spark(s.recent ?? [], RECENT) },
     { label: "Adapter", by: "adapter", cell: (s) => h("span", s.adapter, " ", h("span.tag", s.status.direction)) },
     { label: "Metric Sets", cell: (s) => (s.metric_sets.length ? s.metric_sets.join(", ") : h("span.none", "none")), clip: true },
     { label: "Period", by: "period", number: true, cell: (s) => duration(s.period) },
-    { label: "Last shared", by: "last_shared", cell: (s) => ago(fromMicros(s.status.last_shared)) },
-    { label: "Next window", by: "next", cell: (s) => (s.paused ? h("span.dim", "paused") : ago(fromMicros(s.status.next_window_end))) },
-    { label: "Oldest undelivered", by: "oldest_undelivered", cell: (s) => (s.status.oldest_undelivered ? ago(fromMicros(s.status.oldest_undelivered)) : h("span.dim", s.status.direction === "pull" ? "–" : "nothing waits")) },
+    { label: "Last shared", by: "status.last_shared", cell: (s) => ago(fromMicros(s.status.last_shared)) },
+    { label: "Next window", by: "status.next_window_end", cell: (s) => (s.paused ? h("span.dim", "paused") : ago(fromMicros(s.status.next_window_end))) },
+    { label: "Oldest undelivered", by: "status.oldest_undelivered", cell: (s) => (s.status.oldest_undelivered ? ago(fromMicros(s.status.oldest_undelivered)) : h("span.dim", s.status.direction === "pull" ? "–" : "nothing waits")) },
   ].filter(Boolean);
 }
 
@@ -38,20 +38,21 @@ async function list(root, { query, signal }, all, nothing) {
   const id = fresh("state");
   const select = h("select", { id, onchange: () => {
     wanted = select.value;
-    remember({ ...Object.fromEntries(new URLSearchParams(location.search)), state: wanted, page: "" });
-    table.refresh();
+    remember({ ...Object.fromEntries(new URLSearchParams(location.search)), state: wanted });
+    table.anew();
   } }, h("option", { value: "" }, "Any state"), h("option", { value: "failing,retrying,credentials,adapter-fault,misconfigured,stale", selected: wanted.includes(",") }, "Needs a look"),
     Object.entries(STATES).map(([word, [, label]]) => h("option", { value: word, selected: word === wanted }, label)));
   const table = listing({
-    label: "Metric Stores", noun: "metric store", columns: columns(all), query, signal, empty: nothing,
+    label: "Metric Stores", noun: "metric store", columns: columns(all), query, signal, empty: nothing, filtered: () => wanted !== "",
     tools: [h("label.hidden", { for: id }, "State"), h("span", select)],
-    fetch: async ({ find, sort, offset, limit }) => {
-      const asked = new URLSearchParams({ limit, offset, recent: RECENT });
-      if (find) asked.set("find", find);
+    fetch: async ({ find, sort, cursor, limit }) => {
+      const asked = new URLSearchParams({ limit, recent: RECENT });
+      if (find) asked.set("search", find);
       if (sort) asked.set("sort", sort);
-      if (wanted) asked.set("state", wanted);
+      if (cursor) asked.set("cursor", cursor);
+      for (const state of wanted.split(",").filter(Boolean)) asked.append("status.state", state);
       const got = await api.get(`${root}?${asked}`, { signal });
-      return { rows: got.metric_stores, total: got.total };
+      return { rows: got.metric_stores, total: got.total, next: got.next };
     },
   });
   await table.ready;

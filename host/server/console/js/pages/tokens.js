@@ -16,7 +16,7 @@ import { doing, note } from "../parts/say.js";
 const TERMS = [["", "Never"], ["86400", "After a day"], ["2592000", "After 30 days"], ["31536000", "After a year"]];
 
 export async function tokens({ query, signal }) {
-  const [{ tokens: rows }, projects] = await Promise.all([api.get("/tokens", { signal }), projectNames()]);
+  const [{ tokens: rows }, projects] = await Promise.all([api.all("/tokens", "tokens", { signal }), projectNames()]);
   const again = () => go(location.href, { replace: true });
   const make = () => h("button.main", { type: "button", onclick: async () => { if (await newToken(projects)) again(); } }, "New token");
   const scope = (t) => (t.operator ? "the whole host" : `${t.role ?? "admin"} of ${t.project ?? "all projects"}`);

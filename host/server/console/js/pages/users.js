@@ -17,7 +17,7 @@ const ROLES = [["viewer", "Viewer: sees metric sets and stores"], ["member", "Me
 const told = (r) => `${r.role} of ${r.project ?? `all projects of ${r.tenant}`}`;
 
 export async function users({ query, signal }) {
-  const [{ users: rows }, projects] = await Promise.all([api.get("/users", { signal }), projectNames()]);
+  const [{ users: rows }, projects] = await Promise.all([api.all("/users", "users", { signal }), projectNames()]);
   const operator = who()?.operator;
   const again = () => go(location.href, { replace: true });
   const make = () => h("button.main", { type: "button", onclick: async () => { if (await newUser(projects)) again(); } }, "New user");
@@ -59,7 +59,8 @@ function newUser(projects) {
   }, { narrow: true });
 }
 
-function editRoles(user, projects) {
+async function editRoles({ name }, projects) {
+  const { document: user, tag } = await api.tagged(at`/users/${name}`);
   return dialog(`Roles of ${user.name}`, (close) => {
     const of = (project) => user.roles.find((r) => (r.project ?? null) === project)?.role ?? "";
     const rows = [[null, "All projects"], ...projects.map((p) => [p, p])].map(([project, label]) => ({
@@ -70,7 +71,7 @@ function editRoles(user, projects) {
     return h("form.stack", { onsubmit: async (e) => {
       e.preventDefault();
       const roles = rows.filter((r) => r.field.control.value).map((r) => ({ project: r.project, role: r.field.control.value }));
-      if (await doing(button, place, async () => { await api.put(at`/users/${user.name}/roles`, { roles }); return true; }, "The roles were not changed")) close(true);
+      if (await doing(button, place, async () => { await api.put(at`/users/${user.name}/roles`, { roles }, api.onlyAs(tag)); return true; }, "The roles were not changed")) close(true);
     } }, h("p.soft", "The highest of the roles that apply counts."), rows.map((r) => r.field), place, h("div.actions", button, h("button", { type: "button", onclick: () => close() }, "Cancel")));
   }, { narrow: true });
 }
@@ -87,9 +88,12 @@ function password(user) {
   }, { narrow: true });
 }
 
-const promote = (user) => confirm(user.operator ? `Take the host from ${user.name}?` : `Make ${user.name} an operator?`,
-  h("p", user.operator ? "They keep their roles in projects." : "Operators can do everything on this host, in all tenants."), user.operator ? "Take it" : "Make operator",
-  () => api.put(at`/users/${user.name}`, { operator: !user.operator }));
+async function promote({ name }) {
+  const { document: user, tag } = await api.tagged(at`/users/${name}`);
+  return confirm(user.operator ? `Take the host from ${user.name}?` : `Make ${user.name} an operator?`,
+    h("p", user.operator ? "They keep their roles in projects." : "Operators can do everything on this host, in all tenants."), user.operator ? "Take it" : "Make operator",
+    () => api.put(at`/users/${user.name}`, { operator: !user.operator }, api.onlyAs(tag)));
+}
 
 /** One's own password. */
 export async function account() {

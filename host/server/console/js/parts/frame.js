@@ -15,7 +15,7 @@ let version = "";
 /** The projects, asked for once and again when something changed. */
 export async function projectNames({ anew = false } = {}) {
   if (!known || anew) {
-    known = (await api.get("/projects")).projects.map((p) => p.name);
+    known = (await api.all("/projects", "projects")).projects.map((p) => p.name);
   }
   return known;
 }

@@ -9,12 +9,18 @@ const PAGE = 50;
 
 /**
  * Columns are {label, cell(row), by(row), number, bare, fit}; `by` makes a column sortable, the filter looks at `text(row)`.
- * `fetch`, if it is there, asks the server for a page ({find, sort, offset, limit, signal}) → {rows, total}; then `by` of a column
- * is the server's word for it.
+ * `fetch`, if it is there, asks the server for a page ({find, sort, cursor, limit, signal}) → {rows, total, next}; then `by` of a
+ * column is the server's word for it.
  */
-export function listing({ label, columns, rows = [], text, fetch = null, query = {}, empty, noun = "entry", nouns, tools = [], keys = ["find", "sort", "page"], page = PAGE, signal }) {
-  const [findKey, sortKey, pageKey] = keys;
+export function listing({ label, columns, rows = [], text, fetch = null, query = {}, empty, noun = "entry", nouns, tools = [], keys = ["find", "sort", "page", "from"], page = PAGE, filtered = () => false, signal }) {
+  const [findKey, sortKey, pageKey, fromKey] = keys;
   const state = { find: query[findKey] ?? "", sort: query[sortKey] ?? "", page: Math.max(1, Number(query[pageKey]) || 1) };
+  // Where each page begins that has been seen; of an address that somebody sent, only the page that it leads to.
+  let cursors = [""];
+  if (fetch) {
+    if (state.page > 1 && query[fromKey]) cursors[state.page - 1] = query[fromKey];
+    else state.page = 1;
+  }
   const body = h("tbody", { role: "rowgroup" });
   const heads = h("tr", { role: "row" });
   const said = h("span");
@@ -25,15 +31,16 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
   const table = h("table.fold", { "aria-label": label, role: "table" }, h("thead", { role: "rowgroup" }, heads), body);
   const scroll = h("div.scroll", table);
   const foot = h("div.foot", said, pager);
-  const order = h("select", { "aria-label": `Sort ${label.toLowerCase()} by`, onchange: () => { state.sort = order.value; state.page = 1; remember(); draw(); } },
+  const order = h("select", { "aria-label": `Sort ${label.toLowerCase()} by`, onchange: () => { state.sort = order.value; anew(); } },
     h("option", { value: "" }, "As it comes"), columns.filter((c) => c.by).flatMap((c) => [h("option", { value: slug(c.label) }, `${c.label} ↑`), h("option", { value: `-${slug(c.label)}` }, `${c.label} ↓`)]));
   const bar = h("div.tools", h("label.hidden", { for: id }, `Filter ${label.toLowerCase()}`), find, ...tools, columns.some((c) => c.by) && h("span.narrow-only", order));
   const whole = h("div.listing", bar, scroll, foot);
 
   const remember = () => {
     const others = Object.fromEntries(new URLSearchParams(location.search));
-    note({ ...others, [findKey]: state.find, [sortKey]: state.sort, [pageKey]: state.page > 1 ? state.page : "" });
+    note({ ...others, [findKey]: state.find, [sortKey]: state.sort, [pageKey]: state.page > 1 ? state.page : "", ...(fetch ? { [fromKey]: state.page > 1 ? cursors[state.page - 1] : "" } : {}) });
   };
+  const anew = () => { state.page = 1; cursors = [""]; remember(); draw(); };
   const sorted = () => {
     const [down, name] = state.sort.startsWith("-") ? [true, state.sort.slice(1)] : [false, state.sort];
     return { down, column: columns.find((c) => c.by && slug(c.label) === name) };
@@ -48,8 +55,7 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
       if (!c.by) return h("th", attributes, c.hide ? h("span.hidden", c.label) : c.label);
       return h("th", attributes, h("button", { type: "button", onclick: () => {
         state.sort = mine && !down ? `-${slug(c.label)}` : slug(c.label);
-        state.page = 1;
-        remember(); draw();
+        anew();
       } }, c.label, h("span.mark", { "aria-hidden": "true" }, mine ? (down ? "↓" : "↑") : "")));
     }));
   }
@@ -60,8 +66,10 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
     let shown;
     let total;
     if (fetch) {
-      const got = await fetch({ find: state.find, sort: column ? `${down ? "-" : ""}${column.by}` : "", offset: (state.page - 1) * page, limit: page, signal });
+      const got = await fetch({ find: state.find, sort: column ? `${down ? "-" : ""}${column.by}` : "", cursor: cursors[state.page - 1], limit: page, signal });
       [shown, total] = [got.rows, got.total];
+      cursors = cursors.slice(0, state.page);
+      if (got.next) cursors[state.page] = got.next;
     } else {
       const words = state.find.toLowerCase().split(/\s+/).filter(Boolean);
       let found = words.length ? rows.filter((row) => { const t = text(row).toLowerCase(); return words.every((w) => t.includes(w)); }) : rows;
@@ -70,11 +78,11 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
       state.page = Math.min(state.page, Math.max(1, Math.ceil(total / page)));
       shown = found.slice((state.page - 1) * page, state.page * page);
     }
-    const nothing = total === 0 && !state.find;
+    const nothing = total === 0 && !state.find && !filtered();
     bar.hidden = nothing && tools.length === 0;
     foot.hidden = nothing;
     if (nothing && empty) return fill(scroll, empty);
-    if (total === 0) fill(scroll, h("div.empty", h("p", `No ${noun} matches “${state.find}”.`), h("button", { type: "button", onclick: () => { find.value = ""; changed(); find.focus(); } }, "Clear the filter")));
+    if (total === 0) fill(scroll, h("div.empty", h("p", state.find ? `No ${noun} matches “${state.find}”.` : `No ${noun} is like that.`), state.find && h("button", { type: "button", onclick: () => { find.value = ""; changed(); find.focus(); } }, "Clear the filter")));
     else fill(scroll, table);
     fill(body, shown.map((row) => h("tr", { role: "row" }, columns.map((c, i) => h(i === 0 ? "th" : "td", {
       role: i === 0 ? "rowheader" : "cell",
@@ -82,14 +90,19 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
     }, h("div.cell", c.cell(row)))))));
     said.textContent = total > page ? `${(state.page - 1) * page + 1}–${(state.page - 1) * page + shown.length} of ${count(total, noun, nouns)}` : count(total, noun, nouns);
     const pages = Math.ceil(total / page);
-    const turn = (to, name) => h("button.small", { type: "button", disabled: to < 1 || to > pages, onclick: () => { state.page = to; remember(); draw(); announce(`Page ${to} of ${pages}`); } }, name);
-    fill(pager, pages > 1 && [turn(state.page - 1, "Previous"), h("span", `Page ${state.page} of ${pages}`), turn(state.page + 1, "Next")]);
+    const turn = (to, name) => h("button.small", { type: "button", disabled: to < 1 || to > pages || (fetch && to > state.page && !cursors[to - 1]), onclick: () => {
+      // Of a page that was not seen on the way here, nobody knows where it begins.
+      state.page = fetch && cursors[to - 1] === undefined ? 1 : to;
+      remember(); draw(); announce(`Page ${state.page} of ${pages}`);
+    } }, name);
+    fill(pager, (pages > 1 || state.page > 1) && [turn(state.page - 1, "Previous"), h("span", `Page ${state.page} of ${pages}`), turn(state.page + 1, "Next")]);
     return undefined;
   }
 
-  const changed = () => { state.find = find.value; state.page = 1; remember(); draw(); };
+  const changed = () => { state.find = find.value; anew(); };
   find.addEventListener("input", later(fetch ? 200 : 80, changed));
   whole.refresh = (more) => { if (more) rows = more; return draw(); };
+  whole.anew = anew;
   whole.ready = draw();
   return whole;
 }
