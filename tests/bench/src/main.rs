@@ -3,8 +3,9 @@
 //! CPU time, not wall time: the machine is shared. No figure is asserted here; what is asserted is that both sides give the
 //! same answers, since a fast wrong answer is worth nothing.
 
-#![allow(clippy::print_stdout)] // printing figures is what this program is for
+#![allow(clippy::print_stdout, reason = "printing figures is what this program is for")]
 
+mod api;
 mod cpu;
 mod dropin;
 mod evaluate;
@@ -44,6 +45,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if run("schedule") {
         schedule::run()?;
+    }
+    if run("api") {
+        api::run()?;
     }
     if run("isolation") {
         schedule::isolation()?;

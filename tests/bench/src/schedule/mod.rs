@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Which process this is, if not the bench itself: `sink FILE` or `host FOLDER PERIOD`.
-const ROLE: &str = "TIDEGATE_BENCH_ROLE";
+/// Which process this is, if not the bench itself: `sink FILE`, `host FOLDER PERIOD`, `api FOLDER` or `api-made FOLDER`.
+pub(crate) const ROLE: &str = "TIDEGATE_BENCH_ROLE";
 const PERIOD: u64 = 60;
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 /// Windows that are measured; the first one after the start is not.
@@ -36,6 +36,8 @@ pub(crate) fn played_a_part() -> anyhow::Result<bool> {
     match role.split(' ').collect::<Vec<_>>()[..] {
         ["sink", file] => sink::serve(Path::new(file))?,
         ["host", dir, period] => host::serve(Path::new(dir), period.parse()?)?,
+        ["api", dir] => crate::api::serve(Path::new(dir), false)?,
+        ["api-made", dir] => crate::api::serve(Path::new(dir), true)?,
         _ => anyhow::bail!("{ROLE} is {role:?}"),
     }
     Ok(true)
@@ -198,7 +200,7 @@ impl Running {
     }
 
     /// The next line that it prints.
-    fn line(&mut self) -> anyhow::Result<String> {
+    pub(crate) fn line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         let out = self.0.stdout.as_mut().context("its output")?;
         BufReader::with_capacity(1, out).read_line(&mut line)?;
