@@ -172,10 +172,12 @@ fn fill(tidegate: &Tidegate) {
         "settings": {"version": "1", "url": "http://127.0.0.1:9", "database": "m", "user": "u", "password": "secret"}});
     let errors = json!({"name": "errors", "query": {"group": ["error.type"], "fold": {"_tx": [["count"]], "guid": [["unique"]]}}});
     let set = json!({"name": "crashes", "metrics": [errors]});
-    let evil = json!({"name": EVIL});
     tidegate.apply(&json!({"projects": [
-        {"name": "web", "metric_sets": [set, evil], "metric_stores": [page, push]}, {"name": "bare"},
+        {"name": "web", "metric_sets": [set], "metric_stores": [page, push]}, {"name": "bare"},
     ]}));
+    // A name that stands in lines of the log, too.
+    let evil = ["projects", "web", "metric-sets", EVIL];
+    tidegate.api().send("PUT", &evil, Some(&json!({}))).and_then(|a| a.ok()).expect("the set is made");
     let events: Vec<Map<String, Json>> = (0..60).map(event).collect();
     let taken = tidegate.api().bulk_until_acknowledged("web", &events);
     assert_eq!(taken.len(), events.len());

@@ -26,18 +26,15 @@ export async function adapters({ query, signal }) {
   const table = listing({
     label: "Adapters", noun: "adapter", rows, query, text: (a) => `${a.name} ${a.vendor} ${a.summary} ${a.direction}`,
     columns: [
-      { label: "Adapter", by: (a) => a.name, cell: (a) => h("div", h("a", { href: path`/adapters/${a.default === false ? a.digest : a.name}` }, a.name), h("div.small.soft", a.summary)), clip: true },
-      { label: "Version", by: (a) => a.version, cell: (a) => h("div", a.version, " ", a.default && rows.filter((r) => r.name === a.name).length > 1 && h("span.tag", "for new stores")) },
-      { label: "Size", number: true, by: (a) => a.size, cell: (a) => bytes(a.size) },
+      { label: "Adapter", by: (a) => a.name, cell: (a) => h("div", h("a", { href: path`/adapters/${a.default === false ? a.digest : a.name}` }, a.name), h("div.small.soft", a.summary)), clip: true, roomy: true },
+      { label: "Version", by: (a) => a.version, cell: (a) => h("div", a.version, " ", a.default && rows.filter((r) => r.name === a.name).length > 1 && h("span.tag", "for new stores"),
+        h("div", h("code.small", { title: a.digest }, `${a.digest.replace("sha256:", "").slice(0, 12)}…`))) },
       { label: "Vendor", by: (a) => a.vendor, cell: (a) => a.vendor || h("span.none", "not told") },
       { label: "Way", by: (a) => a.direction, cell: (a) => DIRECTION[a.direction] ?? a.direction },
-      { label: "Contract", by: (a) => a.contract, cell: (a) => a.contract },
-      { label: "Where from", by: (a) => a.file ?? "", cell: (a) => (a.file ? h("code", a.file) : "built in") },
-      { label: "Signature", by: (a) => a.signature?.state, cell: (a) => signed(a) },
+      { label: "Where from", by: (a) => `${a.signature?.state} ${a.file ?? ""}`, cell: (a) => h("div", signed(a), a.file && h("div", h("code.small.break", a.file))), clip: true },
       { label: "Stores", number: true, by: (a) => a.stores, cell: (a) => number(a.stores) },
       { label: "CPU time, last minute", by: (a) => share(limitOf(a.limits, "cpu-per-minute")), cell: (a) => use(a, "cpu-per-minute") },
       { label: "Memory", by: (a) => share(limitOf(a.limits, "memory")), cell: (a) => use(a, "memory") },
-      { label: "Digest", by: (a) => a.digest, cell: (a) => h("code", { title: a.digest }, `${a.digest.replace("sha256:", "").slice(0, 12)}…`) },
     ],
     empty: empty("No adapter", "The six adapters that travel with Tidegate should be here. The log of the server says what is wrong."),
   });
