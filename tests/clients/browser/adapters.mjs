@@ -21,7 +21,7 @@ await story(async () => {
       await dialog.getByRole("button", { name: "Inspect" }).click();
       await dialog.getByRole("heading", { name: "What it asks for" }).waitFor();
       await check(`the inspection does not tell version ${version}`, dialog.getByText(version).first().isVisible());
-      await check("the inspection does not say what it would reach", (await dialog.textContent()).includes("URL"));
+      await check("the inspection does not say what it would reach", (await dialog.textContent()).includes("send HTTP requests to {url}"));
       const before = await listed();
       if (before.some((a) => a.version === version)) throw new Error("it went live before anybody had seen what it asks for");
       for (const fault of await accessibility(page)) faults.push(`inspection: ${fault}`);

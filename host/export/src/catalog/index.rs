@@ -25,11 +25,14 @@ const WATCHED: [(&str, &str, &str, &str); 7] = [
     ("api_tokens", "UPDATE", "api", "0"),
 ];
 
+/// What a token may do, and until when.
+type Expiring = (Arc<Access>, Option<Instant>);
+
 /// Parts are shared with the index before, as long as nothing in them was touched.
 #[derive(Clone, Default)]
 pub(super) struct Index {
     submission: Arc<HashMap<TokenHash, ProjectId>>,
-    api: Arc<HashMap<TokenHash, (Arc<Access>, Option<Instant>)>>,
+    api: Arc<HashMap<TokenHash, Expiring>>,
     pull: Arc<PullUrls>,
     users: Arc<HashMap<i64, Arc<Access>>>,
     sessions: Arc<HashMap<TokenHash, Session>>,
@@ -232,7 +235,7 @@ fn sessions(view: &View<'_>) -> Result<HashMap<TokenHash, Session>, CatalogError
     Ok(statement.query_map([], session)?.collect::<Result<_, _>>()?)
 }
 
-fn api_token(row: &Row<'_>) -> rusqlite::Result<(TokenHash, (Arc<Access>, Option<Instant>))> {
+fn api_token(row: &Row<'_>) -> rusqlite::Result<(TokenHash, Expiring)> {
     let tenant = TenantId(row.get(1)?);
     let project = row.get::<_, Option<i64>>(4)?.map(ProjectId);
     let grants = vec![Grant { tenant, project, role: super::users::role_in(row, 5)? }];

@@ -37,7 +37,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditRecord, Subject};
 pub use error::{CatalogError, Kind};
 pub use keys::{KeyError, KeySource, Keyring};
 pub use logins::PullLogin;
-pub use pins::Pin;
+pub use pins::{Pin, PinnedStore};
 pub use quotas::{Holdings, Quotas};
 pub use renames::Series;
 pub use sets::{Metric, MetricSet, PutMetric};

@@ -27,6 +27,9 @@ pub struct Pin {
     pub problem: Option<String>,
 }
 
+/// Number, project and name of a store, and the version that it uses.
+pub type PinnedStore = (StoreId, ProjectId, String, [u8; 32]);
+
 /// Digest, digest before, end of the trial and problem, from the column `first` on.
 pub(super) fn pin_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Pin> {
     let until: Option<i64> = row.get(first + 2)?;
@@ -39,7 +42,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// [`CatalogError::Storage`].
-    pub fn pins_of(&self, tenant: TenantId) -> Result<Vec<(StoreId, ProjectId, String, [u8; 32])>, CatalogError> {
+    pub fn pins_of(&self, tenant: TenantId) -> Result<Vec<PinnedStore>, CatalogError> {
         let sql = "SELECT s.id, s.project, s.name, a.digest FROM store_adapters a JOIN stores s ON s.id = a.store \
                    JOIN projects p ON p.id = s.project WHERE p.tenant = ?1 AND s.deleted IS NULL ORDER BY p.name, s.name";
         let pin = |row: &Row<'_>| Ok((StoreId(row.get(0)?), ProjectId(row.get(1)?), row.get(2)?, row.get(3)?));
