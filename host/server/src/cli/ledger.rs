@@ -417,8 +417,12 @@ mod tests {
     #[test]
     fn a_folder_that_is_no_backup_is_refused_before_anything_is_changed() {
         let folder = tempfile::tempdir().unwrap();
-        let args =
-            RestoreArgs { data_dir: folder.path().join("data"), from: Some(folder.path().join("none")), as_of: None, json: false };
+        let args = RestoreArgs {
+            data_dir: folder.path().join("data"),
+            from: Some(folder.path().join("none")),
+            as_of: None,
+            json: false,
+        };
         let captured = crate::cli::output::testing::Captured::default();
         let told = restore(&args, &mut captured.output()).unwrap_err().to_string();
         assert!(told.contains("tidegate ledger backup"), "{told}");
