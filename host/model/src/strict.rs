@@ -149,11 +149,13 @@ mod tests {
             json!({"name": "a", "inner": 7}),
             json!({"name": "a", "inner": {"days": -1}}),
             json!({"name": "a", "kind": "none"}),
-            json!({"name": "a", "numbers": {"x": [1, 2, 3]}}),
         ] {
             let (ours, theirs) = (read::<Outer>(wrong.clone()), serde_json::from_value::<Outer>(wrong.clone()));
             assert_eq!(ours.unwrap_err().to_string(), theirs.unwrap_err().to_string(), "{wrong}");
         }
+        // Of a list that is too long ours tells how long it should be.
+        let told = read::<Outer>(json!({"name": "a", "numbers": {"x": [1, 2, 3]}})).unwrap_err().to_string();
+        assert_eq!(told, "invalid length 3, expected 2 elements in sequence");
     }
 
     proptest! {

@@ -49,7 +49,7 @@ pub struct ServeArgs {
     /// Where scrapers and people reach this server, for the URLs that it tells them; without it, where it listens.
     #[arg(long, env = "TIDEGATE_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<Url>,
-    /// The folder with more adapters (*.wasm); one that is dropped into it is live within two seconds. Without this, DIR/adapters.
+    /// The folder with more adapters (*.wasm); one that is dropped into it goes live without a restart. Without this, DIR/adapters.
     #[arg(long, env = "TIDEGATE_ADAPTER_DIR", value_name = "DIR")]
     pub adapter_dir: Option<PathBuf>,
     /// Where compiled adapters are kept, so that a start need not compile them again; without it, inside the data directory.

@@ -1,8 +1,7 @@
 //! Clocks, absence, sources that lag, scrapers of other periods.
 
 use super::*;
-use crate::catalog::Quotas;
-use std::sync::Arc;
+use crate::catalog::{Catalog, Quotas};
 
 #[test]
 fn case_11_a_clock_set_back_an_hour_repeats_no_window_and_stamps_nothing_ahead() {
@@ -179,12 +178,12 @@ fn case_20_a_metric_that_takes_too_long_is_stopped_by_name_and_holds_up_its_own_
 fn a_tenant_whose_minute_of_evaluation_is_used_up_has_its_windows_wait_and_be_made_up() {
     simulate(21, async |sim| {
         let store = sim.push_store("central", 60);
-        let (catalog, project) = (Arc::clone(&sim.catalog), sim.project);
-        let allow = |millis: Option<u32>| {
+        let project = sim.project;
+        let allow = |catalog: &Catalog, millis: Option<u32>| {
             let quotas = Quotas { evaluation_cpu: millis, ..Quotas::default() };
             catalog.edit(|e| e.set_quotas(e.project(project)?.tenant, &quotas)).unwrap();
         };
-        allow(Some(0));
+        allow(&sim.catalog, Some(0));
         assert!(sim.start().await);
         sim.submit("a");
         sim.seconds(200).await;
@@ -192,7 +191,8 @@ fn a_tenant_whose_minute_of_evaluation_is_used_up_has_its_windows_wait_and_be_ma
         let problem = sim.facts(store).evaluation_problem.unwrap();
         let told = "evaluating the tenant's metrics took 0 ms in the last minute; its limit is 0 ms";
         assert!(problem.contains(told), "{problem}");
-        allow(None);
+        // A start opens the catalog anew.
+        allow(&sim.catalog, None);
         sim.seconds(300).await;
         sim.settle().await;
         assert_eq!(sim.facts(store).failed_windows, 0);
