@@ -33,8 +33,8 @@ QUESTIONS = {
         f"WHERE time >= {EPOCH + SECONDS - 300} AND app_version = 'app_version-000007' GROUP BY 1 ORDER BY events DESC, error_type"
     ),
     "part_of_a_text_and_frequent_versions": (
-        "WITH some AS (SELECT project, app_version FROM ev WHERE contains(fingerprint, '-0012') AND age >= 5000), "
-        "counted AS (SELECT project, app_version, count(*) AS n FROM some GROUP BY ALL), "
+        "WITH few AS (SELECT project, app_version FROM ev WHERE contains(fingerprint, '-0012') AND age >= 5000), "
+        "counted AS (SELECT project, app_version, count(*) AS n FROM few GROUP BY ALL), "
         "ranked AS (SELECT *, row_number() OVER (PARTITION BY project ORDER BY n DESC, app_version) AS place FROM counted) "
         "SELECT project, sum(n)::BIGINT, count(*), coalesce(sum(n) FILTER (place > 3), 0)::BIGINT, "
         "list([app_version, n::VARCHAR] ORDER BY place) FILTER (place <= 3) FROM ranked GROUP BY 1 ORDER BY 1"

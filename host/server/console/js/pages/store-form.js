@@ -17,12 +17,13 @@ export async function newStore({ params: { project }, query, signal }) {
   if (adapters.length === 0) return { title: "New metric store", crumbs, body: [head("New metric store"), empty("No adapter", "The host has none, so no store can be made. Ask the operator.")] };
   const place = h("div.stack.wide");
   const name = fresh("adapter");
+  let wanted = null;
   const pick = async (adapter) => {
+    wanted = adapter;
     remember({ ...query, adapter });
-    try {
-      const known = await api.get(at`/adapters/${adapter}`, { signal });
-      fill(place, form(project, known, sets, null));
-    } catch (error) { fill(place, failure(error)); }
+    const shown = await api.get(at`/adapters/${adapter}`, { signal }).then((known) => form(project, known, sets, null)).catch(failure);
+    // Answers may come in another order than they were asked for: the form is that of the last choice.
+    if (adapter === wanted) fill(place, shown);
   };
   const picker = h("fieldset", h("legend", "Which monitoring system?"), h("div.pickers", adapters.map((a) => h("label.pick",
     h("input", { type: "radio", name, value: a.name, checked: a.name === query.adapter, onchange: () => pick(a.name) }),
