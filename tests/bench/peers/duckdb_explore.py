@@ -29,7 +29,7 @@ QUESTIONS = {
     ),
     "errors_and_users_by_minute": "SELECT time // 60 * 60 AS minute, count(*), count(DISTINCT guid) FROM ev GROUP BY 1 ORDER BY 1",
     "one_version_in_the_last_five_minutes": (
-        "SELECT error_type, count(*) AS events, max(age), avg(age), count(DISTINCT guid) FROM ev "
+        "SELECT error_type, count(*) AS events, count(DISTINCT guid), max(age), avg(age) FROM ev "
         f"WHERE time >= {EPOCH + SECONDS - 300} AND app_version = 'app_version-000007' GROUP BY 1 ORDER BY events DESC, error_type"
     ),
     "part_of_a_text_and_frequent_versions": (
