@@ -22,7 +22,7 @@ const MOST: usize = 512;
 /// Most stored bytes in one merge, so that memory stays bounded when events have many attributes.
 const MOST_BYTES: usize = 64 << 20;
 /// Sizes, in rows, below which segments count as similar. The last is that of a full block: what a bulk writes in one go is
-/// good as it is, and to write it again would cost a bulk a fifth more.
+/// good as it is, and is not worth the cost of being read and written again.
 const TIERS: [usize; 5] = [8, 64, 512, 4096, 8_192];
 
 /// Tells the merging thread that there may be work.
