@@ -237,3 +237,26 @@ fn a_removal_that_was_cut_off_is_taken_up_again_and_nothing_else_is_missing() {
         assert!(submit(&store, vec![with_uuid(255, &[])])[0].duplicate);
     }
 }
+
+#[test]
+fn a_large_segment_whose_columns_are_stored_apart_is_read_and_goes_with_all_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock(1_000);
+    let store = open(dir.path(), &clock);
+    let numbered = |n: i64| event(&[("n", Value::Int(n)), ("parity", text(if n % 2 == 0 { "even" } else { "odd" }))]);
+    submit(&store, (0..5_000).map(numbered).collect());
+    assert_eq!(rows(dir.path(), "segment_data"), 1);
+    let pieces = rows(dir.path(), "segment_piece");
+    assert_eq!(pieces, 4, "arrivals, n, parity, timestamp");
+    let last = store.event(PROJECT, ObjectId(5_000)).unwrap().unwrap();
+    assert!(last.attributes.contains(&("n".to_owned(), Value::Int(4_999))), "{last:?}");
+    clock.set(at(2_000));
+    submit(&store, vec![numbered(1), numbered(2)]);
+    assert_eq!(rows(dir.path(), "segment_piece"), pieces);
+    let usage = store.usage(PROJECT).unwrap().unwrap();
+    let removed = store.retain(PROJECT, &by_age(1_500)).unwrap();
+    assert_eq!((removed.segments, removed.events), (1, 5_000));
+    assert_eq!(store.usage(PROJECT).unwrap().unwrap().bytes, usage.bytes - removed.bytes);
+    assert_eq!((rows(dir.path(), "segment_data"), rows(dir.path(), "segment_piece")), (1, 0));
+    assert_eq!(store.event(PROJECT, ObjectId(5_002)).unwrap().unwrap().attributes.len(), 3);
+}

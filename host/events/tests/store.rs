@@ -181,7 +181,7 @@ fn a_file_of_a_later_version_is_refused_with_both_versions() {
     rusqlite::Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let Err(error) = EventStore::open(&file, options(), clock(100)) else { panic!("it was opened") };
     assert!(matches!(error, EventStoreError::Newer { found: 99, .. }));
-    assert!(error.to_string().contains("has the form of version 99, and this Tidegate knows versions up to 3"));
+    assert!(error.to_string().contains("has the form of version 99, and this Tidegate knows versions up to 4"));
 }
 
 #[test]

@@ -134,6 +134,13 @@ pub struct LimitUse {
     pub limit: u64,
 }
 
+impl LimitUse {
+    /// Whether half of the limit is used, or more.
+    fn is_near(&self) -> bool {
+        self.used.saturating_mul(2) >= self.limit
+    }
+}
+
 /// The accounts of all stores.
 pub(crate) struct Budgets {
     ceiling: Allowance,
@@ -369,9 +376,10 @@ impl Account {
         ]
     }
 
-    /// Shows the same as gauges.
+    /// Shows as gauges the limits of which much is used. All limits of all stores would be more numbers than anybody's monitoring
+    /// takes: a quarter of a million for ten thousand stores.
     pub(crate) fn show(&self, store: &str, component_bytes: usize, observed: &Observed) {
-        for one in self.uses(component_bytes) {
+        for one in self.uses(component_bytes).into_iter().filter(LimitUse::is_near) {
             observed.limit_used.with_label_values(&[store, one.name]).set(one.used as f64);
             observed.limit.with_label_values(&[store, one.name]).set(one.limit as f64);
         }

@@ -3,13 +3,15 @@
 
 use super::column::{Arrivals, Bitmap, Column, Numbers};
 use super::encode::{BOOLS, FLOATS, INTS, TEXTS};
-use super::{ARRIVALS, ENTRY_BYTES, MAGIC, MAX_ROWS, UUIDS, checksum};
+use super::{APART, ARRIVALS, ENTRY_BYTES, MAX_ROWS, TOGETHER, UUIDS, checksum};
+use crate::compress;
+use std::borrow::Cow;
 use tidegate_model::Instant;
 
 /// Bytes that are not a stored segment, or not one any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SegmentError {
-    #[error("a segment begins with the mark of version 1, these bytes do not")]
+    #[error("a segment begins with the mark of version 1 or 2, these bytes do not")]
     Mark,
     #[error("{part} of a segment does not match its checksum")]
     Checksum { part: String },
@@ -19,6 +21,7 @@ pub(crate) enum SegmentError {
 
 struct Piece {
     number: u32,
+    /// Where it begins behind the directory, if it is there.
     start: usize,
     stored: usize,
     raw: usize,
@@ -35,18 +38,30 @@ impl Piece {
     }
 }
 
-/// What a stored segment holds, and where.
-pub(crate) struct Directory<'a> {
-    bytes: &'a [u8],
+/// What a stored segment holds, and where. Whoever reads it hands it each piece that it asks for.
+pub(crate) struct Directory {
     rows: usize,
     pieces: Vec<Piece>,
+    is_apart: bool,
 }
 
-impl<'a> Directory<'a> {
+/// The bytes of a piece, by its place in the directory and the bytes among those of the directory where it is if it is not apart.
+pub(crate) trait Pieces {
+    /// Why a piece cannot be had.
+    type Error: From<SegmentError>;
+    /// The piece that is stored apart at a place; none if there is none.
+    fn apart(&self, place: usize) -> Result<Option<Vec<u8>>, Self::Error>;
+    /// The bytes of directory and pieces.
+    fn together(&self) -> &[u8];
+}
+
+impl Directory {
     /// Reads and checks the directory of a stored segment.
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, SegmentError> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, SegmentError> {
         let mut from = Reader { bytes, part: "the directory" };
-        if from.take(4).is_ok_and(|mark| mark != MAGIC) || bytes.len() < 4 {
+        let mark = from.take(4).map_err(|_| SegmentError::Mark)?;
+        let is_apart = mark == APART;
+        if !is_apart && mark != TOGETHER {
             return Err(SegmentError::Mark);
         }
         let rows = from.u32()? as usize;
@@ -65,12 +80,12 @@ impl<'a> Directory<'a> {
         for _ in 0..count {
             let (number, stored, raw) = (entries.u32()?, entries.u32()? as usize, entries.u32()? as usize);
             pieces.push(Piece { number, start, stored, raw, checksum: entries.u32()? });
-            start = start.saturating_add(stored);
+            start = start.saturating_add(if is_apart { 0 } else { stored });
         }
         if start != bytes.len() {
             return Err(from.form("pieces as long as the directory says"));
         }
-        Ok(Self { bytes, rows, pieces })
+        Ok(Self { rows, pieces, is_apart })
     }
 
     /// Number of events.
@@ -84,10 +99,10 @@ impl<'a> Directory<'a> {
     }
 
     /// The column of an attribute; none if no event has it.
-    pub(crate) fn column(&self, attribute: u32) -> Result<Option<Column>, SegmentError> {
-        let Some(piece) = self.piece(attribute) else { return Ok(None) };
-        let raw = self.unpack(piece)?;
-        let part = piece.part();
+    pub(crate) fn column<P: Pieces>(&self, attribute: u32, from: &P) -> Result<Option<Column>, P::Error> {
+        let Some(place) = self.place(attribute) else { return Ok(None) };
+        let raw = self.unpack(place, from)?;
+        let part = self.pieces[place].part();
         let mut from = Reader { bytes: &raw, part: &part };
         let column = from.column(self.rows)?;
         from.end()?;
@@ -95,28 +110,28 @@ impl<'a> Directory<'a> {
     }
 
     /// When the events arrived.
-    pub(crate) fn arrivals(&self) -> Result<Arrivals, SegmentError> {
+    pub(crate) fn arrivals<P: Pieces>(&self, from: &P) -> Result<Arrivals, P::Error> {
         let missing = || SegmentError::Form { part: "the directory".to_owned(), expected: "arrival times" };
-        let raw = self.unpack(self.piece(ARRIVALS).ok_or_else(missing)?)?;
+        let raw = self.unpack(self.place(ARRIVALS).ok_or_else(missing)?, from)?;
         let mut from = Reader { bytes: &raw, part: "the arrival times" };
         let mut arrivals = Arrivals::default();
         while !from.bytes.is_empty() {
             let (at, count) = (Instant::from_micros(from.u64()?), from.u32()?);
             if at < arrivals.last() || count as usize > self.rows - arrivals.rows() as usize {
-                return Err(from.form("ascending times of as many events as there are"));
+                return Err(from.form("ascending times of as many events as there are").into());
             }
             arrivals.push(at, count);
         }
         if arrivals.rows() as usize != self.rows {
-            return Err(from.form("ascending times of as many events as there are"));
+            return Err(from.form("ascending times of as many events as there are").into());
         }
         Ok(arrivals)
     }
 
     /// The uuids, one for each event or an empty list.
-    pub(crate) fn uuids(&self) -> Result<Vec<Option<[u8; 16]>>, SegmentError> {
-        let Some(piece) = self.piece(UUIDS) else { return Ok(Vec::new()) };
-        let raw = self.unpack(piece)?;
+    pub(crate) fn uuids<P: Pieces>(&self, from: &P) -> Result<Vec<Option<[u8; 16]>>, P::Error> {
+        let Some(place) = self.place(UUIDS) else { return Ok(Vec::new()) };
+        let raw = self.unpack(place, from)?;
         let mut from = Reader { bytes: &raw, part: "the uuids" };
         let mut uuids = Vec::with_capacity(self.rows);
         for &flag in from.take(self.rows)? {
@@ -126,25 +141,34 @@ impl<'a> Directory<'a> {
         Ok(uuids)
     }
 
-    fn piece(&self, number: u32) -> Option<&Piece> {
-        self.pieces.iter().find(|piece| piece.number == number)
+    fn place(&self, number: u32) -> Option<usize> {
+        self.pieces.iter().position(|piece| piece.number == number)
     }
 
-    fn unpack(&self, piece: &Piece) -> Result<std::borrow::Cow<'a, [u8]>, SegmentError> {
-        let stored = &self.bytes[piece.start..piece.start + piece.stored];
-        if checksum(stored) != piece.checksum {
+    fn unpack<P: Pieces>(&self, place: usize, from: &P) -> Result<Vec<u8>, P::Error> {
+        let piece = &self.pieces[place];
+        if !self.is_apart {
+            let stored = from.together().get(piece.start..piece.start + piece.stored).unwrap_or_default();
+            return Ok(self.unpacked(piece, stored.into())?);
+        }
+        let missing = || SegmentError::Form { part: piece.part(), expected: "it to be there" };
+        Ok(self.unpacked(piece, from.apart(place)?.ok_or_else(missing)?.into())?)
+    }
+
+    fn unpacked(&self, piece: &Piece, stored: Cow<'_, [u8]>) -> Result<Vec<u8>, SegmentError> {
+        if stored.len() != piece.stored || checksum(&stored) != piece.checksum {
             return Err(SegmentError::Checksum { part: piece.part() });
         }
         if piece.raw == piece.stored {
-            return Ok(stored.into());
+            return Ok(stored.into_owned());
         }
         let wrong = |expected| SegmentError::Form { part: piece.part(), expected };
         // The widest row of a column has a text code, two numbers with their bits, and a boolean.
         if piece.raw > 64 + self.rows * 32 {
             return Err(wrong("no more bytes than its rows need"));
         }
-        let raw = zstd::bulk::decompress(stored, piece.raw).map_err(|_| wrong("a compressed piece"))?;
-        if raw.len() == piece.raw { Ok(raw.into()) } else { Err(wrong("the length that the directory says")) }
+        let raw = compress::unpack_at_most(&stored, piece.raw).map_err(|_| wrong("a compressed piece"))?;
+        if raw.len() == piece.raw { Ok(raw) } else { Err(wrong("the length that the directory says")) }
     }
 }
 

@@ -1,35 +1,63 @@
-//! The stored form of a segment: a directory, then one compressed piece per column, so that a reader unpacks only the columns
-//! that it wants. Little-endian throughout; every piece and the directory itself carry a checksum.
+//! The stored form of a segment: a directory, and one compressed piece per column, so that a reader unpacks only the columns
+//! that it wants. In a small segment the pieces follow the directory; those of a large one are stored each on its own, so that a
+//! reader does not even read the others. Little-endian throughout; every piece and the directory itself carry a checksum.
 
 use super::column::{Arrivals, Bitmap, Column, Numbers};
-use super::{ARRIVALS, ENTRY_BYTES, MAGIC, UUIDS, checksum};
+use super::{APART, ARRIVALS, ENTRY_BYTES, TOGETHER, UUIDS, checksum};
+use crate::compress;
 
 /// Pieces shorter than this are stored as they are: the frame of the compressor would eat the gain.
 const WORTH_COMPRESSING: usize = 96;
+/// Quick: it is done while senders wait.
+const LEVEL: i32 = 1;
 /// Part bits at the head of a column.
 pub(super) const TEXTS: u8 = 1;
 pub(super) const INTS: u8 = 2;
 pub(super) const FLOATS: u8 = 4;
 pub(super) const BOOLS: u8 = 8;
 
+/// Rows from which on the pieces of a segment are stored apart: of one with fewer, reading them all costs less than finding each.
+pub(super) const ROWS_APART: u32 = 4_096;
+
+/// A segment as it is stored.
+pub(crate) struct Encoded {
+    /// The directory, and the pieces if they follow it.
+    pub(crate) head: Vec<u8>,
+    /// The pieces that are stored apart, one after the other, and where each ends.
+    pieces: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Encoded {
+    /// The pieces that are stored apart, in the order of the directory.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.pieces[start..*end])
+    }
+
+    /// Bytes of everything.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.pieces.len()
+    }
+}
+
 /// Collects the pieces of one segment. Memory beyond the stored form is one raw piece at a time.
 pub(crate) struct Encoder {
     rows: u32,
     directory: Vec<u8>,
     pieces: Vec<u8>,
+    ends: Vec<usize>,
     raw: Vec<u8>,
-    compressor: zstd::bulk::Compressor<'static>,
 }
 
 impl Encoder {
     /// Begins a segment of as many rows as `arrivals` has.
     ///
     /// # Errors
-    /// If the compressor cannot be set up for want of memory.
+    /// If the compressor fails.
     pub(crate) fn new(arrivals: &Arrivals) -> std::io::Result<Self> {
-        let compressor = zstd::bulk::Compressor::new(1)?;
         let rows = arrivals.rows();
-        let mut new = Self { rows, directory: Vec::new(), pieces: Vec::new(), raw: Vec::new(), compressor };
+        let mut new = Self { rows, directory: Vec::new(), pieces: Vec::new(), ends: Vec::new(), raw: Vec::new() };
         for (at, count) in arrivals.runs() {
             new.raw.extend_from_slice(&at.micros().to_le_bytes());
             new.raw.extend_from_slice(&count.to_le_bytes());
@@ -61,21 +89,25 @@ impl Encoder {
     }
 
     /// The stored form.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(16 + self.directory.len() + self.pieces.len());
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&self.rows.to_le_bytes());
-        out.extend_from_slice(&len32(self.directory.len() / ENTRY_BYTES).to_le_bytes());
-        out.extend_from_slice(&self.directory);
-        out.extend_from_slice(&checksum(&out).to_le_bytes());
-        out.extend_from_slice(&self.pieces);
-        out
+    pub(crate) fn finish(self) -> Encoded {
+        let is_apart = self.rows >= ROWS_APART;
+        let mut head = Vec::with_capacity(16 + self.directory.len() + if is_apart { 0 } else { self.pieces.len() });
+        head.extend_from_slice(if is_apart { APART } else { TOGETHER });
+        head.extend_from_slice(&self.rows.to_le_bytes());
+        head.extend_from_slice(&len32(self.directory.len() / ENTRY_BYTES).to_le_bytes());
+        head.extend_from_slice(&self.directory);
+        head.extend_from_slice(&checksum(&head).to_le_bytes());
+        if is_apart {
+            return Encoded { head, pieces: self.pieces, ends: self.ends };
+        }
+        head.extend_from_slice(&self.pieces);
+        Encoded { head, pieces: Vec::new(), ends: Vec::new() }
     }
 
     fn flush(&mut self, number: u32) -> std::io::Result<()> {
         let raw_len = self.raw.len();
         let start = self.pieces.len();
-        let packed = if raw_len < WORTH_COMPRESSING { None } else { Some(self.compressor.compress(&self.raw)?) };
+        let packed = if raw_len < WORTH_COMPRESSING { None } else { Some(compress::pack(&self.raw, LEVEL)?) };
         // A piece whose two lengths are equal is not compressed.
         match packed.filter(|packed| packed.len() < raw_len) {
             Some(packed) => self.pieces.extend_from_slice(&packed),
@@ -85,6 +117,7 @@ impl Encoder {
         for n in [number, len32(stored.len()), len32(raw_len), checksum(stored)] {
             self.directory.extend_from_slice(&n.to_le_bytes());
         }
+        self.ends.push(self.pieces.len());
         self.raw.clear();
         Ok(())
     }

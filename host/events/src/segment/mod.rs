@@ -9,13 +9,15 @@ mod decode;
 mod encode;
 
 pub(crate) use column::{Arrivals, Cell, Column, ColumnBuilder};
-pub(crate) use decode::{Directory, SegmentError};
-pub(crate) use encode::Encoder;
+pub(crate) use decode::{Directory, Pieces, SegmentError};
+pub(crate) use encode::{Encoded, Encoder};
 
 /// Most events in one segment.
 pub(crate) const MAX_ROWS: usize = 65_536;
-/// First bytes of a stored segment; the last one is the version of the form.
-const MAGIC: &[u8; 4] = b"TGS\x01";
+/// First bytes of a stored segment whose pieces follow the directory.
+const TOGETHER: &[u8; 4] = b"TGS\x01";
+/// First bytes of a directory whose pieces are stored elsewhere, each on its own.
+const APART: &[u8; 4] = b"TGS\x02";
 /// Pieces of a stored segment that are not columns have numbers that no attribute gets.
 const ARRIVALS: u32 = 0;
 const UUIDS: u32 = u32::MAX;

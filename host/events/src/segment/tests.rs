@@ -16,7 +16,31 @@ fn cell() -> impl Strategy<Value = Option<Cell>> {
     ]
 }
 
+/// Pieces in memory.
+struct Kept<'a> {
+    head: &'a [u8],
+    apart: Vec<Vec<u8>>,
+}
+
+impl Pieces for Kept<'_> {
+    type Error = SegmentError;
+
+    fn apart(&self, place: usize) -> Result<Option<Vec<u8>>, SegmentError> {
+        Ok(self.apart.get(place).cloned())
+    }
+
+    fn together(&self) -> &[u8] {
+        self.head
+    }
+}
+
 fn stored(rows: &[Row]) -> Vec<u8> {
+    let encoded = encoded(rows);
+    assert_eq!(encoded.apart().count(), 0, "a small segment is one piece");
+    encoded.head
+}
+
+fn encoded(rows: &[Row]) -> Encoded {
     let mut arrivals = Arrivals::default();
     let mut column = ColumnBuilder::default();
     for (i, (cell, _)) in rows.iter().enumerate() {
@@ -32,10 +56,14 @@ fn stored(rows: &[Row]) -> Vec<u8> {
 }
 
 fn read_all(bytes: &[u8]) -> Result<Vec<Row>, SegmentError> {
-    let directory = Directory::read(bytes)?;
-    directory.arrivals()?;
-    let column = directory.column(7)?.unwrap_or_default();
-    let uuids = directory.uuids()?;
+    read_pieces(&Kept { head: bytes, apart: Vec::new() })
+}
+
+fn read_pieces(from: &Kept<'_>) -> Result<Vec<Row>, SegmentError> {
+    let directory = Directory::read(from.head)?;
+    directory.arrivals(from)?;
+    let column = directory.column(7, from)?.unwrap_or_default();
+    let uuids = directory.uuids(from)?;
     Ok((0..directory.rows()).map(|i| (column.cell(i), uuids.get(i).copied().flatten())).collect())
 }
 
@@ -44,7 +72,7 @@ proptest! {
     fn a_segment_with_any_mix_of_types_reads_back_as_it_was(rows in prop::collection::vec((cell(), any::<Option<[u8; 16]>>()), 0..300)) {
         let bytes = stored(&rows);
         prop_assert_eq!(read_all(&bytes).unwrap(), rows.clone());
-        let arrivals = Directory::read(&bytes).unwrap().arrivals().unwrap();
+        let arrivals = Directory::read(&bytes).unwrap().arrivals(&Kept { head: &bytes, apart: Vec::new() }).unwrap();
         let expected: Vec<_> = (0..rows.len()).filter(|i| (1002..1010).contains(&(1000 + i / 3))).collect();
         let found = arrivals.between(Instant::from_micros(1002), Instant::from_micros(1010));
         prop_assert_eq!(found.map(|r| r as usize).collect::<Vec<_>>(), expected);
@@ -69,8 +97,10 @@ proptest! {
     #[test]
     fn bytes_of_anything_else_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(read_all(&bytes).is_err());
-        let marked = [MAGIC.as_slice(), &bytes].concat();
-        prop_assert!(read_all(&marked).is_err());
+        for mark in [TOGETHER, APART] {
+            let marked = [mark.as_slice(), &bytes].concat();
+            prop_assert!(read_all(&marked).is_err());
+        }
     }
 }
 
@@ -78,20 +108,45 @@ proptest! {
 fn a_piece_that_claims_more_than_its_rows_can_need_is_refused_before_it_is_unpacked() {
     // The checksums are right, so that only the claimed length is left to stop it.
     let bomb = zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap();
-    let mut bytes = [MAGIC.as_slice(), &1u32.to_le_bytes(), &1u32.to_le_bytes()].concat();
+    let mut bytes = [TOGETHER.as_slice(), &1u32.to_le_bytes(), &1u32.to_le_bytes()].concat();
     for n in [7, u32::try_from(bomb.len()).unwrap(), 1 << 20, checksum(&bomb)] {
         bytes.extend_from_slice(&n.to_le_bytes());
     }
     let head = checksum(&bytes);
     bytes.extend_from_slice(&head.to_le_bytes());
     bytes.extend_from_slice(&bomb);
-    let error = Directory::read(&bytes).unwrap().column(7).unwrap_err().to_string();
+    let from = Kept { head: &bytes, apart: Vec::new() };
+    let error = Directory::read(&bytes).unwrap().column(7, &from).unwrap_err().to_string();
     assert_eq!(error, "column 7 of a segment: expected no more bytes than its rows need");
 }
 
 #[test]
 fn a_later_version_of_the_form_is_not_taken_for_this_one() {
     let mut bytes = stored(&[(Some(Cell::Int(1)), None)]);
-    bytes[3] = 2;
+    bytes[3] = 3;
     assert_eq!(read_all(&bytes), Err(SegmentError::Mark));
+}
+
+#[test]
+fn a_large_segment_is_a_directory_and_pieces_apart_and_damage_to_any_of_them_is_an_error() {
+    let row = |n: u32| (Some(Cell::Text(n % 300 + 1)), n.is_multiple_of(2).then(|| u128::from(n).to_le_bytes()));
+    let rows: Vec<Row> = (0..5_000).map(row).collect();
+    let encoded = encoded(&rows);
+    let apart: Vec<Vec<u8>> = encoded.apart().map(<[u8]>::to_vec).collect();
+    assert_eq!(apart.len(), 3, "arrivals, uuids, one column");
+    assert_eq!(encoded.len(), encoded.head.len() + apart.iter().map(Vec::len).sum::<usize>());
+    let mut kept = Kept { head: &encoded.head, apart };
+    assert_eq!(read_pieces(&kept).unwrap(), rows);
+    for place in 0..3 {
+        let whole = kept.apart[place].clone();
+        for damaged in [vec![], whole[1..].to_vec(), [whole.as_slice(), b"x"].concat()] {
+            kept.apart[place] = damaged;
+            assert!(matches!(read_pieces(&kept), Err(SegmentError::Checksum { .. })), "piece {place}");
+        }
+        kept.apart[place][0] ^= 1;
+        assert!(matches!(read_pieces(&kept), Err(SegmentError::Checksum { .. })), "piece {place}");
+        kept.apart[place] = whole;
+    }
+    kept.apart.pop();
+    assert_eq!(read_pieces(&kept).unwrap_err().to_string(), "column 7 of a segment: expected it to be there");
 }

@@ -7,9 +7,10 @@ use super::Shared;
 use super::options::ValueType;
 use super::project::unsigned;
 use super::read::{self, ReadError};
+use super::stored::Stored;
 use super::window::{self, SnapshotTexts};
 use crate::explore::{Answer, AttributeDescription, Columns, Exploration, ExploreLimits, Known, Progress, Watch};
-use crate::segment::{Column, Directory};
+use crate::segment::Column;
 use crate::source::SourceError;
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -109,7 +110,7 @@ impl<'a> Scan<'a> {
     }
 
     fn open<'s>(&self, segment: &'s Segment) -> Opened<'s, 'a> {
-        Opened { shared: self.shared, db: self.db, texts: self.texts, segment, data: None }
+        Opened { shared: self.shared, db: self.db, texts: self.texts, segment, stored: None }
     }
 }
 
@@ -119,7 +120,7 @@ struct Opened<'s, 'a> {
     db: &'a Connection,
     texts: &'a SnapshotTexts<'a>,
     segment: &'s Segment,
-    data: Option<Vec<u8>>,
+    stored: Option<Stored<'a>>,
 }
 
 impl Columns for Opened<'_, '_> {
@@ -137,19 +138,17 @@ impl Columns for Opened<'_, '_> {
         if let Some(Some(column)) = self.shared.cache.get(id, &[attribute]).pop() {
             return Ok(column);
         }
-        let data = match self.data.take() {
-            Some(data) => data,
+        let stored = match self.stored.take() {
+            Some(stored) => stored,
             None => {
-                let data = super::merge::segment_data(self.db, id).map_err(ReadError::from)?;
-                data.ok_or_else(|| SourceError::Corrupt(format!("segment {id} has no data")))?
+                Stored::open(self.db, id)?.ok_or_else(|| SourceError::Corrupt(format!("segment {id} has no data")))?
             }
         };
-        let data = self.data.insert(data);
-        let directory = Directory::read(data).map_err(ReadError::from)?;
-        if directory.rows() != self.segment.rows as usize {
+        let stored = self.stored.insert(stored);
+        if stored.rows() != self.segment.rows as usize {
             return Err(SourceError::Corrupt(format!("segment {id} has another number of events")));
         }
-        Ok(directory.column(attribute).map_err(ReadError::from)?.map(Arc::new))
+        Ok(stored.column(attribute)?.map(Arc::new))
     }
 }
 

@@ -7,8 +7,9 @@
 use super::error::Refusal;
 use super::options::Receipt;
 use super::project::{Project, signed, unsigned};
+use super::stored;
 use super::texts::{Draft, Texts};
-use crate::segment::{Arrivals, Cell, Column, ColumnBuilder, Encoder, MAX_ROWS};
+use crate::segment::{Arrivals, Cell, Column, ColumnBuilder, Encoded, Encoder, MAX_ROWS};
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -269,7 +270,7 @@ pub(super) fn insert_segment(
     db: &Connection,
     project: ProjectId,
     facts: &SegmentFacts<'_>,
-    data: &[u8],
+    encoded: &Encoded,
 ) -> Result<i64, rusqlite::Error> {
     let mut insert = db.prepare_cached(
         "INSERT INTO segment (project, first_object, rows, first_arrival, last_arrival,
@@ -285,10 +286,10 @@ pub(super) fn insert_segment(
         signed(arrivals.last().micros()),
         facts.times.map(|times| times.0),
         facts.times.map(|times| times.1),
-        signed(data.len() as u64),
+        signed(encoded.len() as u64),
         signed(facts.beside_bytes),
     ))?;
-    db.prepare_cached("INSERT INTO segment_data (id, data) VALUES (?1, ?2)")?.execute((id, data))?;
+    stored::insert(db, id, encoded)?;
     Ok(id)
 }
 

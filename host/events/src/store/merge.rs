@@ -7,8 +7,10 @@
 use super::Shared;
 use super::group::{SegmentFacts, insert_segment};
 use super::project::{signed, unsigned};
-use crate::segment::{Arrivals, Column, ColumnBuilder, Directory, Encoder, MAX_ROWS, SegmentError};
-use rusqlite::{Connection, OptionalExtension};
+use super::read::ReadError;
+use super::stored::{self, Stored};
+use crate::segment::{Arrivals, Column, ColumnBuilder, Encoded, Encoder, MAX_ROWS};
+use rusqlite::Connection;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -96,7 +98,7 @@ pub(super) enum MergeError {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
-    Segment(#[from] SegmentError),
+    Read(#[from] ReadError),
     #[error("compressing a segment: {0}")]
     Compress(#[from] std::io::Error),
 }
@@ -144,10 +146,10 @@ pub(super) fn merge_once(shared: &Shared, project: ProjectId) -> Result<bool, Me
         let (times, beside_bytes) = facts_of(db, &merged.ids)?;
         for id in &merged.ids {
             db.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id])?;
-            db.prepare_cached("DELETE FROM segment_data WHERE id = ?1")?.execute([id])?;
+            stored::delete(db, *id)?;
         }
         let facts = SegmentFacts { first_object: merged.first_object, arrivals: &merged.arrivals, times, beside_bytes };
-        insert_segment(db, project, &facts, &merged.data)
+        insert_segment(db, project, &facts, &merged.encoded)
     });
     let id = id.map_err(MergeError::Sqlite)?;
     if merged.ids.iter().all(|&id| shared.cache.holds(id)) {
@@ -241,19 +243,15 @@ struct Merged {
     ids: Vec<i64>,
     first_object: u64,
     arrivals: Arrivals,
-    data: Vec<u8>,
+    encoded: Encoded,
     /// Those that evaluations asked for.
     columns: HashMap<u32, Arc<Column>>,
 }
 
 /// Makes one segment of several, a column at a time.
 fn merge(db: &Connection, segments: &[Small], asked: &HashSet<u32>) -> Result<Merged, MergeError> {
-    let mut stored: Vec<Vec<u8>> = Vec::with_capacity(segments.len());
-    for segment in segments {
-        let data = segment_data(db, segment.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        stored.push(data);
-    }
-    let parts = stored.iter().map(|data| Directory::read(data)).collect::<Result<Vec<_>, _>>()?;
+    let open = |segment: &Small| Stored::open(db, segment.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows.into());
+    let parts = segments.iter().map(open).collect::<Result<Vec<_>, ReadError>>()?;
     let mut arrivals = Arrivals::default();
     let mut uuids = Vec::new();
     for part in &parts {
@@ -263,7 +261,7 @@ fn merge(db: &Connection, segments: &[Small], asked: &HashSet<u32>) -> Result<Me
     }
     let mut encoder = Encoder::new(&arrivals)?;
     encoder.uuids(&uuids)?;
-    let attributes: BTreeSet<u32> = parts.iter().flat_map(Directory::attributes).collect();
+    let attributes: BTreeSet<u32> = parts.iter().flat_map(Stored::attributes).collect();
     let mut columns = HashMap::new();
     for attribute in attributes {
         let (mut builder, mut at) = (ColumnBuilder::default(), 0);
@@ -280,12 +278,7 @@ fn merge(db: &Connection, segments: &[Small], asked: &HashSet<u32>) -> Result<Me
         }
     }
     let ids = segments.iter().map(|segment| segment.id).collect();
-    Ok(Merged { ids, first_object: segments[0].first_object, arrivals, data: encoder.finish(), columns })
-}
-
-/// The stored form of a segment.
-pub(super) fn segment_data(db: &Connection, id: i64) -> Result<Option<Vec<u8>>, rusqlite::Error> {
-    db.prepare_cached("SELECT data FROM segment_data WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
+    Ok(Merged { ids, first_object: segments[0].first_object, arrivals, encoded: encoder.finish(), columns })
 }
 
 #[cfg(test)]

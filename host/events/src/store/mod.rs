@@ -22,6 +22,7 @@ mod project;
 mod read;
 mod retain;
 mod schema;
+mod stored;
 mod texts;
 mod window;
 mod writer;

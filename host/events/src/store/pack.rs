@@ -2,7 +2,7 @@
 
 use super::error::{EventStoreError, Refusal, SubmitError};
 use super::group::{Packed, PackedAttachment, Prepared};
-use std::cell::RefCell;
+use crate::compress;
 use tidegate_model::{Attachment, Event, Value};
 
 /// From so many bytes on, compressing is work for a thread that may block.
@@ -55,30 +55,18 @@ pub(super) fn attachment(attachment: Attachment) -> std::io::Result<PackedAttach
     Ok(PackedAttachment { name, content_type, packed: pack(&bytes)? })
 }
 
-thread_local! {
-    /// Setting up a compressor costs more than compressing a usual report.
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-}
+/// Quick: it is done while senders wait.
+const LEVEL: i32 = 1;
 
 fn pack(bytes: &[u8]) -> std::io::Result<Packed> {
-    COMPRESSOR.with_borrow_mut(|slot| {
-        let compressor = match slot {
-            Some(compressor) => compressor,
-            None => {
-                let mut new = zstd::bulk::Compressor::new(1)?;
-                new.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;
-                slot.insert(new)
-            }
-        };
-        Ok(Packed { size: bytes.len(), data: compressor.compress(bytes)? })
-    })
+    Ok(Packed { size: bytes.len(), data: compress::pack_with_checksum(bytes, LEVEL)? })
 }
 
 /// The bytes that were packed; `what` names them if they are damaged.
 pub(super) fn unpack(data: &[u8], size: i64, what: &str) -> Result<Vec<u8>, EventStoreError> {
     let damaged = || EventStoreError::Corrupt(format!("{what} cannot be unpacked"));
     let size = usize::try_from(size).ok().filter(|&size| size <= MOST).ok_or_else(damaged)?;
-    let bytes = zstd::bulk::decompress(data, size).map_err(|_| damaged())?;
+    let bytes = compress::unpack_at_most(data, size).map_err(|_| damaged())?;
     if bytes.len() == size { Ok(bytes) } else { Err(damaged()) }
 }
 

@@ -5,8 +5,9 @@
 use super::error::EventStoreError;
 use super::options::{AttachmentId, AttachmentInfo, AttributeInfo, ValueType};
 use super::project::{signed, unsigned};
-use super::{Counters, merge, pack};
-use crate::segment::{Cell, Directory, SegmentError};
+use super::stored::Stored;
+use super::{Counters, pack};
+use crate::segment::{Cell, SegmentError};
 use crate::source::SourceError;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;
@@ -98,19 +99,18 @@ pub(super) fn segment_of(
 pub(super) fn event(db: &Connection, project: ProjectId, object: ObjectId) -> Result<Option<Event>, EventStoreError> {
     let Some((segment, row)) = segment_of(db, project, object)? else { return Ok(None) };
     let damaged = || EventStoreError::Corrupt(format!("segment {segment} has no data"));
-    let data = merge::segment_data(db, segment)?.ok_or_else(damaged)?;
-    let directory = Directory::read(&data)?;
+    let stored = Stored::open(db, segment)?.ok_or_else(damaged)?;
     let mut names = db.prepare_cached("SELECT id, name FROM attribute WHERE project = ?1")?;
     let names: HashMap<u32, String> =
         names.query_map([project.0], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     let mut attributes = Vec::new();
-    for id in directory.attributes() {
-        let cell = directory.column(id)?.and_then(|column| column.cell(row));
+    for id in stored.attributes() {
+        let cell = stored.column(id)?.and_then(|column| column.cell(row));
         if let (Some(cell), Some(name)) = (cell, names.get(&id)) {
             attributes.push((name.clone(), value(db, id, cell)?));
         }
     }
-    let uuid = directory.uuids()?.get(row).copied().flatten();
+    let uuid = stored.uuids()?.get(row).copied().flatten();
     let report = report(db, project, object)?;
     let attachments =
         attachments(db, project, object)?.into_iter().map(|info| attachment(db, info)).collect::<Result<_, _>>()?;

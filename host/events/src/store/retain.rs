@@ -9,9 +9,9 @@
 
 use super::Shared;
 use super::error::EventStoreError;
-use super::merge::segment_data;
 use super::project::{signed, unsigned};
-use crate::segment::Directory;
+use super::read::ReadError;
+use super::stored::{self, Stored};
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::atomic::Ordering;
 use tidegate_model::{Instant, ProjectId};
@@ -128,10 +128,13 @@ impl Removed {
 /// Removes a segment with all that belongs to it. It must not be merged meanwhile.
 fn remove(shared: &Shared, project: ProjectId, segment: &Oldest) -> Result<(), EventStoreError> {
     let uuids = shared.readers.snapshot(|db| {
-        let data = segment_data(db, segment.id)?;
-        // Damaged ones go too; the uuids of their events stay known, which does no harm.
-        let uuids = data.and_then(|data| Directory::read(&data).and_then(|directory| directory.uuids()).ok());
-        Ok::<_, EventStoreError>(uuids.unwrap_or_default())
+        let uuids = Stored::open(db, segment.id).and_then(|stored| stored.map(|stored| stored.uuids()).transpose());
+        match uuids {
+            Ok(uuids) => Ok(uuids.unwrap_or_default()),
+            // Damaged ones go too; the uuids of their events stay known, which does no harm.
+            Err(ReadError::Segment(_)) => Ok(Vec::new()),
+            Err(error) => Err(EventStoreError::from(error)),
+        }
     })?;
     for start in (0..segment.rows).step_by(AT_ONCE as usize) {
         let end = segment.rows.min(start + AT_ONCE);
@@ -145,7 +148,7 @@ fn remove(shared: &Shared, project: ProjectId, segment: &Oldest) -> Result<(), E
         // What was attached meanwhile.
         belongings(db, project, (segment.first_object, segment.first_object + segment.rows), &[])?;
         db.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([segment.id])?;
-        db.prepare_cached("DELETE FROM segment_data WHERE id = ?1")?.execute([segment.id])?;
+        stored::delete(db, segment.id)?;
         Ok::<_, EventStoreError>(())
     })?;
     shared.cache.remove(&[segment.id]);

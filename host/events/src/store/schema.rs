@@ -97,6 +97,9 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE attribute ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
     UPDATE attribute SET indexed = next_code - 1;
 ",
+    "
+    CREATE TABLE segment_piece (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+",
 ];
 
 /// Statements that a connection keeps prepared.

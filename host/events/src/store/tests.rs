@@ -258,7 +258,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date_and_its_event_times_are_unk
     // The hash of "one", as the first version kept it.
     let hash = group::text_hash("one");
     let dictionary = format!(
-        "DROP TABLE text_index; ALTER TABLE attribute DROP COLUMN indexed;
+        "DROP TABLE segment_piece; DROP TABLE text_index; ALTER TABLE attribute DROP COLUMN indexed;
          ALTER TABLE dictionary ADD COLUMN hash INTEGER NOT NULL DEFAULT {hash};
          CREATE INDEX dictionary_by_hash ON dictionary (attribute, hash);"
     );

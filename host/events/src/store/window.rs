@@ -8,9 +8,10 @@
 use super::cache::KeptWindow;
 use super::project::{signed, unsigned};
 use super::read::ReadError;
-use super::{Shared, group, merge};
+use super::stored::Stored;
+use super::{Shared, group};
 use crate::evaluate::{Chunk, Coded, Evaluation, Piece, Texts};
-use crate::segment::{Arrivals, Column, Directory};
+use crate::segment::{Arrivals, Column};
 use crate::source::{EvaluationLimits, MetricSpec, SourceError};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;
@@ -246,21 +247,20 @@ impl Scan<'_> {
         let cut = segment.cut && inside.is_none();
         let mut arrivals = if cut { cache.arrivals(segment.id) } else { None };
         if found.iter().any(Option::is_none) || (cut && arrivals.is_none()) {
-            let data = merge::segment_data(self.db, segment.id)?;
-            let data = data.ok_or_else(|| SourceError::Corrupt(format!("segment {} has no data", segment.id)))?;
-            let directory = Directory::read(&data)?;
-            if directory.rows() != segment.rows as usize {
+            let none = || SourceError::Corrupt(format!("segment {} has no data", segment.id));
+            let stored = Stored::open(self.db, segment.id)?.ok_or_else(none)?;
+            if stored.rows() != segment.rows as usize {
                 let told = format!("segment {} has another number of events", segment.id);
                 return Err(SourceError::Corrupt(told).into());
             }
             if cut {
-                let decoded = Arc::new(directory.arrivals()?);
+                let decoded = Arc::new(stored.arrivals()?);
                 cache.put_arrivals(segment.id, &decoded);
                 arrivals = Some(decoded);
             }
             let mut decoded = Vec::new();
             for (column, &id) in found.iter_mut().zip(&ids).filter(|(column, _)| column.is_none()) {
-                let column = column.insert(directory.column(id)?.map(Arc::new));
+                let column = column.insert(stored.column(id)?.map(Arc::new));
                 decoded.push((id, column.clone()));
             }
             if keep {

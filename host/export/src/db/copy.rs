@@ -100,7 +100,7 @@ fn windows(connection: &Connection, verified: &mut Verified) -> rusqlite::Result
     while let Some(row) = rows.next()? {
         verified.windows += 1;
         let (digest, packed): (Option<Vec<u8>>, Vec<u8>) = (row.get(3)?, row.get(4)?);
-        let sound = zstd::decode_all(packed.as_slice())
+        let sound = tidegate_events::compress::unpack(&packed)
             .is_ok_and(|stored| digest.as_deref() == Some(codec::digest(&stored).as_slice()));
         if !sound {
             let (set, period, start): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
+use tidegate_events::compress;
 use tidegate_model::{Batch, Instant, MetricQuery, MetricSetId, Period, ProjectId, StoreId, Window, codec};
 
 /// Good compression for little time; batches are read again at most a few times.
@@ -275,7 +276,7 @@ impl Packed {
     fn of(item: &Evaluated) -> Result<Self, LedgerError> {
         let stored = codec::encode(&item.batch);
         let digest = codec::digest(&stored);
-        let bytes = zstd::bulk::compress(&stored, ZSTD_LEVEL).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        let bytes = compress::pack(&stored, ZSTD_LEVEL).map_err(|e| LedgerError::Damaged(e.to_string()))?;
         Ok(Self { digest, bytes })
     }
 }
@@ -483,7 +484,7 @@ fn batch_of(c: &Connection, track: Track, window: Window) -> Result<Option<Arc<B
 
 /// A stored batch, which must be what was once written.
 pub(super) fn unpack_checked(packed: &[u8], digest: Option<&[u8]>) -> Result<Arc<Batch>, LedgerError> {
-    let stored = zstd::decode_all(packed).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+    let stored = compress::unpack(packed).map_err(|e| LedgerError::Damaged(e.to_string()))?;
     if digest != Some(codec::digest(&stored).as_slice()) {
         return Err(LedgerError::Damaged("the digest of the window differs from the one on record".to_owned()));
     }
@@ -492,7 +493,7 @@ pub(super) fn unpack_checked(packed: &[u8], digest: Option<&[u8]>) -> Result<Arc
 
 /// A stored batch.
 pub(super) fn unpack(packed: &[u8]) -> Result<Arc<Batch>, LedgerError> {
-    let stored = zstd::decode_all(packed).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+    let stored = compress::unpack(packed).map_err(|e| LedgerError::Damaged(e.to_string()))?;
     codec::decode(&stored).map(Arc::new).map_err(|e| LedgerError::Damaged(e.to_string()))
 }
 

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use tidegate_events::compress;
 use tidegate_model::{Aggregate, Batch, MetricBatch, MetricQuery, Window};
 
 /// Fastest level: the sums are rewritten with every window.
@@ -105,11 +106,11 @@ impl Sums {
     }
 
     pub(super) fn encode(&self) -> std::io::Result<Vec<u8>> {
-        zstd::bulk::compress(&serde_json::to_vec(self)?, ZSTD_LEVEL)
+        compress::pack(&serde_json::to_vec(self)?, ZSTD_LEVEL)
     }
 
     pub(super) fn decode(stored: &[u8]) -> std::io::Result<Self> {
-        Ok(serde_json::from_slice(&zstd::decode_all(stored)?)?)
+        Ok(serde_json::from_slice(&compress::unpack(stored)?)?)
     }
 
     /// `metric` with totals beside its live rows, and rows after them for the series that only have totals.
