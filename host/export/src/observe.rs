@@ -63,6 +63,7 @@ pub(crate) struct Observed {
     lost: IntCounterVec,
     faults: IntCounterVec,
     adapter_cpu: Counter,
+    adapter_calls: IntCounterVec,
 }
 
 fn registered<C: Collector + Clone + 'static>(
@@ -133,6 +134,11 @@ impl Observed {
                 &["outcome", "reason"],
             )?,
             faults: vector("tidegate_adapter_faults_total", "Calls of adapters that failed, by kind", &["kind"])?,
+            adapter_calls: vector(
+                "tidegate_adapter_calls_total",
+                "Calls of adapters, by whether they are made as usual or on the threads that step back",
+                &["lane"],
+            )?,
             adapter_cpu: registered(
                 registry,
                 Counter::new("tidegate_adapter_cpu_seconds_total", "Time that adapters ran for"),
@@ -151,6 +157,7 @@ impl Observed {
         zero(&self.windows, &["evaluated", "failed", "expired"]);
         zero(&self.deliveries, &["confirmed", "rejected", "expired"]);
         zero(&self.retries, &["retry", "throttle", "credentials", "settings", "adapter"]);
+        zero(&self.adapter_calls, &["usual", "slow"]);
         zero(&self.pages, &["page", "not_ready", "stale", "failed"]);
         zero(
             &self.faults,
@@ -158,7 +165,8 @@ impl Observed {
         );
     }
 
-    pub(crate) fn used(&self, usage: &Usage) {
+    pub(crate) fn used(&self, usage: &Usage, is_slow: bool) {
+        self.adapter_calls.with_label_values(&[if is_slow { "slow" } else { "usual" }]).inc();
         self.adapter_cpu.inc_by(usage.cpu.as_secs_f64());
     }
 

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 pub(crate) mod fate;
+mod lane;
 
 /// The work was cut off: its thread died, or the host is going down.
 #[derive(Debug, thiserror::Error)]
@@ -27,4 +28,12 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
         return fate.run(work).await.map_err(Cut);
     }
     tokio::task::spawn_blocking(work).await.map_err(|e| Cut(e.to_string()))
+}
+
+/// Runs the call of an adapter; one that was seen to take long steps back for all others.
+pub(crate) async fn adapter_call<T: Send + 'static>(
+    is_slow: bool,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Cut> {
+    if is_slow && !is_alone() { lane::run(call).await } else { blocking(call).await }
 }

@@ -7,7 +7,7 @@
 use crate::config::{Config, ConfigError, Configs};
 use crate::ledger::{Ledger, Shown, Track, without_live};
 use crate::observe::Observed;
-use crate::offload::blocking;
+use crate::offload::{adapter_call, blocking};
 use crate::trial::Trials;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -304,7 +304,8 @@ impl Pull {
         };
         let _place = config.account.enter().map_err(failed)?;
         let (account, config, period) = (Arc::clone(&config.account), Arc::clone(config), config.store.period);
-        let made = blocking(move || {
+        let is_slow = account.is_slow();
+        let made = adapter_call(is_slow, move || {
             let batches = shown.into_iter().map(|(b, fresh)| if fresh { b } else { Arc::new(without_live(&b)) });
             config.adapter.render(
                 &config.settings,
@@ -317,7 +318,7 @@ impl Pull {
             Ok(called) => called,
             Err(error) => return Err((Fault::Contract(format!("the page was cut off: {error}")), Moment::now())),
         };
-        self.observed.used(&usage);
+        self.observed.used(&usage, is_slow);
         account.used(&usage, 0);
         result.map(Arc::new).map_err(failed)
     }

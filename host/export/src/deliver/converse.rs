@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::egress::{Exchange, Transport, Unsendable};
 use crate::ledger::{FirstAction, Ledger, LedgerError, note_first_action};
 use crate::observe::Observed;
-use crate::offload::blocking;
+use crate::offload::adapter_call;
 use std::sync::Arc;
 use tidegate_model::{BatchView, Name, Window};
 use tidegate_sandbox::{Action, Called, Disposition, Fault, Outcome, Step, Verdict};
@@ -144,8 +144,9 @@ impl Converse {
         actions: u32,
         call: impl FnOnce() -> Called<Step> + Send + 'static,
     ) -> Result<Step, Trouble> {
-        let called = blocking(call).await.map_err(|e| Trouble::Cut(e.to_string()))?;
-        self.observed.used(&called.usage);
+        let is_slow = config.account.is_slow();
+        let called = adapter_call(is_slow, call).await.map_err(|e| Trouble::Cut(e.to_string()))?;
+        self.observed.used(&called.usage, is_slow);
         let wanted = u32::from(matches!(called.result, Ok(Step::Act(..))));
         config.account.used(&called.usage, actions + wanted);
         called.result.map_err(|fault| self.failed(fault))

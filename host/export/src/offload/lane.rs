@@ -1,0 +1,79 @@
+//! Threads of low priority, for adapters whose calls take long.
+//!
+//! A deadline ends a call, and a budget ends a minute of calls; until then, ten adapters that spin are ten threads among which the
+//! system divides the cores, and a thousand stores that need a moment each are late. So who was seen to take long is called on
+//! few threads that step back for everybody else. Such adapters wait for each other, and nobody waits for them.
+
+use super::Cut;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::sync::oneshot;
+
+/// What is added to the priority's number: a thread so nice gets a tenth of a core that another wants.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Whom jobs are given to; none if the system starts no more threads.
+fn lane() -> Option<&'static Sender<Job>> {
+    static LANE: OnceLock<Option<Sender<Job>>> = OnceLock::new();
+    LANE.get_or_init(start).as_ref()
+}
+
+fn start() -> Option<Sender<Job>> {
+    let (queue, jobs) = channel();
+    let jobs = Arc::new(Mutex::new(jobs));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let spawn = |_| {
+        let jobs = Arc::clone(&jobs);
+        std::thread::Builder::new().name("slow-adapters".to_owned()).spawn(move || work(&jobs))
+    };
+    let started = (0..(cores / 2).max(1)).map(spawn).filter(Result::is_ok).count();
+    (started > 0).then_some(queue)
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    // Of this thread alone, as Linux has it; elsewhere it would be the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::warn!(%error, "the threads for slow adapters have the same priority as all others");
+    }
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        // Whoever waits for it is told by the end of its channel.
+        drop(catch_unwind(AssertUnwindSafe(job)));
+    }
+}
+
+/// Runs `work` there.
+pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Cut> {
+    let (tell, told) = oneshot::channel();
+    let job: Job = Box::new(move || drop(tell.send(work())));
+    match lane() {
+        Some(queue) => drop(queue.send(job)),
+        None => drop(tokio::task::spawn_blocking(job)),
+    }
+    told.await.map_err(|_| Cut("a thread for slow adapters died".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_is_done_at_a_low_priority_and_a_panic_costs_only_itself() {
+        let nice = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let usual = nice();
+        assert_eq!(run(nice).await.unwrap(), (usual + NICE).min(19));
+        assert_eq!(nice(), usual);
+        let told = run(|| panic!("one of the tests")).await.map(|never: ()| never).unwrap_err().to_string();
+        assert_eq!(told, "a thread for slow adapters died");
+        assert_eq!(run(|| 7).await.unwrap(), 7);
+    }
+}
