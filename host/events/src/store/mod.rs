@@ -40,10 +40,11 @@ use merge::Merger;
 use schema::Readers;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use texts::Texts;
 use tidegate_model::{Attachment, Clock, Event, Instant, MetricBatch, ObjectId, ProjectId, Query, Window};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -67,12 +68,18 @@ struct Counters {
     removed_bytes: AtomicU64,
 }
 
+/// How long, and how often, who takes the lock again and again steps back for others.
+const TURN: Duration = Duration::from_micros(100);
+const MOST_TURNS: u32 = 50;
+
 /// What the threads of the store share.
 struct Shared {
     file: PathBuf,
     options: EventStoreOptions,
     clock: Arc<dyn Clock>,
     committer: Mutex<Committer>,
+    /// Threads that wait for the committer to seal a window.
+    sealers: AtomicUsize,
     readers: Readers,
     texts: Texts,
     cache: Cache,
@@ -85,6 +92,17 @@ impl Shared {
     /// The way to the disk. While it is held nothing is in flight.
     fn committer(&self) -> MutexGuard<'_, Committer> {
         self.committer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody waits to seal a window, a moment at most. Whoever gives a lock back and takes it again at once is
+    /// faster than those whom the system has to wake.
+    fn let_others_in(&self) {
+        for _ in 0..MOST_TURNS {
+            if self.sealers.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            std::thread::sleep(TURN);
+        }
     }
 
     /// Fills the cache with what was just committed.
@@ -151,6 +169,7 @@ impl EventStore {
             file: file.to_owned(),
             clock,
             committer: Mutex::new(Committer::new(db).map_err(told)?),
+            sealers: AtomicUsize::new(0),
             readers: Readers::new(file),
             texts,
             cache: Cache::new(options.cache_bytes),
@@ -355,8 +374,11 @@ fn room_for(bytes: usize) -> u32 {
 impl Source for EventStore {
     fn seal(&self, project: ProjectId, end: Instant) -> Result<(), SourceError> {
         let shared = self.shared()?;
+        shared.sealers.fetch_add(1, Ordering::SeqCst);
         // With the lock in hand no group is half-way: what was acknowledged is visible, and what comes next sees the floor.
-        shared.committer().seal(project, end);
+        let mut committer = shared.committer();
+        shared.sealers.fetch_sub(1, Ordering::SeqCst);
+        committer.seal(project, end);
         Ok(())
     }
 

@@ -16,6 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Memory that one text takes besides its bytes, roughly: an entry and its places in two tables.
 const ENTRY_BYTES: usize = 64;
+/// Texts that are looked up while nobody else can look one up.
+const RESOLVED_AT_ONCE: usize = 4_096;
 /// Texts that wait for the index, at most, as far as the budget lets them.
 const MOST_FRESH: usize = 65_536;
 
@@ -198,14 +200,16 @@ impl Texts {
 
     /// Calls `each` with the place and the text of every code that is in memory, and gives the places of the others.
     pub(crate) fn resolve(&self, attribute: u32, codes: &[u32], each: &mut dyn FnMut(usize, &str)) -> Vec<usize> {
-        let generations = self.lock();
         let mut missing = Vec::new();
-        for (place, &code) in codes.iter().enumerate() {
-            let Generations { young, old, fresh, .. } = &*generations;
-            let found = young.text(attribute, code).or_else(|| old.text(attribute, code));
-            match found.or_else(|| fresh.text(attribute, code)) {
-                Some(text) => each(place, text),
-                None => missing.push(place),
+        for (from, some) in (0..).step_by(RESOLVED_AT_ONCE).zip(codes.chunks(RESOLVED_AT_ONCE)) {
+            let generations = self.lock();
+            for (place, &code) in (from..).zip(some) {
+                let Generations { young, old, fresh, .. } = &*generations;
+                let found = young.text(attribute, code).or_else(|| old.text(attribute, code));
+                match found.or_else(|| fresh.text(attribute, code)) {
+                    Some(text) => each(place, text),
+                    None => missing.push(place),
+                }
             }
         }
         missing

@@ -19,6 +19,9 @@ use std::time::Instant as Moment;
 use tidegate_model::{Instant, ProjectId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+/// Texts that one transaction puts into the index.
+const INDEXED_AT_ONCE: usize = 4_096;
+
 /// A submission that waits for the writer.
 pub(super) struct Job {
     pub(super) project: ProjectId,
@@ -93,10 +96,7 @@ impl Committer {
         let mut draft = Draft::default();
         let stored = self.store_drafted(shared, jobs, &mut draft);
         match &stored {
-            Ok(_) => {
-                shared.texts.adopt(&draft);
-                self.index_texts(shared);
-            }
+            Ok(_) => shared.texts.adopt(&draft),
             // What is known by heart may be ahead of the database now: it is read anew when it is wanted.
             Err(_) => {
                 for job in jobs {
@@ -105,33 +105,6 @@ impl Committer {
             }
         }
         stored
-    }
-
-    /// Puts the texts that wait for it into the index, if there are enough of them.
-    fn index_texts(&self, shared: &Shared) {
-        let mut texts = shared.texts.due(|attribute, code, text| (attribute, text_hash(text), code));
-        if texts.is_empty() {
-            return;
-        }
-        texts.sort_unstable();
-        let done = self.transaction(|db| {
-            let mut insert =
-                db.prepare_cached("INSERT OR IGNORE INTO text_index (attribute, hash, code) VALUES (?1, ?2, ?3)")?;
-            let mut last: HashMap<u32, u32> = HashMap::new();
-            for &(attribute, hash, code) in &texts {
-                insert.execute((attribute, hash, code))?;
-                let last = last.entry(attribute).or_default();
-                *last = code.max(*last);
-            }
-            let mut note = db.prepare_cached("UPDATE attribute SET indexed = ?2 WHERE id = ?1")?;
-            last.into_iter().try_for_each(|last| note.execute(last).map(drop))
-        });
-        match done {
-            Ok(()) => shared.texts.indexed(),
-            Err(error) => {
-                tracing::warn!(%error, "the index of texts was not brought up to date; it is tried again after the next commit");
-            }
-        }
     }
 
     fn store_drafted(&mut self, shared: &Shared, jobs: &[Job], draft: &mut Draft) -> Result<Stored, GroupError> {
@@ -184,6 +157,7 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Job>) {
     while let Ok(first) = queue.recv() {
         let group = gather(shared, queue, first);
         commit(shared, group);
+        index_texts(shared);
     }
 }
 
@@ -228,6 +202,43 @@ fn commit(shared: &Shared, jobs: Vec<Job>) {
             for job in jobs {
                 reply(shared, job, Err(error.clone()));
             }
+        }
+    }
+}
+
+/// Puts the texts that wait for it into the index, if there are enough of them: in the order of the index, and in pieces, so that
+/// who has to seal a window meanwhile gets in between.
+fn index_texts(shared: &Shared) {
+    let mut texts = shared.texts.due(|attribute, code, text| (attribute, text_hash(text), code));
+    if texts.is_empty() {
+        return;
+    }
+    texts.sort_unstable();
+    let done = texts.chunks(INDEXED_AT_ONCE).try_for_each(|some| {
+        shared.let_others_in();
+        shared.committer().transaction(|db| {
+            let mut insert =
+                db.prepare_cached("INSERT OR IGNORE INTO text_index (attribute, hash, code) VALUES (?1, ?2, ?3)")?;
+            some.iter().try_for_each(|&text| insert.execute(text).map(drop))
+        })
+    });
+    let done = done.and_then(|()| {
+        let mut last: HashMap<u32, u32> = HashMap::new();
+        for &(attribute, _, code) in &texts {
+            let last = last.entry(attribute).or_default();
+            *last = code.max(*last);
+        }
+        // Only now: up to here all of them are found by the way of those that are not indexed.
+        shared.committer().transaction(|db| {
+            let mut note = db.prepare_cached("UPDATE attribute SET indexed = ?2 WHERE id = ?1")?;
+            last.into_iter().try_for_each(|last| note.execute(last).map(drop))
+        })
+    });
+    match done {
+        Ok(()) => shared.texts.indexed(),
+        Err(error) => {
+            let error: rusqlite::Error = error;
+            tracing::warn!(%error, "the index of texts was not brought up to date; it is tried again after the next commit");
         }
     }
 }
