@@ -2,7 +2,7 @@
 
 mod statuses;
 
-use crate::budget::{Allowance, Budgets, TenantUse};
+use crate::budget::{Allowance, Budgets, Exhausted, QueryShare, Shares, TenantUse};
 use crate::catalog::{Catalog, View};
 use crate::chance::Chance;
 use crate::check::{StoreCheck, check};
@@ -20,7 +20,7 @@ use crate::options::{ExportOptions, ExportSettings};
 use crate::preview::{ExportError, Preview, Previewer};
 use crate::pull::{Board, Pull, PullAnswer};
 use crate::replay::{Replay, Replayer, Replays};
-use crate::schedule::{Drive, Places, Schedule, Shares, Spread, drive};
+use crate::schedule::{Drive, Places, Schedule, Spread, drive};
 use crate::test_point::{self, TestPoint};
 use crate::trial::{Comparison, Trials};
 use std::collections::BTreeSet;
@@ -84,7 +84,8 @@ pub struct Export {
     previewer: Arc<Previewer>,
     converse: Converse,
     replayer: Replayer,
-    shares: Arc<Shares>,
+    evaluations: Arc<Shares>,
+    queries: Arc<Shares>,
     problem: Arc<Mutex<Option<String>>>,
     nudge: watch::Sender<u64>,
     stop_schedule: watch::Sender<bool>,
@@ -126,7 +127,7 @@ impl Export {
         let chance = Arc::new(Chance::new(options.seed));
         let evaluation =
             EvaluationLimits { groups: settings.groups, time: settings.metric_time, memory: settings.evaluation_bytes };
-        let shares = Arc::<Shares>::default();
+        let (evaluations, queries) = (Shares::of_evaluations(), Shares::of_queries());
         let look_back = LookBack::new(settings.look_back, Arc::clone(&options.registry));
         let schedule = Arc::new(Schedule {
             catalog: Arc::clone(&options.catalog),
@@ -138,7 +139,7 @@ impl Export {
             look_back: look_back.clone(),
             limits: evaluation,
             places: Places::default(),
-            shares: Arc::clone(&shares),
+            shares: Arc::clone(&evaluations),
             spread: Spread::default(),
             sealed: Mutex::default(),
         });
@@ -176,6 +177,7 @@ impl Export {
             configs: Arc::clone(&configs),
             clock: Arc::clone(&options.clock),
             evaluation,
+            queries: Arc::clone(&queries),
         });
         let (healths, problem) = (Arc::new(Healths::default()), Arc::new(Mutex::new(None)));
         let (queued, queue) = mpsc::unbounded_channel();
@@ -210,7 +212,8 @@ impl Export {
             pull,
             previewer,
             replayer,
-            shares,
+            evaluations,
+            queries,
             problem,
             nudge,
             converse: checks,
@@ -239,7 +242,16 @@ impl Export {
     /// What a tenant uses now.
     #[must_use]
     pub fn tenant_use(&self, id: TenantId, tenant: &str) -> TenantUse {
-        TenantUse { evaluation: self.shares.used(id), ..self.configs.budgets().of_tenant(tenant) }
+        let (evaluation, queries) = (self.evaluations.used(id), self.queries.used(id));
+        TenantUse { evaluation, queries, ..self.configs.budgets().of_tenant(tenant) }
+    }
+
+    /// Lets a question about a project in. What answering it takes is to be entered in what comes back.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if the tenant has used up what its questions may take in a minute.
+    pub fn admit_query(&self, project: ProjectId) -> Result<QueryShare, Exhausted> {
+        admit_query(&self.catalog, &self.queries, project)
     }
 
     /// Why windows are not recorded at the moment, if they are not: the disk is full, say. For a health page.
@@ -421,6 +433,18 @@ impl Export {
         ended(schedule, end).await;
         self.stop_delivery.send_replace(true);
         ended(delivery, end).await;
+    }
+}
+
+/// For a question about a project that is gone nobody pays; it finds nothing.
+pub(crate) fn admit_query(
+    catalog: &Catalog,
+    queries: &Arc<Shares>,
+    project: ProjectId,
+) -> Result<QueryShare, Exhausted> {
+    match catalog.quotas_of_project(project) {
+        Some((tenant, quotas)) => queries.admit(tenant, quotas.query_cpu),
+        None => Ok(QueryShare::free()),
     }
 }
 

@@ -30,7 +30,7 @@ mod test_point;
 mod tests;
 mod trial;
 
-pub use budget::{Allowance, LimitUse, TenantUse};
+pub use budget::{Allowance, Exhausted, LimitUse, QueryShare, TenantUse, TooLong};
 pub use catalog::{Catalog, CatalogError};
 pub use check::StoreCheck;
 pub use db::{CopyError, Verified, copy_database, verify_database};

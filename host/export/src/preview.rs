@@ -3,9 +3,11 @@
 //! Previewed is the last window that was evaluated; before there is one, the window in progress, as it is at the moment.
 //! Nothing is sent, recorded or sealed.
 
+use crate::budget::{Exhausted, Shares, TooLong};
 use crate::catalog::{Catalog, CatalogError, Link};
 use crate::config::{Config, ConfigError, Configs};
 use crate::egress::masked;
+use crate::export::admit_query;
 use crate::ledger::{Ledger, LedgerError};
 use crate::pull::relevant;
 use bytes::Bytes;
@@ -13,9 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_events::{EvaluationLimits, MetricSpec, Source, SourceError};
 use tidegate_model::{
-    Batch, BatchView, Clock, MetricBatch, MetricQuery, MetricSetId, Name, Period, ProjectId, StoreId, Window,
+    Batch, BatchView, Clock, CpuTime, MetricBatch, MetricQuery, MetricSetId, Name, Period, ProjectId, StoreId, Window,
 };
-use tidegate_sandbox::{Action, Disposition, Fault, Snapshot, Step};
+use tidegate_sandbox::{Action, Disposition, Fault, Limits, Snapshot, Step};
 
 /// Most windows of one metric preview.
 pub const MAX_PREVIEW_WINDOWS: u32 = 1000;
@@ -87,6 +89,12 @@ pub enum ExportError {
     /// The adapter failed.
     #[error(transparent)]
     Fault(#[from] Fault),
+    /// The tenant's questions of the last minute took all that they may.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+    /// This question alone took more than that.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     /// The store's adapter is missing, or does not take its settings.
     #[error("{0}")]
     Misconfigured(String),
@@ -118,6 +126,8 @@ pub(crate) struct Previewer {
     pub(crate) configs: Arc<Configs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) evaluation: EvaluationLimits,
+    /// What the questions of each tenant have used.
+    pub(crate) queries: Arc<Shares>,
 }
 
 /// A batch to preview.
@@ -168,8 +178,11 @@ impl Previewer {
         let length = u64::from(period.seconds());
         let starts = (0..u64::from(windows)).rev().filter_map(|back| last.checked_sub(back * length));
         let windows = starts.filter_map(|start| Window::starting_at(start, period));
+        let (mut share, mut cpu) = (admit_query(&self.catalog, &self.queries, project)?, CpuTime::start());
         let evaluated = windows.map(|window| {
-            let mut batches = self.source.evaluate(project, window, &specs, &self.evaluation)?;
+            let evaluated = self.source.evaluate(project, window, &specs, &self.evaluation);
+            share.took(cpu.lap())?;
+            let mut batches = evaluated?;
             let batch = batches.pop().ok_or_else(|| ExportError::Internal("no result came".to_owned()))?;
             Ok((window, batch))
         });
@@ -195,7 +208,10 @@ impl Previewer {
         let metric_set = force.series;
         let specs: Vec<MetricSpec> =
             force.metrics.into_iter().map(|(name, query)| MetricSpec { name, query }).collect();
-        let metrics = self.source.evaluate(link.project, window, &specs, &self.evaluation)?;
+        let (mut share, mut cpu) = (admit_query(&self.catalog, &self.queries, link.project)?, CpuTime::start());
+        let metrics = self.source.evaluate(link.project, window, &specs, &self.evaluation);
+        share.took(cpu.lap())?;
+        let metrics = metrics?;
         Ok(Sample { batch: Arc::new(Batch { project, metric_set, window, metrics }), in_progress: true })
     }
 
@@ -206,8 +222,8 @@ impl Previewer {
         if batch.live_rows() == 0 {
             return Ok(part(PreviewMessage::Nothing("the window has no values".to_owned())));
         }
-        let begun = config.adapter.begin(&config.settings, BatchView::whole(batch), &config.account.allowance().call);
-        Ok(part(shown(config, begun.result?)))
+        let begin = |limits: &Limits| config.adapter.begin(&config.settings, BatchView::whole(batch), limits);
+        Ok(part(shown(config, config.account.call(begin)?)))
     }
 
     fn page(&self, config: &Config, samples: Vec<Sample>) -> Result<Vec<PreviewPart>, ExportError> {
@@ -217,10 +233,8 @@ impl Previewer {
         let in_progress = samples.iter().any(|s| s.in_progress);
         let batches = samples.into_iter().map(|s| s.batch).collect();
         let snapshot = Snapshot { batches, period: config.store.period };
-        let page = config
-            .adapter
-            .render(&config.settings, snapshot, relevant(Vec::new()), &config.account.allowance().call)
-            .result?;
+        let render = |limits: &Limits| config.adapter.render(&config.settings, snapshot, relevant(Vec::new()), limits);
+        let page = config.account.call(render)?;
         let message = PreviewMessage::Page { content_type: page.content_type, body: joined(&page.body) };
         Ok(vec![PreviewPart { metric_set: None, window: newest, in_progress, message }])
     }

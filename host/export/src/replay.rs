@@ -145,7 +145,7 @@ fn compared(config: &Config, past: &Past) -> Result<(PreviewMessage, SameBytes),
     let Some(view) = Parts::new(BatchView::whole(Arc::clone(&past.batch)), rows).next() else {
         return Ok((PreviewMessage::Nothing("the window has no values".to_owned()), SameBytes::NeverSent));
     };
-    let step = config.adapter.begin(&config.settings, view, &config.account.allowance().call).result?;
+    let step = config.account.call(|limits| config.adapter.begin(&config.settings, view, limits))?;
     let Step::Act(_, action) = &step else {
         return Ok((shown(config, step), SameBytes::NeverSent));
     };

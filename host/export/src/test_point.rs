@@ -55,12 +55,9 @@ pub(crate) async fn send(
         let last = open.start().seconds().checked_sub(u64::from(store.period.seconds()));
         let window = last.and_then(|start| Window::starting_at(start, store.period)).unwrap_or(open);
         let batch = Arc::new(batch(project, &store.name, window)?);
-        let begun = config.adapter.begin(
-            &config.settings,
-            BatchView::whole(Arc::clone(&batch)),
-            &config.account.allowance().call,
-        );
-        let message = shown(&config, begun.result?);
+        let view = BatchView::whole(Arc::clone(&batch));
+        let begun = config.account.call(|limits| config.adapter.begin(&config.settings, view, limits));
+        let message = shown(&config, begun?);
         Ok((config, batch, window, message))
     });
     let (config, batch, window, message) =

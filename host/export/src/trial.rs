@@ -120,13 +120,13 @@ impl Previewer {
         let one = |batch: Arc<Batch>| {
             let (metric_set, window) = (Some(batch.metric_set.clone()), batch.window);
             let before = match current {
-                Ok(config) => conversation(config, &batch).map_err(|fault| fault.to_string()),
+                Ok(config) => told(conversation(config, &batch))?,
                 Err(why) => Err(why.clone()),
             };
-            let after = conversation(next, &batch).map_err(|fault| fault.to_string());
-            ComparedWindow { metric_set, window, outcome: compared(before, after) }
+            let after = told(conversation(next, &batch))?;
+            Ok(ComparedWindow { metric_set, window, outcome: compared(before, after) })
         };
-        Ok(batches.into_iter().map(one).collect())
+        batches.into_iter().map(one).collect()
     }
 
     fn pages(&self, current: &Result<Arc<Config>, String>, next: &Config) -> Result<Vec<ComparedWindow>, ExportError> {
@@ -138,29 +138,38 @@ impl Previewer {
         let page = |config: &Config| {
             let snapshot = Snapshot { batches: batches.clone(), period: config.store.period };
             let page =
-                config.adapter.render(&config.settings, snapshot, Vec::new(), &config.account.allowance().call).result;
+                config.account.call(|limits| config.adapter.render(&config.settings, snapshot, Vec::new(), limits));
             page.map(|p| format!("content-type: {}\n\n{}", p.content_type, String::from_utf8_lossy(&p.body.concat())))
         };
         let before = match current {
-            Ok(config) => page(config).map_err(|fault| fault.to_string()),
+            Ok(config) => told(page(config))?,
             Err(why) => Err(why.clone()),
         };
-        let after = page(next).map_err(|fault| fault.to_string());
+        let after = told(page(next))?;
         Ok(vec![ComparedWindow { metric_set: None, window, outcome: compared(before, after) }])
+    }
+}
+
+/// What a version makes of a window. That there is no time or place left to ask it says nothing of the version.
+fn told(made: Result<String, Fault>) -> Result<Result<String, String>, ExportError> {
+    match made {
+        Err(fault @ (Fault::Cpu { .. } | Fault::Busy { .. })) => Err(fault.into()),
+        other => Ok(other.map_err(|fault| fault.to_string())),
     }
 }
 
 /// Everything that an adapter would send for a batch if all of it were taken, for people.
 fn conversation(config: &Config, batch: &Arc<Batch>) -> Result<String, Fault> {
-    let mut step = config
-        .adapter
-        .begin(&config.settings, BatchView::whole(Arc::clone(batch)), &config.account.allowance().call)
-        .result?;
+    let account = &config.account;
+    let _place = account.enter()?;
+    let view = BatchView::whole(Arc::clone(batch));
+    let mut step = account.counted(config.adapter.begin(&config.settings, view, &account.allowance().call))?;
     let mut text = String::new();
     while let Step::Act(talk, action) = step {
         text.push_str(&shown(message_of(config, &action)));
         let outcome = Outcome { status: Some(FRIENDLY), ..Outcome::default() };
-        step = talk.step(outcome).result?;
+        account.check()?;
+        step = account.counted(talk.step(outcome))?;
     }
     Ok(text)
 }

@@ -70,8 +70,9 @@ impl Default for Limits {
 /// What a call used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Time in which the call held its thread. An adapter cannot wait for anything, so this is CPU time unless the machine is
-    /// short of cores.
+    /// Time from the start of the call to its end, which the deadline is about.
+    pub time: Duration,
+    /// CPU time in between. It is less if the machine was short of cores, for which no adapter pays.
     pub cpu: Duration,
     /// Most bytes of memories and tables, since the instance was made.
     pub memory_peak: usize,

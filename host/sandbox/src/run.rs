@@ -11,6 +11,7 @@ use crate::text::{plain, quoted};
 use crate::ticker::ticks;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidegate_model::CpuTime;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
 /// Functions of a crash that the operator is shown.
@@ -44,14 +45,15 @@ impl Run {
 
     /// Runs `body` under the deadline, and says what came of it and what it used.
     pub(crate) fn call<T>(&mut self, body: impl FnOnce(&mut Store<State>) -> wasmtime::Result<T>) -> Called<T> {
-        let started = Instant::now();
+        let (started, mut cpu) = (Instant::now(), CpuTime::start());
         self.store.set_epoch_deadline(self.deadline);
         let result = body(&mut self.store);
-        let spent = started.elapsed();
+        let (spent, cpu) = (started.elapsed(), cpu.lap());
         let state = self.store.data_mut();
         state.tell();
         let usage = Usage {
-            cpu: spent,
+            time: spent,
+            cpu,
             memory_peak: state.meter.memory_peak(),
             output_bytes: state.meter.output(),
             handles_peak: state.handles_peak(),

@@ -1,5 +1,5 @@
 //! What a tenant may have: projects, stores and adapters are counted here, in the transaction that makes one more; events and their
-//! bytes where they come in; what adapters and evaluations use where they run.
+//! bytes where they come in; what adapters, evaluations and questions use where they run.
 
 use super::{CatalogError, Edit, View};
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,10 @@ pub struct Quotas {
     pub stored_megabytes: Option<u32>,
     /// Versions of adapters that its stores use.
     pub adapters: Option<u32>,
-    /// Milliseconds in a minute that evaluating its metrics may take.
+    /// Milliseconds of CPU time in a minute that evaluating its metrics may take.
     pub evaluation_cpu: Option<u32>,
+    /// Milliseconds of CPU time in a minute that answering its questions may take: queries, and previews of metrics.
+    pub query_cpu: Option<u32>,
     /// Milliseconds that one call into an adapter may take. This and what follows is none above what the host was started with.
     pub adapter_time: Option<u32>,
     /// Bytes of memory that one call may use.

@@ -8,7 +8,6 @@ mod agenda;
 mod drive;
 mod places;
 mod plan;
-mod shares;
 mod spread;
 #[cfg(test)]
 mod tests;
@@ -16,22 +15,20 @@ mod tests;
 pub(crate) use drive::{Drive, drive};
 pub(crate) use places::Places;
 pub(crate) use plan::TrackPlan;
-pub(crate) use shares::Shares;
 pub(crate) use spread::{Spread, of_store};
 
+use crate::budget::{Exhausted, Shares};
 use crate::catalog::{Catalog, CatalogError, MetricsInForce};
 use crate::chance::Chance;
 use crate::ledger::{Evaluated, Failed, Ledger, LedgerError, Recorded};
 use crate::look_back::{LookBack, told};
 use crate::observe::{Loss, Observed};
 use plan::plan;
-use shares::Exhausted;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_events::{EvaluationLimits, MetricSpec, Source, SourceError};
-use tidegate_model::{Batch, Clock, Instant, MetricSetId, Name, Period, ProjectId, Window};
-use tokio::time::Instant as Moment;
+use tidegate_model::{Batch, Clock, CpuTime, Instant, MetricSetId, Name, Period, ProjectId, Window};
 
 /// Missed windows that one pass makes up before it looks at the clock again.
 const MISSED_AT_ONCE: usize = 16;
@@ -276,10 +273,10 @@ impl Schedule {
             }
             self.observed.evaluations.inc();
             let _place = self.places.take();
-            let began = Moment::now();
+            let mut cpu = CpuTime::start();
             let evaluated = self.source.evaluate(project, window, &specs, &self.limits);
             if let Some((tenant, _)) = tenant {
-                self.shares.took(tenant, began.elapsed());
+                self.shares.took(tenant, cpu.lap());
             }
             evaluated?
         };

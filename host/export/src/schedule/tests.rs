@@ -100,7 +100,7 @@ fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, source: &Arc<CountingSo
         look_back: LookBack::fixed(Duration::from_secs(look_back)),
         limits: EvaluationLimits::default(),
         places: Places::default(),
-        shares: Arc::default(),
+        shares: Shares::of_evaluations(),
         spread: Spread::default(),
         sealed: Mutex::default(),
     }

@@ -13,7 +13,7 @@ use tidegate_export::catalog::Quotas;
 #[command(after_help = "Examples:
   tidegate tenant add acme
   tidegate tenant limit acme --projects 10 --metric-stores 50 --events-per-second 2000 --stored-megabytes 20000
-  tidegate tenant limit acme --adapters 5 --adapter-memory 16MiB --adapter-cpu 5000 --evaluation-cpu 10000
+  tidegate tenant limit acme --adapters 5 --adapter-memory 16MiB --adapter-cpu 5000 --evaluation-cpu 10000 --query-cpu 10000
   tidegate tenant show acme
   tidegate project list --tenant acme")]
 pub enum TenantCommand {
@@ -61,9 +61,12 @@ pub struct LimitArgs {
     /// Versions of adapters that its stores use.
     #[arg(long, value_name = "N")]
     pub adapters: Option<u32>,
-    /// Milliseconds in a minute that evaluating its metrics may take.
+    /// Milliseconds of CPU time in a minute that evaluating its metrics may take.
     #[arg(long, value_name = "MS")]
     pub evaluation_cpu: Option<u32>,
+    /// Milliseconds of CPU time in a minute that answering its queries may take.
+    #[arg(long, value_name = "MS")]
+    pub query_cpu: Option<u32>,
     /// Milliseconds that one call into an adapter may take. This and what follows can only be less than what the server was started with.
     #[arg(long, value_name = "MS")]
     pub adapter_time: Option<u32>,
@@ -112,6 +115,7 @@ impl LimitArgs {
             stored_megabytes: self.stored_megabytes,
             adapters: self.adapters,
             evaluation_cpu: self.evaluation_cpu,
+            query_cpu: self.query_cpu,
             adapter_time: self.adapter_time,
             adapter_memory: self.adapter_memory,
             adapter_output: self.adapter_output,

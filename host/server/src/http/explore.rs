@@ -1,5 +1,5 @@
-//! Runs queries for those who ask over HTTP: so many at a time, with progress for whoever wants it, and ended when nobody waits
-//! for the answer any more.
+//! Runs queries for those who ask over HTTP: so many at a time, within what the tenant's queries may take of a minute, with progress
+//! for whoever wants it, and ended when nobody waits for the answer any more.
 
 use super::problem::Problem;
 use super::state::{App, Host, blocking};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate_events::explore::{Answer, ExploreLimits, Progress};
 use tidegate_events::{Source, SourceError};
-use tidegate_model::{ProjectId, Query};
+use tidegate_model::{CpuTime, ProjectId, Query};
 use tokio::sync::watch;
 
 /// Sets a flag when it is dropped: with the future that holds it, which goes when the client does.
@@ -29,6 +29,7 @@ pub(crate) async fn answer(
     query: Query,
     progress: Option<watch::Sender<Progress>>,
 ) -> Result<Answer, Problem> {
+    let mut share = host.export.admit_query(project).inspect_err(|_| app.metrics().refused("quota"))?;
     let limit = app.limits().queries;
     let seat = app.query_seat().ok_or_else(|| {
         Problem::unavailable(format_args!(
@@ -41,17 +42,28 @@ pub(crate) async fn answer(
     let (events, counting) = (host.events.clone(), app.clone());
     let answered = blocking(move || {
         let _seat = seat;
+        let (mut cpu, mut too_long) = (CpuTime::start(), None);
         let result = events.explore(project, &query, &limits, &mut |now| {
             if let Some(progress) = &progress {
                 progress.send_replace(now);
             }
-            if ended.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            too_long = share.took(cpu.lap()).err();
+            if ended.load(Ordering::Relaxed) || too_long.is_some() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
+        // What came of the last piece is there already, so it is given.
+        let _ = share.took(cpu.lap());
         // Here, where it is done whether anybody waits for it or not.
         counting.metrics().queried(&result);
-        result
+        match (result, too_long) {
+            (Err(SourceError::Cancelled), Some(too_long)) => Err(Problem::from(too_long)),
+            (result, _) => result.map_err(Problem::from),
+        }
     });
-    answered.await?.map_err(Problem::from)
+    answered.await?
 }
 
 impl From<SourceError> for Problem {

@@ -1,5 +1,5 @@
-//! Quotas on what comes in: events per second, and bytes that are stored. Counted for each tenant, so that none takes the share of
-//! another.
+//! Quotas on what comes in: events per second, bytes that are stored, and questions. Counted for each tenant, so that none takes the
+//! share of another.
 //!
 //! A batch is let in as a whole as long as nothing is owed, and what it was beyond the rate is waited for afterwards. So a batch
 //! may be larger than a second's worth, and the mean holds all the same.
@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tidegate_export::catalog::{CatalogError, Holdings, Quotas, Tenant};
+use tidegate_export::{Exhausted, TooLong};
 use tidegate_model::{ProjectId, TenantId};
 
 /// How old the figures of stored bytes may be.
@@ -156,6 +157,7 @@ pub(crate) fn document(
         "stored_megabytes": {"used": bytes as f64 / 1e6, "limit": quotas.stored_megabytes},
         "adapters": {"used": holdings.adapters, "limit": quotas.adapters},
         "evaluation_cpu": {"used": millis(now.evaluation), "limit": quotas.evaluation_cpu},
+        "query_cpu": {"used": millis(now.queries), "limit": quotas.query_cpu},
     });
     for (quota, limit) in allowed.figures() {
         document[quota] = match quota {
@@ -165,6 +167,28 @@ pub(crate) fn document(
         };
     }
     document
+}
+
+/// Seconds after which it may be asked again.
+pub(crate) fn whole_seconds(wait: Duration) -> u32 {
+    wait.as_secs_f64().ceil() as u32
+}
+
+/// The minute of the tenant's questions is used up.
+impl From<Exhausted> for Problem {
+    fn from(exhausted: Exhausted) -> Self {
+        let Exhausted { used, limit, wait, .. } = exhausted;
+        let quota = json!({"quota": "query_cpu", "limit": millis(limit), "used": millis(used)});
+        Self::too_many(exhausted, whole_seconds(wait)).with("quota", quota)
+    }
+}
+
+/// Asking again would not help.
+impl From<TooLong> for Problem {
+    fn from(too_long: TooLong) -> Self {
+        let quota = json!({"quota": "query_cpu", "limit": millis(too_long.limit), "used": millis(too_long.used)});
+        Self::invalid(too_long).with("quota", quota)
+    }
 }
 
 fn millis(span: Duration) -> u64 {

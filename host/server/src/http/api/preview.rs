@@ -5,6 +5,7 @@ use super::stores;
 use crate::http::auth::{self, Call};
 use crate::http::path::Path;
 use crate::http::problem::Problem;
+use crate::http::quotas::whole_seconds;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_export::{ExportError, PreviewMessage, PreviewPart};
 use tidegate_model::{MetricBatch, MetricQuery, Period, Query, QueryError, Window, strict};
+use tidegate_sandbox::Fault;
 
 /// Most rows that a metric preview tells of each window.
 const MOST_ROWS: u32 = 1_000;
@@ -76,10 +78,21 @@ impl From<ExportError> for Problem {
             ExportError::Misconfigured(_) | ExportError::NotSent(_) => Self::conflict(error),
             ExportError::NoSuchWindow(_) => Self::not_found(error),
             ExportError::TooMany(_) => Self::invalid(error),
-            ExportError::Fault(_) => Self::new(StatusCode::BAD_GATEWAY, error),
+            ExportError::Fault(fault) => of_adapter(&fault),
+            ExportError::Exhausted(exhausted) => exhausted.into(),
+            ExportError::TooLong(too_long) => too_long.into(),
             ExportError::Source(_) => Self::unavailable(error),
             _ => Self::internal(error),
         }
+    }
+}
+
+/// Who has used up its minute, or all places, may come back; what is wrong with the adapter itself stays wrong.
+fn of_adapter(fault: &Fault) -> Problem {
+    match fault {
+        Fault::Cpu { wait, .. } => Problem::too_many(fault, whole_seconds(*wait)),
+        Fault::Busy { .. } => Problem::unavailable(fault),
+        _ => Problem::new(StatusCode::BAD_GATEWAY, fault),
     }
 }
 

@@ -418,13 +418,14 @@ fn new_quotas() -> Value {
 }
 
 /// What a tenant may have. Those from `adapter_time` on are limits of the server itself, which quotas can only make less.
-const QUOTAS: [&str; 16] = [
+const QUOTAS: [&str; 17] = [
     "projects",
     "metric_stores",
     "events_per_second",
     "stored_megabytes",
     "adapters",
     "evaluation_cpu",
+    "query_cpu",
     "adapter_time",
     "adapter_memory",
     "adapter_output",

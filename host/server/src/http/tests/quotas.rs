@@ -153,6 +153,51 @@ async fn events_beyond_the_rate_are_asked_to_come_back_and_other_tenants_go_on()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn questions_beyond_the_cpu_time_of_a_minute_are_asked_to_come_back_and_other_tenants_are_answered() {
+    let server = Server::start().await;
+    let token = acme(&server, json!({"query_cpu": 1})).await;
+    by(&server, &token, Method::POST, "/projects", json!({"name": "web"})).await;
+    // A few segments, since a query is looked at between two of them.
+    for part in 0..4 {
+        let lines: String = (0..10_000).map(|n| format!("{{\"guid\":\"{part}-{n}\"}}\n")).collect();
+        let request = server.bare(Method::POST, "/api/v1/projects/web/events").bearer_auth(&token);
+        assert_eq!(request.body(lines).send().await.unwrap().status(), 200);
+    }
+    let query = json!({"group": ["guid"], "fold": {"guid": [["unique"], ["histogram"]]}});
+    let ask = async |path: &str, body: &Json| {
+        let request = server.bare(Method::POST, path).bearer_auth(&token);
+        let response = request.body(body.to_string()).send().await.unwrap();
+        let wait = response.headers().get("retry-after").map(|wait| wait.to_str().unwrap().parse::<u64>().unwrap());
+        let (status, answer) = told(response).await;
+        (status, answer, wait)
+    };
+    // Ten thousand groups take more than a millisecond, and waiting would not change that.
+    let (status, ended, _) = ask("/api/v1/projects/web/query", &query).await;
+    assert_eq!((status, &ended["quota"]["quota"], &ended["quota"]["limit"]), (422, &json!("query_cpu"), &json!(1)));
+    assert!(ended["detail"].as_str().unwrap().contains("of CPU time and was ended"), "{ended}");
+    // That has used up the minute, by whichever way somebody asks.
+    let preview = json!({"query": {"fold": {"_tx": [["count"]]}}});
+    for (path, body) in [("/api/v1/projects/web/query", &query), ("/api/v1/projects/web/metric-preview", &preview)] {
+        let (status, refused, wait) = ask(path, body).await;
+        assert!(status == 429 && wait.is_some_and(|wait| (1..=61).contains(&wait)), "{path}: {refused}");
+        assert!(refused["quota"]["used"].as_u64() >= Some(1) && refused["quota"]["limit"] == 1, "{refused}");
+        assert!(refused["detail"].as_str().unwrap().contains("its limit is 1 ms; ask again in "), "{refused}");
+    }
+    let backtrace = format!("/api/query?project=web&universe=acme&token={token}");
+    let (status, refused, _) = ask(&backtrace, &query).await;
+    assert_eq!((status, &refused["error"]["code"]), (200, &json!(429)), "{refused}");
+    let (_, used) = by(&server, &token, Method::GET, "/quotas", json!({})).await;
+    assert!(used["query_cpu"]["used"].as_u64() >= Some(1) && used["query_cpu"]["limit"] == 1, "{used}");
+
+    server.project("web").await;
+    assert_eq!(server.send(Method::POST, "/projects/web/query", query.clone()).await.0, 200, "others have their own");
+    assert_eq!(server.send(Method::PUT, "/tenants/acme/quotas", json!({"query_cpu": 60_000})).await.0, 200);
+    let (status, answer, _) = ask("/api/v1/projects/web/query", &query).await;
+    assert_eq!((status, &answer["events"]), (200, &json!(40_000)), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_beyond_the_stored_bytes_are_refused_with_both_figures() {
     let server = Server::start().await;
     let token = acme(&server, json!({"stored_megabytes": 0})).await;

@@ -4,18 +4,26 @@
 //! is counted over the last minute as well, for each store and for all stores of its tenant together. Who has used up its minute
 //! waits until enough of it has passed; nobody else does.
 //!
-//! Three say what a tenant may use: the host's flags, its file of limits, and the quotas that an operator sets while it runs. The
-//! least counts, so no quota opens what the host was started with.
+//! What evaluations and questions of a tenant take is counted in the same way, in [`shares`].
+
+mod allowance;
+mod shares;
+mod spent;
+mod uses;
+
+pub use allowance::Allowance;
+pub(crate) use shares::Shares;
+pub use shares::{Exhausted, QueryShare, TooLong};
+pub use uses::LimitUse;
 
 use crate::catalog::Quotas;
-use crate::observe::Observed;
-use serde::Serialize;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use spent::Spent;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tidegate_model::StoreId;
-use tidegate_sandbox::{Fault, Limits, Usage};
+use tidegate_sandbox::{Called, Fault, Limits, Usage};
 use tokio::time::Instant as Moment;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -26,125 +34,8 @@ const SLOW_MINUTE: Duration = Duration::from_secs(1);
 /// How long an adapter that was slow is taken for one.
 const SLOW_FOR: Duration = Duration::from_secs(600);
 
-/// What the stores of a tenant may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowance {
-    /// What one conversation or page may use.
-    pub call: Limits,
-    /// CPU time of a store's adapter in a minute; 20 s.
-    pub store_cpu: Duration,
-    /// CPU time of all adapters of the tenant in a minute; 60 s for each core.
-    pub tenant_cpu: Duration,
-    /// Conversations and pages of the tenant under way at once; 96 of the 128 that there are.
-    pub instances: u32,
-    /// Bytes of a component; 32 MiB.
-    pub component_bytes: usize,
-}
-
-impl Default for Allowance {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let tenant_cpu = MINUTE.saturating_mul(u32::try_from(cores).unwrap_or(u32::MAX));
-        Self {
-            call: Limits::default(),
-            store_cpu: Duration::from_secs(20),
-            tenant_cpu,
-            instances: 96,
-            component_bytes: 32 << 20,
-        }
-    }
-}
-
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl Allowance {
-    /// Each limit with the name of its quota: milliseconds, bytes and numbers.
-    #[must_use]
-    pub fn figures(&self) -> [(&'static str, u64); 10] {
-        [
-            ("adapter_time", millis(self.call.call_time)),
-            ("adapter_memory", self.call.memory_bytes as u64),
-            ("adapter_output", self.call.output_bytes),
-            ("adapter_actions", self.call.actions.into()),
-            ("adapter_handles", self.call.handles.into()),
-            ("adapter_log_lines", self.call.log_lines.into()),
-            ("adapter_size", self.component_bytes as u64),
-            ("adapter_cpu", millis(self.store_cpu)),
-            ("tenant_cpu", millis(self.tenant_cpu)),
-            ("tenant_instances", self.instances.into()),
-        ]
-    }
-
-    /// The first quota that asks for more than this, with both figures.
-    #[must_use]
-    pub fn exceeded_by(&self, quotas: &Quotas) -> Option<(&'static str, u64, u64)> {
-        let asked = asked(quotas).into_iter().zip(self.figures());
-        asked
-            .filter_map(|(asked, (name, most))| Some((name, asked?.into(), most)))
-            .find(|(_, asked, most)| asked > most)
-    }
-
-    /// The same, with what the quotas say where that is less.
-    #[must_use]
-    pub fn within(&self, quotas: &Quotas) -> Self {
-        let least = |most: u64, asked: Option<u32>| asked.map_or(most, |asked| most.min(asked.into()));
-        let [time, memory, output, actions, handles, log_lines, size, store_cpu, tenant_cpu, instances] = asked(quotas);
-        let span = |most: Duration, asked: Option<u32>| Duration::from_millis(least(millis(most), asked));
-        let bytes = |most: usize, asked: Option<u32>| usize::try_from(least(most as u64, asked)).unwrap_or(most);
-        let number = |most: u32, asked: Option<u32>| asked.map_or(most, |asked| most.min(asked));
-        Self {
-            call: Limits {
-                call_time: span(self.call.call_time, time),
-                memory_bytes: bytes(self.call.memory_bytes, memory),
-                output_bytes: least(self.call.output_bytes, output),
-                actions: number(self.call.actions, actions),
-                handles: number(self.call.handles, handles),
-                log_lines: number(self.call.log_lines, log_lines),
-            },
-            store_cpu: span(self.store_cpu, store_cpu),
-            tenant_cpu: span(self.tenant_cpu, tenant_cpu),
-            instances: number(self.instances, instances),
-            component_bytes: bytes(self.component_bytes, size),
-        }
-    }
-}
-
-/// What quotas say, in the order of [`Allowance::figures`].
-fn asked(quotas: &Quotas) -> [Option<u32>; 10] {
-    [
-        quotas.adapter_time,
-        quotas.adapter_memory,
-        quotas.adapter_output,
-        quotas.adapter_actions,
-        quotas.adapter_handles,
-        quotas.adapter_log_lines,
-        quotas.adapter_size,
-        quotas.adapter_cpu,
-        quotas.tenant_cpu,
-        quotas.tenant_instances,
-    ]
-}
-
-/// How much of a limit is used.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LimitUse {
-    /// Which limit, for example `cpu-per-minute`.
-    pub name: &'static str,
-    /// `ms`, `bytes` or empty for plain numbers.
-    pub unit: &'static str,
-    /// The most of one call, or what was used in the last minute.
-    pub used: u64,
-    /// The limit.
-    pub limit: u64,
-}
-
-impl LimitUse {
-    /// Whether half of the limit is used, or more.
-    fn is_near(&self) -> bool {
-        self.used.saturating_mul(2) >= self.limit
-    }
 }
 
 /// The accounts of all stores.
@@ -188,55 +79,6 @@ struct Used {
     log_lines: u32,
     /// Until when it is taken for slow.
     slow_until: Duration,
-}
-
-/// CPU time by second, of the last minute.
-#[derive(Default)]
-pub(crate) struct Spent {
-    seconds: VecDeque<(u64, Duration)>,
-    sum: Duration,
-}
-
-impl Spent {
-    fn forget(&mut self, now: Duration) {
-        let from = now.as_secs().saturating_sub(MINUTE.as_secs());
-        while let Some((_, spent)) = self.seconds.front().filter(|(second, _)| *second < from) {
-            self.sum = self.sum.saturating_sub(*spent);
-            self.seconds.pop_front();
-        }
-    }
-
-    /// What was used in the last minute.
-    pub(crate) fn used(&mut self, now: Duration) -> Duration {
-        self.forget(now);
-        self.sum
-    }
-
-    pub(crate) fn add(&mut self, now: Duration, spent: Duration) {
-        self.forget(now);
-        self.sum += spent;
-        match self.seconds.back_mut() {
-            Some((second, sum)) if *second == now.as_secs() => *sum += spent,
-            _ => self.seconds.push_back((now.as_secs(), spent)),
-        }
-    }
-
-    /// Whether there is some of `limit` left; if not, what was used and when there will be.
-    pub(crate) fn check(&mut self, now: Duration, limit: Duration) -> Result<(), (Duration, Duration)> {
-        self.forget(now);
-        if self.sum < limit {
-            return Ok(());
-        }
-        let mut left = self.sum;
-        for (second, spent) in &self.seconds {
-            left = left.saturating_sub(*spent);
-            if left < limit {
-                let free = Duration::from_secs(second + MINUTE.as_secs() + 1);
-                return Err((self.sum, free.saturating_sub(now)));
-            }
-        }
-        Err((self.sum, MINUTE))
-    }
 }
 
 impl Budgets {
@@ -294,8 +136,10 @@ impl Tenant {
 pub struct TenantUse {
     /// CPU time of its adapters in the last minute.
     pub cpu: Duration,
-    /// Time in the last minute in which its metrics were evaluated.
+    /// CPU time in the last minute that evaluating its metrics took.
     pub evaluation: Duration,
+    /// CPU time in the last minute that answering its questions took.
+    pub queries: Duration,
     /// Conversations and pages under way.
     pub instances: u32,
 }
@@ -334,10 +178,10 @@ impl Account {
         let now = self.started.elapsed();
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.spent.add(now, usage.cpu);
-        if usage.cpu >= SLOW_CALL || used.spent.sum >= SLOW_MINUTE {
+        if usage.cpu >= SLOW_CALL || used.spent.used(now) >= SLOW_MINUTE {
             used.slow_until = now + SLOW_FOR;
         }
-        used.call = used.call.max(usage.cpu);
+        used.call = used.call.max(usage.time);
         used.memory = used.memory.max(usage.memory_peak);
         used.output = used.output.max(usage.output_bytes);
         used.actions = used.actions.max(actions);
@@ -353,53 +197,16 @@ impl Account {
         self.started.elapsed() < until
     }
 
-    /// Each limit and how much of it is used by an adapter of `component_bytes`.
-    pub(crate) fn uses(&self, component_bytes: usize) -> Vec<LimitUse> {
-        let now = self.started.elapsed();
-        let allowance = self.allowance();
-        let limits = &allowance.call;
-        let mut all = self.tenant.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        let tenant_cpu = all.used(now);
-        drop(all);
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let store_cpu = used.spent.used(now);
-        let running = u64::from(self.tenant.running.load(Ordering::Relaxed));
-        vec![
-            LimitUse { name: "call-time", unit: "ms", used: millis(used.call), limit: millis(limits.call_time) },
-            LimitUse {
-                name: "cpu-per-minute",
-                unit: "ms",
-                used: millis(store_cpu),
-                limit: millis(allowance.store_cpu),
-            },
-            LimitUse { name: "memory", unit: "bytes", used: used.memory as u64, limit: limits.memory_bytes as u64 },
-            LimitUse { name: "output", unit: "bytes", used: used.output, limit: limits.output_bytes },
-            LimitUse { name: "actions", unit: "", used: used.actions.into(), limit: limits.actions.into() },
-            LimitUse { name: "handles", unit: "", used: used.handles.into(), limit: limits.handles.into() },
-            LimitUse { name: "log-lines", unit: "", used: used.log_lines.into(), limit: limits.log_lines.into() },
-            LimitUse {
-                name: "component-size",
-                unit: "bytes",
-                used: component_bytes as u64,
-                limit: allowance.component_bytes as u64,
-            },
-            LimitUse {
-                name: "tenant-cpu-per-minute",
-                unit: "ms",
-                used: millis(tenant_cpu),
-                limit: millis(allowance.tenant_cpu),
-            },
-            LimitUse { name: "tenant-instances", unit: "", used: running, limit: allowance.instances.into() },
-        ]
+    /// Asks the adapter something beside a delivery, for a preview: within a place, and what it takes counts.
+    pub(crate) fn call<T>(&self, ask: impl FnOnce(&Limits) -> Called<T>) -> Result<T, Fault> {
+        let _place = self.enter()?;
+        self.counted(ask(&self.allowance().call))
     }
 
-    /// Shows as gauges the limits of which much is used. All limits of all stores would be more numbers than anybody's monitoring
-    /// takes: a quarter of a million for ten thousand stores.
-    pub(crate) fn show(&self, store: &str, component_bytes: usize, observed: &Observed) {
-        for one in self.uses(component_bytes).into_iter().filter(LimitUse::is_near) {
-            observed.limit_used.with_label_values(&[store, one.name]).set(one.used as f64);
-            observed.limit.with_label_values(&[store, one.name]).set(one.limit as f64);
-        }
+    /// Enters what a call beside a delivery has used, and gives what came of it.
+    pub(crate) fn counted<T>(&self, called: Called<T>) -> Result<T, Fault> {
+        self.used(&called.usage, 0);
+        called.result
     }
 }
 
@@ -415,7 +222,6 @@ impl Drop for Entered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn allowance(store: u64, tenant: u64, instances: u32) -> Allowance {
         let (store_cpu, tenant_cpu) = (Duration::from_millis(store), Duration::from_millis(tenant));
@@ -522,51 +328,5 @@ mod tests {
         assert_eq!(budgets.ceiling("acme").exceeded_by(&quotas), Some(("adapter_cpu", 9000, 1000)));
         budgets.account("acme", &none(), StoreId(2));
         assert!(account.enter().is_ok() && *account.allowance() == *before);
-    }
-
-    proptest! {
-        #[test]
-        fn no_quota_gives_more_than_the_ceiling_and_each_that_is_less_counts(
-            asked in prop::collection::vec(prop::option::of(any::<u32>()), 10),
-        ) {
-            let [mut quotas, ceiling] = [Quotas::default(), Quotas::default()];
-            let ceiling = Allowance::default().within(&ceiling);
-            let into = [
-                &mut quotas.adapter_time, &mut quotas.adapter_memory, &mut quotas.adapter_output, &mut quotas.adapter_actions,
-                &mut quotas.adapter_handles, &mut quotas.adapter_log_lines, &mut quotas.adapter_size, &mut quotas.adapter_cpu,
-                &mut quotas.tenant_cpu, &mut quotas.tenant_instances,
-            ];
-            into.into_iter().zip(&asked).for_each(|(quota, asked)| *quota = *asked);
-            let given = ceiling.within(&quotas).figures();
-            for ((asked, (name, most)), (_, given)) in asked.iter().zip(ceiling.figures()).zip(given) {
-                prop_assert_eq!(given, asked.map_or(most, |asked| most.min(asked.into())), "{}", name);
-            }
-        }
-
-        #[test]
-        fn what_counts_is_the_last_minute(calls in prop::collection::vec((0u64..20_000, 0u64..800), 0..80)) {
-            let (mut spent, mut now, mut all) = (Spent::default(), 0, Vec::new());
-            let limit = Duration::from_secs(3);
-            for (pause, millis) in calls {
-                now += pause;
-                let time = Duration::from_millis(now);
-                spent.add(time, Duration::from_millis(millis));
-                all.push((now / 1000, millis));
-                let from = (now / 1000).saturating_sub(60);
-                let sum: u64 = all.iter().filter(|(second, _)| *second >= from).map(|(_, millis)| millis).sum();
-                match spent.check(time, limit) {
-                    Ok(()) => prop_assert!(sum < 3000),
-                    Err((used, wait)) => {
-                        prop_assert_eq!(used, Duration::from_millis(sum));
-                        prop_assert!(sum >= 3000 && wait <= Duration::from_secs(62));
-                        // After that wait and not a second sooner there is some left.
-                        let mut later = Spent { seconds: spent.seconds.clone(), sum: spent.sum };
-                        prop_assert!(later.check(time + wait, limit).is_ok());
-                        let mut sooner = Spent { seconds: spent.seconds.clone(), sum: spent.sum };
-                        prop_assert!(sooner.check(time + wait.saturating_sub(Duration::from_millis(1)), limit).is_err());
-                    }
-                }
-            }
-        }
     }
 }
