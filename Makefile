@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # The steps of `test` build on each other, and cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help demo setup build fmt lint unit test soak bench
+.PHONY: help demo setup build fmt lint unit test soak fuzz bench
 
 CARGO ?= cargo
 WASM := wasm32-unknown-unknown
@@ -17,7 +17,7 @@ CACHE := $(or $(TIDEGATE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tide
 # Guests are workspaces of their own, each with a target directory of its own: in a shared one, cargo takes a crate that the
 # other workspace has built for its own, and the compiler then finds two of it.
 GUESTS := adapters tests/guests
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILT := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,24 +38,38 @@ fmt: ## Check the formatting
 lint: ## Check with clippy, guests as the host and as WebAssembly
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@set -e; for guest in $(GUESTS); do \
-		$(CARGO) clippy --target-dir $(TARGET)/$$guest --manifest-path $$guest/Cargo.toml --workspace --all-targets -- -D warnings; \
-		$(CARGO) clippy --target-dir $(TARGET)/$$guest --manifest-path $$guest/Cargo.toml --workspace --lib --target $(WASM) -- -D warnings; \
+		$(CARGO) clippy --target-dir $(BUILT)/$$guest --manifest-path $$guest/Cargo.toml --workspace --all-targets -- -D warnings; \
+		$(CARGO) clippy --target-dir $(BUILT)/$$guest --manifest-path $$guest/Cargo.toml --workspace --lib --target $(WASM) -- -D warnings; \
 	done
 
 unit: ## Test without any server: the crates of the host, the SDK, the adapters
 	$(CARGO) test
-	$(CARGO) test --target-dir $(TARGET)/adapters --manifest-path adapters/Cargo.toml --workspace
+	$(CARGO) test --target-dir $(BUILT)/adapters --manifest-path adapters/Cargo.toml --workspace
 
 # One selection of packages and targets, or cargo would build the engine again with other features.
 test: setup fmt lint ## Set up and test everything
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
-	$(CARGO) test --target-dir $(TARGET)/adapters --manifest-path adapters/Cargo.toml --workspace
+	$(CARGO) test --target-dir $(BUILT)/adapters --manifest-path adapters/Cargo.toml --workspace
 
 soak: setup ## Kill the server a thousand times under load, and tell ten thousand simulated stories (a day and more)
 	$(CARGO) build --workspace --all-targets
 	TIDEGATE_KILLS=1000 $(CARGO) test --workspace --test end_to_end -- kill:: --nocapture
 	TIDEGATE_SIM_STORIES=10000 $(CARGO) test --workspace --lib -- sim::story --nocapture
+
+# With instruments, the engine takes minutes to build; only the targets that run components need it. The pinned compiler will do: a
+# nightly one is for sanitizers (CARGO="cargo +nightly" SANITIZER=address).
+TARGET ?= query
+SECONDS ?= 300
+SANITIZER ?= none
+ENGINE := $(if $(filter inspection component calls columns,$(TARGET)),--features engine)
+
+fuzz: ## Fuzz one target with libFuzzer (TARGET=query SECONDS=300); what it finds stays in target/fuzz
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing; install it with: cargo install cargo-fuzz --locked"; exit 1; }
+	@mkdir -p $(BUILT)/fuzz/$(TARGET)
+	$(CARGO) fuzz run --fuzz-dir fuzz/guided --target-dir $(BUILT)/fuzz-build --sanitizer $(SANITIZER) $(ENGINE) $(TARGET) \
+		$(BUILT)/fuzz/$(TARGET) fuzz/corpus/$(TARGET) -- \
+		-max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1
 
 bench: setup ## Measure, each figure beside a peer in the same run (ONLY=ingest for one part, LONG=1 for 20 million events)
 	LONG=$(LONG) TIDEGATE_BENCH_PYTHON=$(CACHE)/python/bin/python $(CARGO) run --quiet --profile bench --package tidegate-bench -- $(ONLY)

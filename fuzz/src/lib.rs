@@ -1,10 +1,14 @@
 //! What strangers can hand in, mutated: nothing of it may make the host panic.
 //!
-//! A target is a plain function of bytes that fails by panicking, so any fuzzer can drive it. The one that comes along
-//! ([`mutate`]) is deterministic: run number 17 of a target is the same everywhere, so a failure needs no file to be repeated.
+//! A target is a plain function of bytes that fails by panicking. Two fuzzers drive them: one that comes along ([`mutate`]) and is
+//! deterministic, so run number 17 of a target is the same everywhere and a failure needs no file to be repeated; and libFuzzer,
+//! which sees what code an input reaches (`guided`, a workspace of its own). Both start from the files in `corpus`.
 
+#[cfg(feature = "engine")]
+mod guests;
 pub mod mutate;
-mod targets;
+mod parsers;
+mod server;
 
 use mutate::Random;
 use std::panic::catch_unwind;
@@ -17,6 +21,8 @@ pub struct Target {
     pub name: &'static str,
     /// Reads one input. Panics if it is wrong about it.
     pub read: fn(&[u8]),
+    /// Inputs that are made and not kept as files.
+    pub made: fn() -> Vec<Vec<u8>>,
     /// Runs in each test of the whole, so that all of them together take seconds.
     pub runs: u64,
 }
@@ -27,15 +33,42 @@ impl std::fmt::Debug for Target {
     }
 }
 
+const fn parser(name: &'static str, read: fn(&[u8])) -> Target {
+    Target { name, read, made: Vec::new, runs: 20_000 }
+}
+
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    Target { name: "component", read: targets::component, runs: 60 },
-    Target { name: "report", read: targets::report, runs: 20_000 },
-    Target { name: "line", read: targets::line, runs: 20_000 },
-    Target { name: "query", read: targets::query, runs: 20_000 },
-    Target { name: "settings", read: targets::settings, runs: 20_000 },
-    Target { name: "description", read: targets::description, runs: 20_000 },
+    parser("report", parsers::report),
+    parser("line", parsers::line),
+    parser("bulk", parsers::bulk),
+    parser("form", parsers::form),
+    parser("url", parsers::url),
+    parser("inflate", parsers::inflate),
+    parser("query", parsers::query),
+    parser("stored", parsers::stored),
+    parser("document", parsers::document),
+    parser("settings", parsers::settings),
+    parser("description", parsers::description),
+    #[cfg(feature = "engine")]
+    Target { name: "inspection", read: guests::inspection, made: guests::components, runs: 2_000 },
+    #[cfg(feature = "engine")]
+    Target { name: "component", read: guests::component, made: guests::components, runs: 60 },
+    #[cfg(feature = "engine")]
+    Target { name: "calls", read: guests::calls, made: Vec::new, runs: 4_000 },
+    #[cfg(feature = "engine")]
+    Target { name: "columns", read: guests::columns, made: Vec::new, runs: 4_000 },
 ];
+
+/// The target of that name.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn target(name: &str) -> &'static Target {
+    let found = TARGETS.iter().find(|target| target.name == name);
+    found.unwrap_or_else(|| panic!("there is no target {name:?}; those that run components need the feature engine"))
+}
 
 /// The inputs from which the mutations of `target` start.
 ///
@@ -43,7 +76,7 @@ pub const TARGETS: &[Target] = &[
 /// If there are none: a corpus that was lost would otherwise test nothing.
 #[must_use]
 pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
-    let mut inputs = targets::built_in(target.name);
+    let mut inputs = (target.made)();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
     let mut files: Vec<_> = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     files.sort();

@@ -103,10 +103,13 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window of `period` that starts at the Unix second `start`; none if that is not a multiple of the period.
+    /// The window of `period` that starts at the Unix second `start`; none if that is not a multiple of the period, or so far away
+    /// that no [`Instant`] can say when the window ends.
     #[must_use]
     pub fn starting_at(start: u64, period: Period) -> Option<Self> {
-        start.is_multiple_of(u64::from(period.seconds())).then_some(Self { start, period })
+        let end = start.checked_add(u64::from(period.seconds()))?;
+        let can_be_said = Instant::from_seconds(end).seconds() == end;
+        (can_be_said && start.is_multiple_of(u64::from(period.seconds()))).then_some(Self { start, period })
     }
 
     /// First moment inside.
@@ -150,6 +153,17 @@ mod tests {
         let minute = Period::default();
         assert!(Window::starting_at(120, minute).is_some());
         assert!(Window::starting_at(121, minute).is_none());
+    }
+
+    #[test]
+    fn a_window_that_ends_after_the_last_moment_there_is_cannot_be_made() {
+        let second = Period::new(1).unwrap();
+        let last = u64::MAX / 1_000_000;
+        let window = Window::starting_at(last - 1, second).unwrap();
+        assert_eq!((window.start().seconds(), window.end().seconds()), (last - 1, last));
+        for start in [last, last + 1, u64::MAX - 1, u64::MAX] {
+            assert_eq!(Window::starting_at(start, second), None, "{start}");
+        }
     }
 
     #[test]

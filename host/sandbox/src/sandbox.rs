@@ -6,7 +6,7 @@ use crate::engine::{self, Allocation, EngineError};
 use crate::fault::Fault;
 use crate::host::buffers::Buffers;
 use crate::host::{self, State};
-use crate::inspect::{self, inspect};
+use crate::inspect::{self, Inspected, inspect};
 use crate::limits::SandboxOptions;
 use crate::load::LoadError;
 use crate::ticker::Ticker;
@@ -54,14 +54,26 @@ impl Sandbox {
         Ok(Arc::new(Self { engine, linker, compiler, options, allocation, taken, buffers, _ticker: ticker }))
     }
 
+    /// Reads `component` and tells what stands in its way, as far as reading tells it. Nothing of it is compiled or run.
+    ///
+    /// # Errors
+    /// [`LoadError`], as [`load`](Self::load) gives it.
+    pub fn inspect(&self, component: &[u8]) -> Result<(), LoadError> {
+        self.read(component).map(drop)
+    }
+
+    fn read(&self, component: &[u8]) -> Result<Inspected, LoadError> {
+        let memory = self.options.describe.memory_bytes.min(self.options.max_memory_bytes);
+        inspect(component, self.options.max_component_bytes, memory)
+    }
+
     /// Inspects, compiles and links `component`, and asks it to describe itself. Takes tens of milliseconds for a small one and
     /// seconds for a large one; blocking.
     ///
     /// # Errors
     /// [`LoadError`] tells what the bytes are instead of an adapter, or which limit they exceed.
     pub fn load(self: &Arc<Self>, component: &[u8]) -> Result<Arc<Adapter>, LoadError> {
-        let memory = self.options.describe.memory_bytes.min(self.options.max_memory_bytes);
-        let inspected = inspect(component, self.options.max_component_bytes, memory)?;
+        let inspected = self.read(component)?;
         let digest = Self::digest(component);
         let compiled = self.compiler.component(component, &digest).map_err(LoadError::Compile)?;
         let wrong = |error: wasmtime::Error| inspect::types(&inspected.contract, &error);

@@ -180,6 +180,13 @@ impl Block {
         place
     }
 
+    /// The events, one by one, as a fuzzer compares them; the store takes the columns.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn into_events(self) -> Vec<Event> {
+        self.finish().events().collect()
+    }
+
     /// The columns.
     pub(crate) fn finish(self) -> DoneBlock {
         let rows = self.rows;
