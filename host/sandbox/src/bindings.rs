@@ -4,7 +4,7 @@
 //! resources serve both. Imports may trap, since whatever the host refuses must end the call and not only the host function.
 
 /// The push direction, and the interface of host resources.
-#[allow(missing_docs, unreachable_pub)] // generated from the contract, which is documented itself
+#[allow(missing_docs, unreachable_pub, reason = "generated from the contract, which is documented itself")]
 pub(crate) mod push {
     wasmtime::component::bindgen!({
         path: "../../wit/v1",

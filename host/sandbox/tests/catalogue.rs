@@ -78,6 +78,44 @@ fn noise_is_never_an_adapter() {
 }
 
 #[test]
+fn what_is_not_exported_or_of_another_type_is_named_with_the_version_that_is_wanted() {
+    let component = |exports: &str| {
+        let text = format!(
+            r#"(component
+                 (core module $m (func (export "f") (result i32) (i32.const 0)))
+                 (core instance $i (instantiate $m))
+                 (func $describe (result u32) (canon lift (core func $i "f")))
+                 (instance $one (export "describe" (func $describe)))
+                 {exports})"#
+        );
+        refusal(&wat::parse_str(text).unwrap_or_else(|error| panic!("{error}")))
+    };
+    let push = r#"(export "tidegate:adapter/push@1.0.0" (instance $one))"#;
+    let about = r#"(export "tidegate:adapter/about@1.0.0" (instance $one))"#;
+    assert!(component("").to_string().contains("does not export tidegate:adapter/push or tidegate:adapter/pull"));
+    assert!(component(about).to_string().contains("does not export tidegate:adapter/push or tidegate:adapter/pull"));
+    assert!(component(push).to_string().contains("does not export tidegate:adapter/about"));
+    let types = component(&format!("{about}{push}"));
+    assert!(matches!(&types, LoadError::Types { wanted, offered: "1.0.0", .. } if wanted == "1.0.0"), "{types:?}");
+    let newer = about.replace("1.0.0", "2.0.0");
+    assert!(component(&format!("{newer}{push}")).to_string().contains("is made for version 2.0.0"));
+}
+
+#[test]
+fn a_crash_while_loading_is_told_as_one_and_the_others_load() {
+    let crash = || "(unreachable)".to_owned();
+    for guest in [
+        Guest { start: crash(), ..Guest::default() },
+        Guest { describe: crash(), ..Guest::default() },
+        // A description that lies nowhere.
+        Guest { describe: "(return (i32.const -4))".to_owned(), ..Guest::default() },
+    ] {
+        let error = refusal(&guest.component());
+        assert!(matches!(&error, LoadError::Describe(Fault::Trap { .. })), "{error:?}");
+    }
+}
+
+#[test]
 fn jumps_to_more_places_than_the_validator_allows_are_refused() {
     let many = "0 ".repeat(65_521 * 2);
     let error = refusal(&with_module(&format!("(module (func (param i32) (block (br_table {many} (local.get 0)))))")));

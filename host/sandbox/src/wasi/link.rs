@@ -45,7 +45,7 @@ fn kind(resource: &str) -> ResourceType {
 #[component(variant)]
 enum StreamError {
     #[component(name = "last-operation-failed")]
-    #[allow(dead_code)] // a part of the type that the stubs never give
+    #[allow(dead_code, reason = "a part of the type that the stubs never give")]
     Failed(Resource<IoError>),
     #[component(name = "closed")]
     Closed,
