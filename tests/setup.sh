@@ -41,6 +41,7 @@ need prometheus-pushgateway prometheus-pushgateway
 need collectd collectd-core
 need json_verify yajl-tools
 need openssl openssl
+need minisign minisign
 need go golang-go
 # No programs: a module of Debian's own Python, which another python3 in the path does not see, and sources for Go.
 /usr/bin/python3 -c 'import graphite, django' 2>/dev/null || missing+=(graphite-web)

@@ -19,6 +19,7 @@ pub mod guests;
 pub mod http;
 pub mod intake;
 pub mod lines;
+pub mod minisign;
 pub mod oracle;
 pub mod points;
 pub mod process;

@@ -28,6 +28,7 @@ mod restart;
 mod restore;
 mod secrets;
 mod servers;
+mod signatures;
 mod statuses;
 mod tls;
 mod versions;

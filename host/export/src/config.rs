@@ -42,16 +42,15 @@ impl From<CatalogError> for ConfigError {
     }
 }
 
-fn missing(store: &Store) -> String {
-    match &store.pin {
-        None => format!("there is no adapter called {:?}", store.adapter),
-        Some(pin) => format!(
-            "the version of {:?} that it uses (sha256:{}) is not there any more; put its file back, or move the store to \
-             another version with `tidegate adapter upgrade`",
-            store.adapter,
-            &hex::encode(pin.digest)[..12]
-        ),
-    }
+fn missing(store: &Store, registry: &Registry) -> String {
+    let Some(pin) = &store.pin else { return format!("there is no adapter called {:?}", store.adapter) };
+    let why = registry.why_missing(&pin.digest).map_or_else(String::new, |why| format!(": {why}"));
+    format!(
+        "the version of {:?} that it uses (sha256:{}) cannot be used any more{why}; put its file back, or move the store to another \
+         version with `tidegate adapter upgrade`",
+        store.adapter,
+        &hex::encode(pin.digest)[..12]
+    )
 }
 
 /// The stores, read again when the catalog or an adapter has changed. An edit of one leaves the others as they were read. Calls may
@@ -157,7 +156,7 @@ impl Configs {
         let project = view.project(store.project)?;
         let (tenant, quotas) = (view.tenant(project.tenant)?.name, view.quotas(project.tenant)?);
         let adapter = adapter.or_else(|| self.adapter_of(&store));
-        let adapter = adapter.ok_or_else(|| ConfigError::Unfit(missing(&store)))?;
+        let adapter = adapter.ok_or_else(|| ConfigError::Unfit(missing(&store, &self.registry)))?;
         let fits = if store.pull { adapter.direction().pulls() } else { adapter.direction().pushes() };
         if !fits {
             let way = if store.pull { "make pages" } else { "push" };

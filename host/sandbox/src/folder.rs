@@ -13,6 +13,7 @@ use crate::compile::CompileError;
 use crate::fault::Fault;
 use crate::load::LoadError;
 use crate::registry::Registry;
+use crate::signature::{self, SIGNATURE_SUFFIX, Trust};
 use cap_fs_ext::OpenOptionsSyncExt;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata, OpenOptions};
@@ -42,21 +43,30 @@ pub enum News {
     Refused(PathBuf, LoadError),
     /// It is there no more.
     Gone(PathBuf),
+    /// Other keys count from now on.
+    Keys(Arc<Trust>),
 }
 
 /// A folder that is looked at again and again.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// The folder of the keys whose signatures count.
+    keys: Option<PathBuf>,
     files: BTreeMap<OsString, Seen>,
     /// Why the folder itself could not be read the last time.
     unreadable: bool,
 }
 
+/// The bytes of a component, and the text of its signature if there is one.
+type Found = (Vec<u8>, Option<String>);
+
 /// What a file looked like.
 #[derive(Debug)]
 struct Seen {
     stamp: Option<Stamp>,
+    /// What its signature looked like.
+    signature: Option<Stamp>,
     since: Instant,
     done: bool,
     /// How often it failed for no fault of its own, and when it is tried again.
@@ -65,8 +75,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(stamp: Option<Stamp>, now: Instant) -> Self {
-        Self { stamp, since: now, done: false, failed: 0, not_before: now }
+    fn new(stamp: Option<Stamp>, signature: Option<Stamp>, now: Instant) -> Self {
+        Self { stamp, signature, since: now, done: false, failed: 0, not_before: now }
     }
 }
 
@@ -110,7 +120,13 @@ impl Folder {
     /// The folder at `path`. It need not be there yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, files: BTreeMap::new(), unreadable: false }
+        Self { path, keys: None, files: BTreeMap::new(), unreadable: false }
+    }
+
+    /// The same, with the public keys in the folder `keys`, which is looked at, too.
+    #[must_use]
+    pub fn with_keys(self, keys: PathBuf) -> Self {
+        Self { keys: Some(keys), ..self }
     }
 
     /// Where it is.
@@ -131,7 +147,7 @@ impl Folder {
         if std::mem::take(&mut self.unreadable) {
             registry.remove_file(&self.path);
         }
-        let mut news = Vec::new();
+        let mut news = self.look_at_keys(registry);
         let gone: Vec<OsString> = self.files.keys().filter(|name| !names.contains(name)).cloned().collect();
         for name in gone {
             self.files.remove(&name);
@@ -139,15 +155,19 @@ impl Folder {
             news.push(News::Gone(self.path.join(&name)));
         }
         for (at, name) in names.into_iter().enumerate() {
-            let Some(component) = self.settled(&dir, &name, registry.sandbox().options().max_component_bytes) else {
+            let Some(found) = self.settled(&dir, &name, registry.sandbox().options().max_component_bytes) else {
                 continue;
             };
             let file = self.path.join(&name);
-            let component = match at {
-                _ if at < MOST_FILES => component,
-                _ => Err(LoadError::Unreadable(format!("the folder has more than {MOST_FILES} components"))),
+            let (component, signature) = match found {
+                _ if at >= MOST_FILES => {
+                    (Err(LoadError::Unreadable(format!("the folder has more than {MOST_FILES} components"))), None)
+                }
+                Ok((component, signature)) => (Ok(component), signature),
+                Err(error) => (Err(error), None),
             };
-            match registry.add_file(&file, component.as_deref().map_err(Clone::clone)) {
+            let component = component.as_deref().map_err(Clone::clone);
+            match registry.add_file(&file, component, signature.as_deref()) {
                 Ok(adapter) => news.push(News::Loaded(file, adapter)),
                 Err(error) => {
                     // Told once: the list of adapters has the reason for as long as it lasts.
@@ -171,24 +191,42 @@ impl Folder {
         news
     }
 
+    /// Has the keys count that are there now. If they are others, everything is judged again.
+    fn look_at_keys(&mut self, registry: &Registry) -> Vec<News> {
+        let Some(folder) = &self.keys else { return Vec::new() };
+        let before = registry.trust();
+        let now = Trust::read(folder, before.required());
+        if *before == now {
+            return Vec::new();
+        }
+        registry.set_trust(now);
+        self.files.values_mut().for_each(|seen| seen.done = false);
+        vec![News::Keys(registry.trust())]
+    }
+
     fn unreadable(&mut self, registry: &Registry, error: &io::Error) -> Vec<News> {
         if std::mem::replace(&mut self.unreadable, true) {
             return Vec::new();
         }
         // What was loaded stays: a mount that is away for a moment must not take adapters from their stores.
         let error = LoadError::Unreadable(error.to_string());
-        let _ = registry.add_file(&self.path, Err(error.clone()));
+        let _ = registry.add_file(&self.path, Err(error.clone()), None);
         vec![News::Refused(self.path.clone(), error)]
     }
 
-    /// The bytes of a file that is new, or another than before, and has come to rest; or what is wrong with it.
-    fn settled(&mut self, dir: &Dir, name: &OsStr, limit: usize) -> Option<Result<Vec<u8>, LoadError>> {
+    /// The bytes of a file that is new, or another than before, and has come to rest, and its signature if there is one; or what is
+    /// wrong with it.
+    fn settled(&mut self, dir: &Dir, name: &OsStr, limit: usize) -> Option<Result<Found, LoadError>> {
         let now = Instant::now();
         let looked = dir.metadata(name);
         let stamp = looked.as_ref().ok().map(Stamp::of);
-        let seen = self.files.entry(name.to_owned()).or_insert_with(|| Seen::new(stamp.clone(), now));
-        if seen.stamp != stamp {
-            *seen = Seen::new(stamp.clone(), now);
+        let beside = signature_name(name);
+        let signed = dir.metadata(&beside).ok();
+        let signature = signed.as_ref().map(Stamp::of);
+        let seen = self.files.entry(name.to_owned());
+        let seen = seen.or_insert_with(|| Seen::new(stamp.clone(), signature.clone(), now));
+        if seen.stamp != stamp || seen.signature != signature {
+            *seen = Seen::new(stamp.clone(), signature.clone(), now);
         }
         let metadata = match looked {
             _ if seen.done || now < seen.not_before => return None,
@@ -201,11 +239,13 @@ impl Folder {
                 return Some(Err(if link { LoadError::Link(text) } else { LoadError::Unreadable(text) }));
             }
         };
-        let stamp = stamp?;
-        if metadata.is_file() && !stamp.rested() && seen.since.elapsed() < SETTLE {
+        let rested = stamp?.rested() && signature.is_none_or(|signature| signature.rested());
+        if metadata.is_file() && !rested && seen.since.elapsed() < SETTLE {
             return None;
         }
-        match read(dir, name, &metadata, limit) {
+        let read = read(dir, name, &metadata, limit)
+            .and_then(|bytes| Ok((bytes, signed.map(|seen| read_signature(dir, &beside, &seen)).transpose()?)));
+        match read {
             Err(LoadError::Unsettled) => {
                 seen.since = now;
                 None
@@ -240,6 +280,25 @@ fn names(dir: &Dir) -> io::Result<Vec<OsString>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// What the file with the signature of the component `name` is called.
+fn signature_name(name: &OsStr) -> OsString {
+    let mut beside = name.to_owned();
+    beside.push(SIGNATURE_SUFFIX);
+    beside
+}
+
+/// The text of a signature. One that cannot be read is no signature that holds: whoever put it there meant something by it.
+fn read_signature(dir: &Dir, name: &OsStr, seen: &Metadata) -> Result<String, LoadError> {
+    match read(dir, name, seen, signature::MOST_BYTES) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| LoadError::Signature("it is not text".to_owned())),
+        Err(LoadError::Unsettled) => Err(LoadError::Unsettled),
+        Err(LoadError::TooLarge { size, limit }) => {
+            Err(LoadError::Signature(format!("its file has {size} bytes; the limit is {limit} bytes")))
+        }
+        Err(error) => Err(LoadError::Signature(error.to_string())),
+    }
 }
 
 fn is_link(dir: &Dir, name: &OsStr) -> bool {

@@ -127,6 +127,15 @@ pub enum LoadError {
     /// A link that leaves the folder, goes in circles, or leads nowhere.
     #[error("this is a link that is not followed: {0}; links may lead to files in the same folder only")]
     Link(String),
+    /// The signature that lies beside it does not fit, or is none.
+    #[error("its signature does not hold: {0}")]
+    Signature(String),
+    /// This host takes only what a trusted key has signed.
+    #[error("this host takes only adapters that a trusted key has signed (--require-signatures), and {0}")]
+    Unsigned(String),
+    /// A file in the folder of keys that holds none.
+    #[error("this is no public key: {0}")]
+    Key(String),
     /// It changed while it was read.
     #[error("the file changed while it was read; it is read again when it has come to rest")]
     Unsettled,

@@ -10,6 +10,7 @@ use crate::builtin;
 use crate::load::LoadError;
 use crate::sandbox::Sandbox;
 use crate::shelf::Shelf;
+use crate::signature::{Signature, Trust};
 use crate::version::Version;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub struct Registered {
     pub files: BTreeSet<PathBuf>,
     /// Bytes of the component.
     pub size: usize,
+    /// Who vouches for it.
+    pub signature: Signature,
 }
 
 impl Registered {
@@ -51,6 +54,7 @@ pub struct Refused {
 pub struct Registry {
     sandbox: Arc<Sandbox>,
     shelf: Option<Shelf>,
+    trust: RwLock<Arc<Trust>>,
     known: RwLock<Known>,
 }
 
@@ -58,6 +62,8 @@ pub struct Registry {
 struct Known {
     adapters: HashMap<[u8; 32], Registered>,
     refused: BTreeMap<PathBuf, LoadError>,
+    /// Versions that stores use and that are to be had nowhere, and why.
+    missing: HashMap<[u8; 32], String>,
 }
 
 /// An adapter inside the binary that could not be loaded: a defect of this build.
@@ -84,13 +90,29 @@ impl Registry {
     /// An empty registry for adapters that run in `sandbox`.
     #[must_use]
     pub fn new(sandbox: Arc<Sandbox>) -> Self {
-        Self { sandbox, shelf: None, known: RwLock::default() }
+        Self { sandbox, shelf: None, trust: RwLock::default(), known: RwLock::default() }
     }
 
     /// The same, with copies of its components on `shelf`.
     #[must_use]
     pub fn with_shelf(sandbox: Arc<Sandbox>, shelf: Shelf) -> Self {
         Self { shelf: Some(shelf), ..Self::new(sandbox) }
+    }
+
+    /// Which signatures count.
+    #[must_use]
+    pub fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has other signatures count from now on. What comes from files has to be added again, and what is only kept for its stores is looked at
+    /// by the next [`keep`](Self::keep); until then such stores wait.
+    pub fn set_trust(&self, trust: Trust) {
+        let mut known = self.write();
+        known.refused.retain(|_, error| !matches!(error, LoadError::Key(_)));
+        known.refused.extend(trust.refused().iter().cloned());
+        known.adapters.retain(|_, registered| registered.offered());
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(trust);
     }
 
     /// Where its adapters run.
@@ -106,7 +128,8 @@ impl Registry {
     pub fn add_builtin(&self) -> Result<(), BuiltinError> {
         for &(name, component) in builtin::COMPONENTS {
             let adapter = self.load(component).map_err(|error| BuiltinError { name, error })?;
-            let registered = Registered { adapter, builtin: true, files: BTreeSet::new(), size: component.len() };
+            let (files, size) = (BTreeSet::new(), component.len());
+            let registered = Registered { adapter, builtin: true, files, size, signature: Signature::PartOfTidegate };
             self.write().merge(registered);
         }
         Ok(())
@@ -123,27 +146,51 @@ impl Registry {
         }
     }
 
-    /// Loads the component that was read from `file` and offers it to stores; a file that is no adapter is listed with the
-    /// reason, and what was loaded from it before is not offered any more. Blocking.
+    /// Looks at who vouches for `component`, and loads it only then. It is not listed by that. Blocking.
     ///
     /// # Errors
-    /// As for [`Sandbox::load`].
-    pub fn add_file(&self, file: &Path, component: Result<&[u8], LoadError>) -> Result<Arc<Adapter>, LoadError> {
+    /// As for [`Trust::judge`] and [`Sandbox::load`].
+    pub fn load_signed(
+        &self,
+        component: &[u8],
+        signature: Option<&str>,
+    ) -> Result<(Arc<Adapter>, Signature), LoadError> {
+        let ours = self.ours(&Sandbox::digest(component));
+        let judged = if ours { Signature::PartOfTidegate } else { self.trust().judge(component, signature)? };
+        Ok((self.load(component)?, judged))
+    }
+
+    /// Loads the component that was read from `file` and offers it to stores; a file that is no adapter is listed with the
+    /// reason, and what was loaded from it before is not offered any more. `signature` is the text of what lies beside it. Blocking.
+    ///
+    /// # Errors
+    /// As for [`load_signed`](Self::load_signed).
+    pub fn add_file(
+        &self,
+        file: &Path,
+        component: Result<&[u8], LoadError>,
+        signature: Option<&str>,
+    ) -> Result<Arc<Adapter>, LoadError> {
+        let digest = component.as_ref().ok().map(|bytes| Sandbox::digest(bytes));
         let loaded = component.and_then(|bytes| {
-            let adapter = self.load(bytes)?;
+            let (adapter, judged) = self.load_signed(bytes, signature)?;
             // Before anybody can use it: the file may be gone the next moment.
-            self.shelve(bytes);
-            Ok((adapter, bytes.len()))
+            self.shelve(bytes, signature);
+            Ok((adapter, judged, bytes.len()))
         });
         let mut known = self.write();
         known.leave(file);
         match loaded {
-            Ok((adapter, size)) => {
+            Ok((adapter, signature, size)) => {
                 let of = Arc::clone(&adapter);
-                known.merge(Registered { adapter, builtin: false, files: [file.to_owned()].into(), size });
+                known.merge(Registered { adapter, builtin: false, files: [file.to_owned()].into(), size, signature });
                 Ok(of)
             }
             Err(error) => {
+                // Whether stores that use it may go on doing so is for `keep` to say, by the signature that they were given it with.
+                if let (Some(digest), LoadError::Signature(_) | LoadError::Unsigned(_)) = (digest, &error) {
+                    known.adapters.retain(|other, registered| registered.offered() || *other != digest);
+                }
                 known.refused.insert(file.to_owned(), error.clone());
                 Err(error)
             }
@@ -168,29 +215,49 @@ impl Registry {
             missing.extend(kept.err().map(|why| (*digest, why)));
         }
         if let Some(shelf) = &self.shelf {
-            builtin::COMPONENTS
-                .iter()
-                .filter(|(_, c)| used.contains(&Sandbox::digest(c)))
-                .for_each(|(_, c)| self.shelve(c));
+            for (_, component) in builtin::COMPONENTS.iter().filter(|(_, c)| used.contains(&Sandbox::digest(c))) {
+                self.shelve(component, None);
+            }
             let known: HashSet<[u8; 32]> = self.read().adapters.keys().chain(used).copied().collect();
             if let Err(error) = shelf.retain(&known) {
                 tracing::warn!(%error, "copies of adapters that nobody uses could not be removed");
             }
         }
+        self.write().missing = missing.iter().cloned().collect();
         missing
+    }
+
+    /// Why a version that stores use is to be had nowhere, if that was found by [`keep`](Self::keep).
+    #[must_use]
+    pub fn why_missing(&self, digest: &[u8; 32]) -> Option<String> {
+        self.read().missing.get(digest).cloned()
+    }
+
+    /// Whether the component is inside the binary, or was inside an earlier one.
+    fn ours(&self, digest: &[u8; 32]) -> bool {
+        let known = self.find(digest).is_some_and(|known| known.builtin);
+        known || self.shelf.as_ref().is_some_and(|shelf| shelf.was_builtin(digest))
     }
 
     fn take_from_shelf(&self, digest: &[u8; 32]) -> Result<(), String> {
         let shelf = self.shelf.as_ref().ok_or("there is no copy of it")?;
         let component = shelf.get(digest).map_err(|e| e.to_string())?.ok_or("there is no copy of it")?;
-        let adapter = self.load(&component).map_err(|e| e.to_string())?;
-        self.write().merge(Registered { adapter, builtin: false, files: BTreeSet::new(), size: component.len() });
+        let loaded = self.load_signed(&component, shelf.signature(digest).as_deref());
+        let (adapter, signature) = loaded.map_err(|e| e.to_string())?;
+        let (files, size) = (BTreeSet::new(), component.len());
+        self.write().merge(Registered { adapter, builtin: false, files, size, signature });
         Ok(())
     }
 
-    fn shelve(&self, component: &[u8]) {
+    fn shelve(&self, component: &[u8], signature: Option<&str>) {
         let Some(shelf) = &self.shelf else { return };
-        if let Err(error) = shelf.put(component) {
+        let digest = Sandbox::digest(component);
+        let beside = || match (self.ours(&digest), signature) {
+            (true, _) => shelf.note_builtin(&digest),
+            (false, Some(text)) => shelf.put_signature(&digest, text),
+            (false, None) => Ok(()),
+        };
+        if let Err(error) = shelf.put(component).and_then(|()| beside()) {
             tracing::warn!(%error, "no copy of an adapter could be kept; stores lose it with its file");
         }
     }
@@ -293,6 +360,10 @@ impl Known {
         match self.adapters.get_mut(new.adapter.digest()) {
             None => drop(self.adapters.insert(*new.adapter.digest(), new)),
             Some(known) => {
+                // Good for the bytes, wherever it lies; another one counts only if nothing better is there.
+                if !known.offered() || new.signature > known.signature {
+                    known.signature = new.signature;
+                }
                 known.builtin |= new.builtin;
                 known.files.extend(new.files);
             }

@@ -4,6 +4,7 @@
 //! What is read back is hashed again: a copy that was touched is no copy.
 
 use crate::sandbox::Sandbox;
+use crate::signature::SIGNATURE_SUFFIX;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -45,6 +46,38 @@ impl Shelf {
         fs::rename(&temporary, &to)
     }
 
+    /// Keeps the signature of a copy beside it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn put_signature(&self, digest: &[u8; 32], text: &str) -> io::Result<()> {
+        let to = self.signature_file(digest);
+        let temporary = to.with_extension("new");
+        fs::write(&temporary, text)?;
+        fs::rename(&temporary, &to)
+    }
+
+    /// The signature that was kept beside a copy.
+    #[must_use]
+    pub fn signature(&self, digest: &[u8; 32]) -> Option<String> {
+        fs::read_to_string(self.signature_file(digest)).ok()
+    }
+
+    /// Notes that a copy is of a component inside the binary; the next binary may not have it any more.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn note_builtin(&self, digest: &[u8; 32]) -> io::Result<()> {
+        let note = self.builtin_note(digest);
+        if note.exists() { Ok(()) } else { fs::write(note, []) }
+    }
+
+    /// Whether that was noted.
+    #[must_use]
+    pub fn was_builtin(&self, digest: &[u8; 32]) -> bool {
+        self.builtin_note(digest).exists()
+    }
+
     /// Whether there is a copy.
     #[must_use]
     pub fn has(&self, digest: &[u8; 32]) -> bool {
@@ -77,7 +110,8 @@ impl Shelf {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries?,
         };
-        let used: HashSet<PathBuf> = used.iter().map(|digest| self.file(digest)).collect();
+        let used: HashSet<PathBuf> =
+            used.iter().flat_map(|d| [self.file(d), self.signature_file(d), self.builtin_note(d)]).collect();
         for entry in entries {
             let file = entry?.path();
             if !used.contains(&file) {
@@ -89,6 +123,14 @@ impl Shelf {
 
     fn file(&self, digest: &[u8; 32]) -> PathBuf {
         self.path.join(format!("{}.wasm", hex::encode(digest)))
+    }
+
+    fn builtin_note(&self, digest: &[u8; 32]) -> PathBuf {
+        self.path.join(format!("{}.builtin", hex::encode(digest)))
+    }
+
+    fn signature_file(&self, digest: &[u8; 32]) -> PathBuf {
+        self.path.join(format!("{}.wasm{SIGNATURE_SUFFIX}", hex::encode(digest)))
     }
 }
 
@@ -110,7 +152,13 @@ mod tests {
         assert_eq!(shelf.get(&first).unwrap(), Some(one));
         fs::write(shelf.file(&second), b"another").unwrap();
         assert_eq!(shelf.get(&second).unwrap(), None);
+        assert!(!shelf.was_builtin(&first));
+        shelf.note_builtin(&first).unwrap();
+        shelf.put_signature(&first, "by somebody").unwrap();
+        shelf.put_signature(&second, "by somebody else").unwrap();
         shelf.retain(&[first].into()).unwrap();
         assert!(shelf.has(&first) && !shelf.has(&second));
+        assert!(shelf.was_builtin(&first));
+        assert_eq!((shelf.signature(&first).as_deref(), shelf.signature(&second)), (Some("by somebody"), None));
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tidegate_sandbox::{Folder, LoadError, News, Registry, Sandbox, SandboxOptions, Shelf, Step};
+use tidegate_sandbox::{Folder, LoadError, News, Registry, Sandbox, SandboxOptions, Shelf, Signature, Step, Trust};
 
 fn described(name: &str, version: &str) -> Vec<u8> {
     let description = format!(r#"{{"name":"{name}","version":"{version}"}}"#);
@@ -43,6 +43,7 @@ fn told(news: Vec<News>) -> Vec<(String, Option<String>)> {
         News::Loaded(file, _) => (name(&file), None),
         News::Refused(file, error) => (name(&file), Some(error.to_string())),
         News::Gone(file) => (name(&file), Some("gone".to_owned())),
+        News::Keys(trust) => (format!("{} keys", trust.keys().len()), None),
     };
     news.into_iter().map(one).collect()
 }
@@ -297,4 +298,108 @@ fn a_component_over_the_limit_of_memory_is_refused_before_it_is_compiled_and_nam
     folder.look(&registry);
     let refused = registry.refused();
     assert_eq!(refused[0].error, LoadError::Memory { asked: 1_025 * 65_536, limit: 64 << 20 });
+}
+
+/// The public key and a signature of the four bytes `test`, from the documentation of minisign's verifier.
+const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+const SIGNATURE: &str = "untrusted comment: signature from minisign secret key\n\
+    RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=\n\
+    trusted comment: timestamp:1633700835\tfile:test\tprehashed\n\
+    wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJAgAooBQ==\n";
+
+/// The only reason for which the one file of the folder is refused.
+fn reason(registry: &Registry) -> String {
+    registry.refused().into_iter().map(|r| r.error.to_string()).collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn a_signature_is_looked_at_before_the_component_and_whenever_it_or_the_keys_change() {
+    let (dir, folder) = folder();
+    let keys = tempfile::tempdir().unwrap();
+    let mut folder = folder.with_keys(keys.path().to_owned());
+    let registry = registry();
+    registry.set_trust(Trust::read(keys.path(), true));
+    // Four bytes of text are no component, which is what is said of them once their signature holds.
+    put(dir.path(), "t.wasm", b"test");
+    folder.look(&registry);
+    assert!(reason(&registry).contains("there is no signature beside it"), "{}", reason(&registry));
+    put(dir.path(), "t.wasm.minisig", SIGNATURE.as_bytes());
+    folder.look(&registry);
+    assert!(reason(&registry).contains("E7620F1842B4E81F, which this host does not trust"), "{}", reason(&registry));
+    fs::write(keys.path().join("acme.pub"), KEY).unwrap();
+    let news = told(folder.look(&registry));
+    assert_eq!(news[0], ("1 keys".to_owned(), None));
+    assert_eq!(reason(&registry), "the file is text; expected a WebAssembly component in its binary form");
+    assert!(folder.look(&registry).is_empty(), "nothing has changed, so nothing is looked at again");
+    put(dir.path(), "t.wasm.minisig", SIGNATURE.replace("test", "best").as_bytes());
+    folder.look(&registry);
+    assert!(
+        reason(&registry).contains("its signature does not hold: these are not the bytes"),
+        "{}",
+        reason(&registry)
+    );
+    fs::remove_file(keys.path().join("acme.pub")).unwrap();
+    fs::remove_file(dir.path().join("t.wasm.minisig")).unwrap();
+    folder.look(&registry);
+    assert!(reason(&registry).contains("there is no signature beside it"), "{}", reason(&registry));
+}
+
+#[test]
+fn a_signature_that_is_no_file_of_text_or_leads_out_of_the_folder_is_none_that_holds() {
+    let (dir, mut folder) = folder();
+    let outside = tempfile::tempdir().unwrap();
+    put(outside.path(), "real.minisig", SIGNATURE.as_bytes());
+    for name in ["folder", "long", "bytes", "link"] {
+        put(dir.path(), &format!("{name}.wasm"), &described(name, "1.0.0"));
+    }
+    fs::create_dir(dir.path().join("folder.wasm.minisig")).unwrap();
+    put(dir.path(), "long.wasm.minisig", &[b'a'; 9000]);
+    put(dir.path(), "bytes.wasm.minisig", &[0xff; 300]);
+    symlink(outside.path().join("real.minisig"), dir.path().join("link.wasm.minisig")).unwrap();
+    let registry = registry();
+    folder.settle(&registry, Duration::from_secs(30));
+    let told: Vec<String> = registry.refused().into_iter().map(|r| r.error.to_string()).collect();
+    let expected = ["it is not text", "this is a folder", "9000 bytes; the limit is 8192 bytes"];
+    assert_eq!(told.len(), 3, "{told:?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with("its signature does not hold") && told.contains(expected), "{told}");
+    }
+    // A link that leads nowhere inside of the folder is not there, so this one is unsigned.
+    let link = registry.list().into_iter().find(|r| r.adapter.description().name == "link").unwrap();
+    assert_eq!(link.signature, Signature::Unsigned);
+}
+
+#[test]
+fn a_store_keeps_a_version_with_its_signature_and_a_host_that_asks_for_more_takes_it_away() {
+    let shelf_dir = tempfile::tempdir().unwrap();
+    let with_shelf = || Registry::with_shelf(Arc::clone(sandbox()), Shelf::new(shelf_dir.path().to_owned()));
+    let bytes = described("kept", "1.0.0");
+    let digest = Sandbox::digest(&bytes);
+    let before = with_shelf();
+    before.add_file(Path::new("kept.wasm"), Ok(&bytes), Some(SIGNATURE)).unwrap();
+    let unknown = Signature::UnknownKey { key_id: "E7620F1842B4E81F".to_owned() };
+    assert_eq!(before.find(&digest).unwrap().signature, unknown);
+    // After a restart, without the file: the signature is there, and the key is known now. It is of other bytes.
+    let keys = tempfile::tempdir().unwrap();
+    fs::write(keys.path().join("acme.pub"), KEY).unwrap();
+    let after = with_shelf();
+    assert!(after.keep(&[digest].into()).is_empty());
+    assert_eq!(after.find(&digest).unwrap().signature, unknown);
+    after.set_trust(Trust::read(keys.path(), false));
+    assert!(after.find(&digest).is_none(), "it waits to be looked at");
+    let missing = after.keep(&[digest].into());
+    assert!(missing[0].1.contains("these are not the bytes"), "{missing:?}");
+    assert_eq!(after.why_missing(&digest).as_ref(), Some(&missing[0].1));
+    // What is inside the binary is nobody's to sign; what lies on the shelf because it was inside an earlier one neither.
+    let builtin = tidegate_sandbox::builtin::COMPONENTS[0].1;
+    let strict = with_shelf();
+    strict.set_trust(Trust::read(keys.path(), true));
+    strict.add_builtin().unwrap();
+    let ours = Sandbox::digest(builtin);
+    assert!(strict.keep(&[ours].into()).is_empty());
+    assert_eq!(strict.find(&ours).unwrap().signature, Signature::PartOfTidegate);
+    let later = with_shelf();
+    later.set_trust(Trust::read(keys.path(), true));
+    assert!(later.keep(&[ours].into()).is_empty());
+    assert_eq!(later.find(&ours).unwrap().signature, Signature::PartOfTidegate);
 }

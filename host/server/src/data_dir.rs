@@ -95,6 +95,12 @@ impl DataDir {
         self.path.join("adapters")
     }
 
+    /// The public keys of those whose adapters are trusted, unless another folder was named.
+    #[must_use]
+    pub fn adapter_keys(&self) -> PathBuf {
+        self.path.join("adapter-keys")
+    }
+
     /// Compiled adapters, and the key that seals them. Can be removed at any time; what is missing is compiled again.
     #[must_use]
     pub fn compiled(&self) -> PathBuf {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_export::catalog::{Catalog, CatalogError};
-use tidegate_sandbox::{BuiltinError, EngineError, Folder, News, Registry, Sandbox, SandboxOptions, Shelf};
+use tidegate_sandbox::{BuiltinError, EngineError, Folder, News, Registry, Sandbox, SandboxOptions, Shelf, Trust};
 use tokio_util::sync::CancellationToken;
 
 /// How long the start waits for files that are just being copied.
@@ -24,6 +24,15 @@ pub(crate) enum OpenError {
     Builtin(#[from] BuiltinError),
 }
 
+/// Whose signatures count.
+#[derive(Debug)]
+pub(crate) struct Signatures {
+    /// The folder with the public keys.
+    pub(crate) folder: PathBuf,
+    /// Whether what none of them has signed is refused.
+    pub(crate) required: bool,
+}
+
 /// The adapters, and the folder that brings more.
 #[derive(Debug)]
 pub(crate) struct DropIn {
@@ -33,14 +42,21 @@ pub(crate) struct DropIn {
 
 impl DropIn {
     /// Loads the adapters inside the binary and those in `folder`, which is made if it is not there. Blocking.
-    /// Copies of what stores use are on `shelf`.
-    pub(crate) fn open(folder: PathBuf, shelf: Shelf, sandbox: SandboxOptions) -> Result<Self, OpenError> {
+    /// Copies of what stores use are on `shelf`; whose signatures count says `keys`.
+    pub(crate) fn open(
+        folder: PathBuf,
+        shelf: Shelf,
+        keys: &Signatures,
+        sandbox: SandboxOptions,
+    ) -> Result<Self, OpenError> {
         let registry = Arc::new(Registry::with_shelf(Sandbox::new(sandbox)?, shelf));
+        registry.set_trust(Trust::read(&keys.folder, keys.required));
+        tell(&[News::Keys(registry.trust())]);
         registry.add_builtin()?;
         if let Err(error) = std::fs::create_dir_all(&folder) {
             tracing::warn!(folder = %folder.display(), %error, "the folder for adapters cannot be made");
         }
-        let mut folder = Folder::new(folder);
+        let mut folder = Folder::new(folder).with_keys(keys.folder.clone());
         tell(&folder.settle(&registry, PATIENCE));
         Ok(Self { registry, folder })
     }
@@ -70,7 +86,8 @@ impl DropIn {
                 let news = folder.look(&registry);
                 tell(&news);
                 if edited || !news.is_empty() {
-                    keep_used(&registry, &catalog);
+                    let keys = news.iter().any(|one| matches!(one, News::Keys(_)));
+                    keep_used(&registry, &catalog, keys);
                 }
                 folder
             });
@@ -98,18 +115,26 @@ pub(crate) fn attach(registry: &Registry, catalog: &Catalog) -> Result<(), Catal
             Err(error) => tracing::warn!(%error, "which versions of adapters the stores use could not be recorded"),
         }
     }
-    let missing = registry.keep(&catalog.read(|v| v.pinned())?);
+    tell_missing(registry.keep(&catalog.read(|v| v.pinned())?));
+    Ok(())
+}
+
+fn tell_missing(missing: Vec<([u8; 32], String)>) {
     for (digest, why) in missing {
         let digest = hex::encode(digest);
         tracing::error!(digest, "a version of an adapter that stores use is missing, and they wait: {why}");
     }
-    Ok(())
 }
 
-/// The same while the server runs.
-fn keep_used(registry: &Registry, catalog: &Catalog) {
+/// The same while the server runs; what is missing is told again if the keys have changed, and with its stores in any case.
+fn keep_used(registry: &Registry, catalog: &Catalog, keys: bool) {
     match catalog.read(|v| v.pinned()) {
-        Ok(used) => drop(registry.keep(&used)),
+        Ok(used) => {
+            let missing = registry.keep(&used);
+            if keys {
+                tell_missing(missing);
+            }
+        }
         Err(error) => tracing::warn!(%error, "which versions of adapters are used is looked at later"),
     }
 }
@@ -125,7 +150,22 @@ fn tell(news: &[News]) {
             News::Refused(file, error) => {
                 tracing::error!(file = %file.display(), %error, "this adapter cannot be used");
             }
+            News::Keys(trust) => tell_keys(trust),
             News::Gone(file) => tracing::info!(file = %file.display(), "the adapter's file is gone"),
         }
+    }
+}
+
+fn tell_keys(trust: &Trust) {
+    for (file, error) in trust.refused() {
+        tracing::error!(file = %file.display(), %error, "this file is not trusted as a key");
+    }
+    let keys: Vec<String> = trust.keys().iter().map(|key| format!("{} ({})", key.name, key.id)).collect();
+    if !keys.is_empty() || trust.required() {
+        tracing::info!(
+            required = trust.required(),
+            "signatures of adapters by these keys are trusted: {}",
+            keys.join(", ")
+        );
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::backups::{Backups, Series};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::drop_in::{self, DropIn};
+use crate::drop_in::{self, DropIn, Signatures};
 use crate::http::tls::Tls;
 use crate::http::{App, Host, HttpLimits, TlsError, TlsFiles, listener, router};
 use crate::tidy::Tidy;
@@ -40,7 +40,11 @@ pub struct Options {
     pub public_url: Option<Url>,
     /// The folder into which adapters are dropped; without it, `adapters` in the data directory.
     pub adapter_dir: Option<PathBuf>,
-    /// How often that folder is looked at.
+    /// The folder with the public keys of those whose adapters are trusted; without it, `adapter-keys` in the data directory.
+    pub adapter_keys: Option<PathBuf>,
+    /// Whether adapters that none of them has signed are refused. Those inside the binary never are.
+    pub require_signatures: bool,
+    /// How often both folders are looked at.
     pub adapter_poll: Duration,
     /// Where compiled adapters are kept; in the data directory if not said.
     pub cache_dir: Option<PathBuf>,
@@ -81,6 +85,8 @@ impl Options {
             tls: None,
             public_url: None,
             adapter_dir: None,
+            adapter_keys: None,
+            require_signatures: false,
             adapter_poll: Duration::from_millis(500),
             cache_dir: None,
             compile: CompileOptions::default(),
@@ -355,7 +361,11 @@ impl Parts {
         let sandbox =
             SandboxOptions { compile, max_component_bytes: options.adapter_bytes, ..SandboxOptions::default() };
         let shelf = Shelf::new(data.adapter_versions());
-        let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped, shelf, sandbox));
+        let keys = Signatures {
+            folder: options.adapter_keys.clone().unwrap_or_else(|| data.adapter_keys()),
+            required: options.require_signatures,
+        };
+        let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped, shelf, &keys, sandbox));
         let (catalog_file, events_file) = (data.catalog(), data.events());
         let key = options.key.clone().unwrap_or_else(|| KeySource::File(data.key()));
         let (event_options, event_clock, catalog_clock) =

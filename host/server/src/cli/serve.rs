@@ -52,6 +52,13 @@ pub struct ServeArgs {
     /// The folder with more adapters (*.wasm); one that is dropped into it goes live without a restart. Without this, DIR/adapters.
     #[arg(long, env = "TIDEGATE_ADAPTER_DIR", value_name = "DIR")]
     pub adapter_dir: Option<PathBuf>,
+    /// The folder with the public keys (minisign, VENDOR.pub) of those whose adapters are trusted; looked at while the server runs.
+    /// Without this, DIR/adapter-keys.
+    #[arg(long, env = "TIDEGATE_ADAPTER_KEYS", value_name = "DIR")]
+    pub adapter_keys: Option<PathBuf>,
+    /// Refuse adapters that none of these keys has signed; those that come with Tidegate are taken anyway.
+    #[arg(long, env = "TIDEGATE_REQUIRE_SIGNATURES")]
+    pub require_signatures: bool,
     /// Where compiled adapters are kept, so that a start need not compile them again; without it, inside the data directory.
     #[arg(long, env = "TIDEGATE_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
@@ -198,6 +205,8 @@ impl ServeArgs {
                 .map(|(certificate, key)| TlsFiles { certificate, key }),
             public_url: self.public_url.clone(),
             adapter_dir: self.adapter_dir.clone(),
+            adapter_keys: self.adapter_keys.clone(),
+            require_signatures: self.require_signatures,
             cache_dir: self.cache_dir.clone(),
             compile: CompileOptions {
                 limits: CompileLimits {

@@ -15,23 +15,34 @@ import { doing, message, note } from "../parts/say.js";
 
 const DIRECTION = { push: "Tidegate sends", pull: "a scraper reads", both: "either way" };
 
-const SIGNED = { "part-of-tidegate": "part of Tidegate", unsigned: "unsigned" };
-const signed = (a) => h("span", { title: "Stores keep the version that they use by its digest; other bytes are another version." }, SIGNED[a.signature?.state] ?? a.signature?.state ?? "");
+const PINNED = "Stores keep the version that they use by its digest; other bytes are another version.";
+/** Who vouches for a version, in short; and what that means. */
+function signature(of = {}) {
+  const short = { "part-of-tidegate": "part of Tidegate", signed: `signed by ${of.key}`, "unknown-key": "signed by an unknown key", unsigned: "unsigned" }[of.state] ?? of.state ?? "not told";
+  const long = {
+    "part-of-tidegate": [short],
+    signed: [`${short}, key `, h("code", of.key_id), of.comment && [". The signer says: ", h("q", of.comment)]],
+    "unknown-key": ["signed by the key ", h("code", of.key_id), ", which this host does not trust. So the signature proves nothing."],
+    unsigned: ["unsigned: nobody vouches for it but whoever put it here"],
+  }[of.state] ?? [short];
+  return { short, long, kind: of.state === "signed" || of.state === "part-of-tidegate" ? "good" : "idle" };
+}
+export const signed = (a) => { const { short, kind } = signature(a.signature); return h("span.state.wrap", { class: kind, title: [a.signature?.comment, PINNED].filter(Boolean).join(" · ") }, short); };
 const share = (limit) => (limit ? limit.used / Math.max(1, limit.limit) : null);
 const use = (a, name) => { const limit = limitOf(a.limits, name); return limit ? used(limit) : h("span.dim", a.stores ? "not called yet" : "not in use"); };
 
 export async function adapters({ query, signal }) {
-  const { adapters: rows, refused = [], folder } = await api.all("/adapters", "adapters", { signal });
+  const { adapters: rows, refused = [], folder, signatures } = await api.all("/adapters", "adapters", { signal });
   const operator = who()?.operator;
   const table = listing({
-    label: "Adapters", noun: "adapter", rows, query, text: (a) => `${a.name} ${a.vendor} ${a.summary} ${a.direction}`,
+    label: "Adapters", noun: "adapter", rows, query, text: (a) => `${a.name} ${a.vendor} ${a.summary} ${a.direction} ${signature(a.signature).short}`,
     columns: [
       { label: "Adapter", by: (a) => a.name, cell: (a) => h("div", h("a", { href: path`/adapters/${a.default === false ? a.digest : a.name}` }, a.name), h("div.small.soft", a.summary)), clip: true, roomy: true },
       { label: "Version", by: (a) => a.version, cell: (a) => h("div", a.version, " ", a.default && rows.filter((r) => r.name === a.name).length > 1 && h("span.tag", "for new stores"),
         h("div", h("code.small", { title: a.digest }, `${a.digest.replace("sha256:", "").slice(0, 12)}…`))) },
       { label: "Vendor", by: (a) => a.vendor, cell: (a) => a.vendor || h("span.none", "not told") },
       { label: "Way", by: (a) => a.direction, cell: (a) => DIRECTION[a.direction] ?? a.direction },
-      { label: "Where from", by: (a) => `${a.signature?.state} ${a.file ?? ""}`, cell: (a) => h("div", signed(a), a.file && h("div", h("code.small.break", a.file))), clip: true },
+      { label: "Signature", by: (a) => `${a.signature?.state} ${a.signature?.key ?? ""} ${a.file ?? ""}`, cell: (a) => h("div", signed(a), a.builtin ? null : a.file ? h("div", h("code.small.break", { title: a.file }, a.file.split("/").at(-1))) : h("div.small.soft", "kept for its stores")), clip: true },
       { label: "Stores", number: true, by: (a) => a.stores, cell: (a) => number(a.stores) },
       { label: "CPU time, last minute", by: (a) => share(limitOf(a.limits, "cpu-per-minute")), cell: (a) => use(a, "cpu-per-minute") },
       { label: "Memory", by: (a) => share(limitOf(a.limits, "memory")), cell: (a) => use(a, "memory") },
@@ -41,16 +52,29 @@ export async function adapters({ query, signal }) {
   const actions = operator ? [h("button.main", { type: "button", onclick: () => upload() }, "Upload an adapter")] : [];
   return { title: "Adapters", body: [head("Adapters", { lead: "Each is a sandboxed component. It computes; the host sends, and holds the credentials.", actions }), table,
     refused.length > 0 && card("Files that are no adapters", plain("Refused files", ["File", "Why"], refused.map((r) => [h("code", r.file), r.reason]))),
-    operator && folder && h("p.small.soft", "Components that are put into ", h("code", folder), " are taken up at once.")] };
+    policy(signatures, operator ? folder : null)] };
+}
+
+/** Where adapters come from, and whose signatures count. */
+function policy({ required = false, keys = [] } = {}, folder) {
+  return card("Whose adapters are taken",
+    required ? h("p", "Only those that come with Tidegate, and those that one of these keys has signed. Everything else is refused.") : h("p", "All. A signature by one of these keys tells who made an adapter; without one, whoever put it here vouches for it."),
+    keys.length > 0 ? plain("Trusted keys", ["Vendor", "Key"], keys.map((key) => [key.name, h("code", key.key_id)])) : h("p.soft", "No key is trusted yet. An operator puts a vendor's public key (minisign) into the server's folder of keys, as VENDOR.pub; it counts at once."),
+    folder && h("p.small.soft", "Components that are put into ", h("code", folder), " are taken up at once, with the signature that lies beside them as *.wasm.minisig."));
 }
 
 /** A component is inspected first; it goes live when somebody has seen what it asks for. */
 function upload() {
   return dialog("Upload an adapter", (close) => {
     const file = field({ label: "Component", help: "A WebAssembly component, *.wasm. It is inspected in the sandbox before anything goes live.", control: (more) => h("input", { type: "file", accept: ".wasm,application/wasm", required: true, ...more }) });
+    const beside = field({ label: "Signature", optional: true, help: "What the vendor made with minisign -Sm, *.wasm.minisig.", control: (more) => h("input", { type: "file", accept: ".minisig", ...more }) });
     const place = h("div.stack", { "aria-live": "polite" });
     const inspect = h("button.main", { type: "submit" }, "Inspect");
-    const send = (dry) => api.post(`/adapters${dry ? "?dry_run=true" : ""}`, file.control.files[0]);
+    const send = async (dry) => {
+      const asked = new URLSearchParams(dry ? { dry_run: "true" } : {});
+      if (beside.control.files.length) asked.set("signature", await beside.control.files[0].text());
+      return api.post(`/adapters?${asked}`, file.control.files[0]);
+    };
     return h("form.stack", { onsubmit: (e) => {
       e.preventDefault();
       if (!file.control.files.length) { file.wrong("needs a file"); return; }
@@ -58,10 +82,10 @@ function upload() {
       doing(inspect, place, async () => {
         const found = await send(true);
         const install = h("button.main", { type: "button", onclick: () => doing(install, place, async () => { const made = await send(false); close(); note(`${made.name} ${made.version} is installed`); await go(path`/adapters/${made.digest}`); }, "It was not installed") }, "Install");
-        fill(place, facts([["Name", found.name], ["Version", found.version], ["Vendor", found.vendor || "not told"], ["Way", DIRECTION[found.direction] ?? found.direction], ["Contract", found.contract], ["Size", bytes(found.size)]]),
+        fill(place, facts([["Name", found.name], ["Version", found.version], ["Vendor", found.vendor || "not told"], ["Way", DIRECTION[found.direction] ?? found.direction], ["Contract", found.contract], ["Size", bytes(found.size)], ["Signature", signature(found.signature).long]]),
           h("div", h("h3", "What it asks for"), h("ul", (found.asks ?? []).map((ask) => h("li", ask)))), message("hint", h("p", "Installing changes no store: each keeps its version until somebody changes it.")), h("div.actions", install));
       }, "This is no adapter that can be used");
-    } }, file, h("div.actions", inspect, h("button", { type: "button", onclick: () => close() }, "Cancel")), place);
+    } }, file, beside, h("div.actions", inspect, h("button", { type: "button", onclick: () => close() }, "Cancel")), place);
   });
 }
 
@@ -90,8 +114,8 @@ export async function adapter({ params: { adapter: name }, query, signal }) {
         ["Version", found.version], ["Vendor", found.vendor || "not told"], ["Way", DIRECTION[found.direction] ?? found.direction], ["Contract", found.contract],
         ["Where from", found.file ?? "built in"], found.size && ["Size", bytes(found.size)], found.documentation && ["Documentation", outward(found.documentation)],
         found.push?.["look-back"] && ["Oldest window it takes", duration(found.push["look-back"])],
-        ["Signature", found.builtin ? "part of Tidegate" : "unsigned: nobody vouches for it but whoever put it here. Stores keep it by its digest, so other bytes are another version."],
-      ]), h("div.field", h("span.label", "Digest"), copyable(found.digest, "the digest"))),
+        ["Signature", signature(found.signature).long],
+      ]), h("div.field", h("span.label", "Digest"), h("div.help", PINNED), copyable(found.digest, "the digest"))),
       card("What it may reach", found.endpoints.length
         ? [h("p.soft", "It names these by their keys; the host fills in the store's settings, checks the address and connects. It sees no URL and no credential."),
           plain("Endpoints", ["Key", "Kind", "Where"], found.endpoints.map((e) => [e.key, e.kind, h("code", e.url ?? `{${e.host}}:{${e.port}}`)]))]

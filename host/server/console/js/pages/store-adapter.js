@@ -10,6 +10,7 @@ import { checkbox } from "../parts/fields.js";
 import { limitName, used } from "../parts/limits.js";
 import { listing, plain } from "../parts/listing.js";
 import { doing, message, note } from "../parts/say.js";
+import { signed } from "./adapters.js";
 
 const OUTCOMES = { same: "the same bytes", different: "other bytes", "now-fails": "fails with it", "still-fails": "fails with both", "now-works": "works only with it" };
 const short = (digest) => digest.replace("sha256:", "").slice(0, 12);
@@ -25,6 +26,7 @@ export async function versions(root, found, query, signal, admin) {
     columns: [
       { label: "Version", by: (v) => v.version, cell: (v) => h("div", v.version, " ", v.used && h("span.tag", "in use"), v.default && !v.used && h("span.tag", "for new stores")) },
       { label: "Vendor", by: (v) => v.vendor, cell: (v) => v.vendor || h("span.none", "not told") },
+      { label: "Signature", by: (v) => v.signature?.state, cell: signed },
       { label: "Where from", by: (v) => v.file ?? "", cell: (v) => (v.file ? h("code", v.file) : "built in") },
       { label: "Digest", cell: (v) => h("code", { title: v.digest }, `${short(v.digest)}…`) },
       { label: "Asks for more", cell: (v) => (v.used ? "" : v.asks_more?.length ? v.asks_more.join("; ") : "nothing"), clip: true },

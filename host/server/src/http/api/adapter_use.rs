@@ -2,7 +2,6 @@
 //!
 //! Limits hold for each store by itself, so sums would say nothing: of each limit, the store that is nearest to it is told.
 
-use super::adapters::digest_text;
 use crate::http::auth::Call;
 use crate::http::problem::Problem;
 use serde::Serialize;
@@ -86,12 +85,6 @@ impl Uses {
     pub(super) fn stores(&self, digest: &[u8; 32]) -> &[Place] {
         self.0.get(digest).map(|of| of.stores.as_slice()).unwrap_or_default()
     }
-}
-
-/// How it is known that a version is what somebody meant to install: nobody has signed it, it is told by its bytes.
-pub(super) fn signature(digest: &[u8; 32], builtin: bool) -> Value {
-    let state = if builtin { "part-of-tidegate" } else { "unsigned" };
-    json!({"state": state, "pinned": digest_text(digest)})
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Which adapters there are, in which versions, what they say of themselves, and which files are none.
 
-use super::adapter_use::{Uses, signature};
+use super::adapter_use::Uses;
 use super::page::{Parameters, Rules};
+use super::signatures;
 use crate::http::auth::Call;
 use crate::http::body::BodyReader;
 use crate::http::path::Path;
@@ -17,10 +18,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use tidegate_export::catalog::{Store, Subject};
-use tidegate_sandbox::{Adapter, Registered, Registry};
+use tidegate_sandbox::{Adapter, Registered, Registry, SIGNATURE_SUFFIX, Signature};
 
 /// One version. `default` is what a new store gets that gives the name alone.
 pub(super) fn summary(registry: &Registry, registered: &Registered) -> Value {
@@ -39,7 +40,7 @@ pub(super) fn summary(registry: &Registry, registered: &Registered) -> Value {
         "file": registered.files.first(),
         "offered": registered.offered(),
         "default": default,
-        "signature": signature(adapter.digest(), registered.builtin),
+        "signature": signatures::told(adapter.digest(), &registered.signature),
     })
 }
 
@@ -62,7 +63,7 @@ pub(crate) const LIST: Rules = Rules {
     list: "adapters",
     id: &["name", "version", "digest"],
     sorts: &["name", "version", "vendor", "size", "stores"],
-    filters: &["name", "direction", "vendor", "builtin", "default", "offered"],
+    filters: &["name", "direction", "vendor", "builtin", "default", "offered", "signature.state", "signature.key"],
 };
 
 /// All versions of all adapters, and the files in the folder that are none.
@@ -78,7 +79,8 @@ pub(crate) async fn list(call: Call, parameters: Parameters) -> Result<Response,
     let adapters: Vec<Value> = registry.list().iter().map(told).collect();
     let refused = registry.refused().into_iter().map(|r| json!({"file": r.file, "reason": r.error.to_string()}));
     let refused: Vec<Value> = refused.collect();
-    Ok(page.answer_with(page.cut(adapters), &json!({"refused": refused, "folder": call.host.adapter_dir})))
+    let more = json!({"refused": refused, "folder": call.host.adapter_dir, "signatures": signatures::policy(registry)});
+    Ok(page.answer_with(page.cut(adapters), &more))
 }
 
 /// One adapter, with the schema of its settings and what it may reach.
@@ -129,6 +131,8 @@ pub(super) fn update(registry: &Registry, store: &Store) -> Option<Arc<Adapter>>
 pub(crate) struct Upload {
     #[serde(default)]
     dry_run: bool,
+    /// The text of the component's signature.
+    signature: Option<String>,
 }
 
 /// Puts the component that is the body into the folder; with `?dry_run=true`, only says what would come of it.
@@ -138,7 +142,8 @@ pub(crate) async fn install(
     wish: Result<Query<Upload>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Query(Upload { dry_run }) = wish.map_err(|e| Problem::invalid(e.body_text()))?;
+    let Query(Upload { dry_run, signature }) = wish.map_err(|e| Problem::invalid(e.body_text()))?;
+    let signature = signatures::text_of(signature)?;
     let (head, body) = request.into_parts();
     let limit = call.host.registry.sandbox().options().max_component_bytes;
     let reader = BodyReader::new(&head.headers, body, limit, app.limits().patience);
@@ -147,7 +152,8 @@ pub(crate) async fn install(
     let component = whole.await.map_err(|e| Problem::new(e.status(), e))?;
     let host = Arc::clone(&call.host);
     let (adapter, size) = (Arc::clone(&host), component.len());
-    let adapter = blocking(move || taken(&adapter, &component, dry_run)).await??;
+    let taken = blocking(move || taken(&adapter, &component, signature.as_deref(), dry_run)).await??;
+    let (adapter, signature) = taken;
     let description = adapter.description();
     if !dry_run {
         let subject = Subject::Other("adapter".to_owned(), format!("{}@{}", description.name, description.version));
@@ -155,7 +161,8 @@ pub(crate) async fn install(
     }
     let (asks, system) = (adapter.asks(), json!(adapter.stubs()));
     let registered = host.registry.find(adapter.digest());
-    let registered = registered.unwrap_or(Registered { adapter, builtin: false, files: Default::default(), size });
+    let files = Default::default();
+    let registered = registered.unwrap_or(Registered { adapter, builtin: false, files, size, signature });
     let mut document = summary(&host.registry, &registered);
     document["asks"] = json!(asks);
     document["system"] = system;
@@ -163,18 +170,36 @@ pub(crate) async fn install(
     Ok((status, Json(document)).into_response())
 }
 
-/// Loads a component, and puts it into the folder unless that was only to be tried.
-fn taken(host: &Host, component: &Bytes, dry_run: bool) -> Result<Arc<Adapter>, Problem> {
-    let adapter = host.registry.load(component).map_err(Problem::invalid)?;
-    if dry_run || host.registry.find(adapter.digest()).is_some_and(|known| known.offered()) {
-        return Ok(adapter);
+/// Loads a component that somebody may have signed, and puts both into the folder unless that was only to be tried.
+fn taken(
+    host: &Host,
+    component: &Bytes,
+    signature: Option<&str>,
+    dry_run: bool,
+) -> Result<(Arc<Adapter>, Signature), Problem> {
+    let (adapter, judged) = host.registry.load_signed(component, signature).map_err(Problem::invalid)?;
+    let known = host.registry.find(adapter.digest()).filter(Registered::offered);
+    // The same bytes again change something only if more is known of who vouches for them.
+    if dry_run || known.as_ref().is_some_and(|known| judged <= known.signature) {
+        return Ok((adapter, judged));
     }
-    let file = host.adapter_dir.join(file_name(&adapter));
-    put(&file, component).map_err(|error| {
+    let file = known.and_then(|known| known.files.first().cloned());
+    let file = file.unwrap_or_else(|| host.adapter_dir.join(file_name(&adapter)));
+    // The signature first: the folder is being watched, and a component without it may be one that is refused.
+    let signed = signature.map_or(Ok(()), |text| put(&signature_of(&file), text.as_bytes()));
+    signed.and_then(|()| put(&file, component)).map_err(|error| {
         let folder = host.adapter_dir.display();
         Problem::conflict(format_args!("it cannot be put into the adapter folder {folder}: {error}"))
     })?;
-    host.registry.add_file(&file, Ok(component)).map_err(Problem::invalid)
+    let adapter = host.registry.add_file(&file, Ok(component), signature).map_err(Problem::invalid)?;
+    Ok((adapter, judged))
+}
+
+/// Where the signature of a component's file is.
+fn signature_of(file: &FsPath) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(SIGNATURE_SUFFIX);
+    name.into()
 }
 
 /// What the adapter calls itself and the beginning of its digest, so that versions do not overwrite each other.
@@ -186,7 +211,7 @@ fn file_name(adapter: &Adapter) -> String {
 }
 
 /// Whole, or not at all: the folder is being watched.
-fn put(file: &PathBuf, component: &[u8]) -> io::Result<()> {
+fn put(file: &FsPath, component: &[u8]) -> io::Result<()> {
     let temporary = file.with_file_name(format!(".{}.new", file.file_name().unwrap_or_default().to_string_lossy()));
     let mut written = File::create(&temporary)?;
     written.write_all(component).and_then(|()| written.sync_all()).and_then(|()| fs::rename(&temporary, file))
@@ -214,12 +239,15 @@ pub(crate) async fn remove(call: Call, Path(reference): Path<String>) -> Result<
     blocking(move || {
         let used = host.catalog.read(|view| view.pinned())?;
         for file in &found.files {
-            match fs::remove_file(file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Problem::conflict(format_args!("{} cannot be removed: {error}", file.display())));
+            for one in [file.clone(), signature_of(file)] {
+                match fs::remove_file(&one) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(Problem::conflict(format_args!("{} cannot be removed: {error}", one.display())));
+                    }
+                    _ => {}
                 }
-                _ => host.registry.remove_file(file),
             }
+            host.registry.remove_file(file);
         }
         host.registry.keep(&used);
         Ok(())

@@ -2,7 +2,7 @@
 //! back again.
 
 use super::adapters::{digest_text, resolve, summary, update, version_of};
-use super::{JsonBody, stores};
+use super::{JsonBody, signatures, stores};
 use crate::http::auth::Call;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
@@ -59,12 +59,16 @@ fn wanted(call: &Call, store: &Store, to: Option<&str>) -> Result<Arc<Adapter>, 
 pub(crate) async fn show(call: Call, Path(path): StorePath) -> Result<Response, Problem> {
     let store = store_of(&call, path).await?;
     let registry = &call.host.registry;
-    let current = store.pin.as_ref().and_then(|pin| registry.find(&pin.digest)).map(|r| r.adapter);
+    let current = store.pin.as_ref().and_then(|pin| registry.find(&pin.digest));
     let versions = registry.list().into_iter().filter(|r| r.adapter.description().name == store.adapter).map(|r| {
         let mut document = summary(registry, &r);
-        let more = current.as_ref().map(|current| r.adapter.asks_beyond(current));
+        let more = current.as_ref().map(|current| {
+            let mut more = r.adapter.asks_beyond(&current.adapter);
+            more.extend(signatures::less_trusted(current, &r));
+            more
+        });
         document["asks_more"] = json!(more);
-        document["used"] = json!(current.as_ref().is_some_and(|c| c.digest() == r.adapter.digest()));
+        document["used"] = json!(current.as_ref().is_some_and(|c| c.adapter.digest() == r.adapter.digest()));
         document
     });
     let versions: Vec<Value> = versions.collect();
@@ -80,8 +84,15 @@ pub(crate) async fn diff(call: Call, Path(path): StorePath, JsonBody(body): Json
     let wish = Wish::read(body)?;
     let store = store_of(&call, path).await?;
     let adapter = wanted(&call, &store, wish.to.as_deref())?;
-    let comparison = call.host.export.compare_adapter(store.id, Arc::clone(&adapter)).await?;
+    let comparison = compared(&call, &store, &adapter).await?;
     Ok(Json(told(&adapter, &comparison)).into_response())
+}
+
+/// How another version compares with the one in use, in what it does and in who vouches for it.
+async fn compared(call: &Call, store: &Store, adapter: &Arc<Adapter>) -> Result<Comparison, Problem> {
+    let mut comparison = call.host.export.compare_adapter(store.id, Arc::clone(adapter)).await?;
+    signatures::compare(&call.host, store, adapter, &mut comparison);
+    Ok(comparison)
 }
 
 fn told(adapter: &Adapter, comparison: &Comparison) -> Value {
@@ -112,7 +123,7 @@ pub(crate) async fn upgrade(call: Call, Path(path): StorePath, JsonBody(body): J
     let wish = Wish::read(body)?;
     let store = store_of(&call, path.clone()).await?;
     let adapter = wanted(&call, &store, wish.to.as_deref())?;
-    let comparison = call.host.export.compare_adapter(store.id, Arc::clone(&adapter)).await?;
+    let comparison = compared(&call, &store, &adapter).await?;
     if let Some(objection) = comparison.objection() {
         return Err(Problem::conflict(format_args!("the store stays as it is: {objection}"))
             .with("comparison", told(&adapter, &comparison)));
