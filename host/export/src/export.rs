@@ -11,7 +11,8 @@ use crate::db::{CopyError, Verified, copy_database, verify_database};
 use crate::deliver::{Converse, Healths, Shared, deliver};
 use crate::egress::{Egress, EgressError, EgressOptions, Transport};
 use crate::ledger::{
-    Gap, Horizons, Ledger, LedgerError, LedgerOptions, Outcome, StoreLedger, StoreWindow, Track, WindowRecord,
+    Gap, Horizons, Ledger, LedgerError, LedgerOptions, Outcome, StoreLedger, StoreWindow, Track, WindowFilter,
+    WindowRecord,
 };
 use crate::look_back::LookBack;
 use crate::observe::{Loss, Observed};
@@ -269,19 +270,13 @@ impl Export {
         Ok(self.ledger.owed_since(project)?)
     }
 
-    /// The windows that a store got or was to get, newest first: at least `most` of those that begin before the second
-    /// `before`, if there are so many.
+    /// The windows that a store got or was to get and that a filter leaves, newest first.
     ///
     /// # Errors
     /// [`ExportError::Internal`].
-    pub async fn store_windows(
-        &self,
-        id: StoreId,
-        before: Option<u64>,
-        most: u32,
-    ) -> Result<Vec<StoreWindow>, ExportError> {
+    pub async fn store_windows(&self, id: StoreId, wanted: WindowFilter) -> Result<Vec<StoreWindow>, ExportError> {
         let ledger = Arc::clone(&self.ledger);
-        blocking(move || Ok(ledger.store_windows(id, before, most)?)).await
+        blocking(move || Ok(ledger.store_windows(id, &wanted)?)).await
     }
 
     /// The outcomes of the newest `most` windows of each store, oldest first; for small pictures beside a list.

@@ -186,12 +186,51 @@ fn the_log_is_read_newest_first_by_tenant_actor_thing_and_time() {
     assert_eq!(objects(AuditFilter { tenant: Some(theirs), ..AuditFilter::default() }), ["user eve project web"]);
     let by = AuditFilter { actor: Some("user bob".to_owned()), ..AuditFilter::default() };
     assert_eq!(objects(by).len(), 2);
+    let by = AuditFilter { actor: Some("bob".to_owned()), ..AuditFilter::default() };
+    assert_eq!(objects(by).len(), 2, "by the name alone");
+    let of_kind = |kind: &str| AuditFilter { kind: Some(kind.to_owned()), ..AuditFilter::default() };
+    assert_eq!((objects(of_kind("metric-store")).len(), objects(of_kind("metric")).len()), (1, 0));
+    let with = |words: &[&str]| {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        objects(AuditFilter { tenant: Some(ours), words, ..AuditFilter::default() })
+    };
+    assert_eq!(with(&["BOB", "50%_"]), ["user bob metric-store web/50%_x"]);
+    assert_eq!((with(&["50x"]), with(&["ada", "bob"])), (vec![], vec![]));
+    assert_eq!(with(&["\"n\":1"]).len(), 3, "what it looked like is searched, too");
     let until = AuditFilter { until: Some(Instant::from_seconds(1_000_010)), ..AuditFilter::default() };
     assert_eq!(objects(until), ["user ada project web"]);
     let lines = catalog.read(|v| v.audit(&AuditFilter { limit: 2, ..AuditFilter::default() })).unwrap();
-    let rest = AuditFilter { before_id: Some(lines[1].id), ..AuditFilter::default() };
+    let rest = AuditFilter { after_id: Some(lines[1].id), ..AuditFilter::default() };
     assert_eq!((lines.len(), objects(rest).len()), (2, 2));
+    let forwards = AuditFilter { oldest_first: true, after_id: Some(lines[1].id), ..AuditFilter::default() };
+    assert_eq!(objects(forwards), ["user bob project webshop"]);
     assert_eq!(lines[0].after, Some(json!({"n": 1})));
+}
+
+#[test]
+fn a_thing_of_one_kind_is_not_taken_for_one_of_another_that_has_its_name() {
+    let (catalog, _clock, _dir) = catalog();
+    let ours = catalog.read(|v| v.tenant_named(DEFAULT_TENANT)).unwrap().id;
+    for subject in [
+        Subject::User("web shop".to_owned()),
+        Subject::Project("web shop".to_owned()),
+        Subject::Store("web shop".to_owned(), "central".to_owned()),
+        Subject::Metric("web shop".to_owned(), "central".to_owned(), "errors".to_owned()),
+    ] {
+        write(&catalog, Some(ours), "user ada", &subject);
+        assert!(AUDIT_KINDS.contains(&subject.words().split(' ').next().unwrap()));
+    }
+    let about = |object: &str| -> Vec<String> {
+        let filter = AuditFilter { object: Some(object.to_owned()), limit: 10, ..AuditFilter::default() };
+        catalog.read(|v| v.audit(&filter)).unwrap().into_iter().map(|l| l.object).collect()
+    };
+    let below = ["metric web shop/central/errors", "metric-store web shop/central", "project web shop"];
+    assert_eq!(about("project web shop"), below);
+    assert_eq!(about("metric-set web shop/central"), ["metric web shop/central/errors"]);
+    assert_eq!(about("user web shop"), ["user web shop"]);
+    assert_eq!(about("metric-store web shop/central"), ["metric-store web shop/central"]);
+    assert_eq!(about("web shop/central"), ["metric web shop/central/errors", "metric-store web shop/central"]);
+    assert_eq!(about("web shop").len(), 4);
 }
 
 #[test]

@@ -87,25 +87,87 @@ pub struct AuditRecord {
     pub details: Vec<String>,
 }
 
-/// Which lines are wanted; newest first.
+/// The kinds of things that lines are about, as they are named there.
+pub const AUDIT_KINDS: [&str; 10] = [
+    "adapter",
+    "host",
+    "metric",
+    "metric-set",
+    "metric-store",
+    "project",
+    "submission-token",
+    "tenant",
+    "token",
+    "user",
+];
+
+/// Which lines are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
     /// Of this tenant alone.
     pub tenant: Option<TenantId>,
-    /// By this actor, as in `user ada`.
+    /// By this actor, as in `user ada`, or `ada` whatever that is.
     pub actor: Option<String>,
     /// Of this verb.
     pub action: Option<String>,
-    /// About this thing, or those below it: `project web` is met by `metric-store web/central`, too.
+    /// About things of this kind, as in `metric-store`.
+    pub kind: Option<String>,
+    /// About this thing, or those below it: `project web` is met by `metric-store web/central`, too. Without a kind in front, about whatever
+    /// has this name.
     pub object: Option<String>,
+    /// With all of these words in them, whatever the case and wherever: in who, what and from where, and in the pictures.
+    pub words: Vec<String>,
     /// From this moment on.
     pub since: Option<Instant>,
     /// Before this moment.
     pub until: Option<Instant>,
-    /// Older than this line.
-    pub before_id: Option<i64>,
+    /// Behind this line in the order.
+    pub after_id: Option<i64>,
+    /// The oldest first; else the newest.
+    pub oldest_first: bool,
     /// So many at most.
     pub limit: u32,
+}
+
+impl AuditFilter {
+    /// Conditions, with what stands for their question marks.
+    fn conditions(&self) -> Vec<(String, Vec<Sql>)> {
+        let at = |moment: Option<Instant>| moment.map(|m| i64::try_from(m.micros()).unwrap_or(i64::MAX).into());
+        let behind = if self.oldest_first { "id > ?" } else { "id < ?" };
+        let name_of = |column: &str| format!("substr({column}, instr({column}, ' ') + 1)");
+        let actor = format!("? IN (actor, {})", name_of("actor"));
+        let kind = "substr(object, 1, instr(object || ' ', ' ') - 1) = ?".to_owned();
+        let simple: [(String, Option<Sql>); 7] = [
+            ("tenant = ?".to_owned(), self.tenant.map(|t| t.0.into())),
+            (actor, self.actor.clone().map(Into::into)),
+            ("action = ?".to_owned(), self.action.clone().map(Into::into)),
+            (kind, self.kind.clone().map(Into::into)),
+            ("at >= ?".to_owned(), at(self.since)),
+            ("at < ?".to_owned(), at(self.until)),
+            (behind.to_owned(), self.after_id.map(Into::into)),
+        ];
+        let mut all: Vec<(String, Vec<Sql>)> =
+            simple.into_iter().filter_map(|(sql, value)| Some((sql, vec![value?]))).collect();
+        if let Some(object) = &self.object {
+            let name = name_of("object");
+            let below = |of: &str| Sql::from(format!("{}/%", escaped(of)));
+            let or = |condition: String, pattern: Sql| {
+                (format!("(object = ? OR {condition} LIKE ? ESCAPE '\\')"), vec![object.clone().into(), pattern])
+            };
+            all.push(match object.split_once(' ').filter(|(kind, _)| AUDIT_KINDS.contains(kind)) {
+                Some(("project", of)) => or(name, below(of)),
+                Some(("metric-set", of)) => or("object".to_owned(), below(&format!("metric {of}"))),
+                Some(_) => ("object = ?".to_owned(), vec![object.clone().into()]),
+                None => (format!("{name} || '/' LIKE ? ESCAPE '\\'"), vec![below(object)]),
+            });
+        }
+        for word in &self.words {
+            let text = "actor || ' ' || action || ' ' || object || ' ' || details || ' ' || coalesce(tenant_name, '') || ' ' || \
+                        coalesce(address, '') || ' ' || coalesce(before, '') || ' ' || coalesce(after, '')";
+            all.push((format!("{text} LIKE ? ESCAPE '\\'"), vec![format!("%{}%", escaped(word)).into()]));
+        }
+        all
+    }
 }
 
 impl View<'_> {
@@ -175,37 +237,21 @@ impl View<'_> {
         grants.iter().map(role).collect()
     }
 
-    /// Lines of the log, newest first.
+    /// Lines of the log.
     ///
     /// # Errors
     /// [`CatalogError::Storage`].
     pub fn audit(&self, wanted: &AuditFilter) -> Result<Vec<AuditRecord>, CatalogError> {
-        let at = |moment: Option<Instant>| moment.map(|m| i64::try_from(m.micros()).unwrap_or(i64::MAX).into());
-        let name = wanted.object.as_deref().map(|o| o.split_once(' ').map_or(o, |(_, name)| name).to_owned());
-        let conditions: [(&str, Option<Sql>); 7] = [
-            ("tenant = ?", wanted.tenant.map(|t| t.0.into())),
-            ("actor = ?", wanted.actor.clone().map(Into::into)),
-            ("action = ?", wanted.action.clone().map(Into::into)),
-            // The thing itself, or one whose path begins with its name.
-            (
-                "substr(object, instr(object, ' ') + 1) || '/' LIKE ? || '/%' ESCAPE '\\'",
-                name.map(|n| escaped(&n).into()),
-            ),
-            ("at >= ?", at(wanted.since)),
-            ("at < ?", at(wanted.until)),
-            ("id < ?", wanted.before_id.map(Into::into)),
-        ];
         let mut sql = "SELECT id, at, tenant_name, actor, address, action, object, before, after, details FROM audit \
                        WHERE 1"
             .to_owned();
         let mut values: Vec<Sql> = Vec::new();
-        for (condition, value) in conditions {
-            if let Some(value) = value {
-                sql += &format!(" AND {condition}");
-                values.push(value);
-            }
+        for (condition, operands) in wanted.conditions() {
+            sql += &format!(" AND {condition}");
+            values.extend(operands);
         }
-        sql += &format!(" ORDER BY id DESC LIMIT {}", wanted.limit);
+        let order = if wanted.oldest_first { "ASC" } else { "DESC" };
+        sql += &format!(" ORDER BY id {order} LIMIT {}", wanted.limit);
         let mut statement = self.connection.prepare(&sql)?;
         Ok(statement.query_map(params_from_iter(values), record)?.collect::<Result<_, _>>()?)
     }

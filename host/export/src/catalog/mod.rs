@@ -33,7 +33,7 @@ mod users;
 
 pub use access::{Access, Actor, Grant, Role};
 pub use answers::{Answered, Once};
-pub use audit::{AuditEntry, AuditFilter, AuditRecord, Subject};
+pub use audit::{AUDIT_KINDS, AuditEntry, AuditFilter, AuditRecord, Subject};
 pub use error::{CatalogError, Kind};
 pub use keys::{KeyError, KeySource, Keyring};
 pub use logins::PullLogin;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
-use tidegate_model::{Batch, Instant, MetricBatch, Name, StoreId};
+use tidegate_model::{Batch, Instant, MetricBatch, MetricSetId, Name, ProjectId, StoreId};
 
 /// What is on record of a store.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -180,6 +180,19 @@ pub(super) fn folded(batch: &Batch) -> Option<String> {
 }
 
 impl Ledger {
+    /// Live rows of the newest evaluated window of each set that a store is connected to, and the end of that window; of several
+    /// periods, the longest.
+    pub(crate) fn newest_rows(&self, project: ProjectId) -> Result<HashMap<MetricSetId, (u64, Instant)>, LedgerError> {
+        let sql = "SELECT l.metric_set, w.live_rows, w.start + w.period FROM (SELECT metric_set, max(period) period FROM links \
+                   WHERE until IS NULL GROUP BY metric_set) l JOIN metric_sets m ON m.id = l.metric_set AND m.project = ?1 \
+                   JOIN windows w ON w.id = (SELECT n.id FROM windows n WHERE n.metric_set = l.metric_set AND n.period = l.period \
+                   AND n.state = 'evaluated' ORDER BY n.start DESC LIMIT 1)";
+        self.db.read(|connection| {
+            let rows = |row: &Row<'_>| Ok((MetricSetId(row.get(0)?), (unsigned(row.get(1)?), instant(row.get(2)?))));
+            Ok(connection.prepare_cached(sql)?.query_map([project.0], rows)?.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// What is on record of a store.
     #[cfg(test)]
     pub(crate) fn facts(&self, store: StoreId) -> Result<StoreFacts, LedgerError> {

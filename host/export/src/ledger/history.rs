@@ -34,6 +34,26 @@ pub struct StoreWindow {
     pub delivery: Option<DeliveryRecord>,
 }
 
+/// What may become of a window: of one that is sent, then of one that is read, and of one whose values are not there yet.
+pub const WINDOW_OUTCOMES: [&str; 6] = ["confirmed", "queued", "rejected", "expired", "evaluated", "failed"];
+
+/// Which windows of a store, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct WindowFilter {
+    /// Those that begin before this second, where a page before ended.
+    pub before: Option<u64>,
+    /// Those that begin at this second or later.
+    pub since: Option<u64>,
+    /// Those that begin before this second.
+    pub until: Option<u64>,
+    /// Those of this metric set.
+    pub metric_set: Option<String>,
+    /// Those of which this became: the state of the delivery, or of the window where there is none.
+    pub outcome: Option<String>,
+    /// At least so many, if there are so many: those that begin together come together.
+    pub most: u32,
+}
+
 /// What became of one window, in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
@@ -98,25 +118,24 @@ fn window(row: &Row<'_>) -> rusqlite::Result<StoreWindow> {
 }
 
 impl Ledger {
-    /// The windows of a store that begin before the second `before`, newest first. There are at least `most` if there are so many:
-    /// those that begin together come together.
-    pub(crate) fn store_windows(
-        &self,
-        store: StoreId,
-        before: Option<u64>,
-        most: u32,
-    ) -> Result<Vec<StoreWindow>, LedgerError> {
+    /// The windows of a store that a filter leaves, newest first.
+    pub(crate) fn store_windows(&self, store: StoreId, wanted: &WindowFilter) -> Result<Vec<StoreWindow>, LedgerError> {
         let sql = "SELECT m.name, w.period, w.start, w.state, w.reason, w.live_rows, w.batch IS NOT NULL, w.recorded, s.name, \
                    d.state, d.attempts, d.problem, d.accepted_rows, d.rejected_rows, d.rejections, d.action_digest, d.updated \
                    FROM windows w JOIN metric_sets m ON m.id = w.metric_set JOIN stores s ON s.id = ?1 \
                    LEFT JOIN deliveries d ON d.store = ?1 AND d.window = w.id WHERE w.metric_set = ?2 AND w.period = ?3 \
-                   AND w.start >= ?4 AND w.start < ?5 ORDER BY w.start DESC LIMIT ?6";
-        let before = before.map_or(i64::MAX, signed);
+                   AND w.start >= ?4 AND w.start < ?5 AND (?7 IS NULL OR coalesce(d.state, w.state) = ?7) \
+                   AND (?8 IS NULL OR m.name = ?8) ORDER BY w.start DESC LIMIT ?6";
+        let bound = |second: Option<u64>, none| second.map_or(none, signed);
+        let (since, most) = (bound(wanted.since, 0), wanted.most);
+        let before = bound(wanted.before, i64::MAX).min(bound(wanted.until, i64::MAX));
         self.db.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
             let mut found: Vec<StoreWindow> = Vec::new();
-            for span in spans(c, store)? {
-                let asked = params![store.0, span.metric_set, span.period, span.since, span.until.min(before), most];
+            for Span { metric_set, period, since: connected, until } in spans(c, store)? {
+                let (since, before) = (connected.max(since), until.min(before));
+                let (outcome, set) = (&wanted.outcome, &wanted.metric_set);
+                let asked = params![store.0, metric_set, period, since, before, most, outcome, set];
                 for one in statement.query_map(asked, window)? {
                     found.push(one?);
                 }

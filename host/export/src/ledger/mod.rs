@@ -20,7 +20,7 @@ pub(crate) use deliveries::{
     Finished, FirstAction, Job, Next, RowRejection, finish, note_first_action, note_of, try_later,
 };
 pub(crate) use facts::StoreFacts;
-pub use history::{Outcome, StoreWindow};
+pub use history::{Outcome, StoreWindow, WINDOW_OUTCOMES, WindowFilter};
 pub use inspect::{DeliveryRecord, Gap, StoreLedger, WindowRecord};
 pub(crate) use inspect::{NoPast, Past};
 pub(crate) use record::{Evaluated, Failed, Recorded, Shown};

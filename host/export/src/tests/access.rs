@@ -2,7 +2,7 @@
 
 use super::receiver::Answer;
 use super::*;
-use crate::{PullAnswer, StoreCheck};
+use crate::{PullAnswer, StoreCheck, WindowFilter};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -124,9 +124,10 @@ async fn the_history_of_a_store_tells_each_window_once_page_by_page() {
     world.clock.set(world.window(2).end());
     world.until_confirmed(push, 3).await;
     world.until(pull, |s| s.last_window_end == Some(world.window(2).end())).await;
+    let asked = |before, most| WindowFilter { before, most, ..WindowFilter::default() };
     for store in [push, pull] {
-        let first = world.export().store_windows(store, None, 2).await.unwrap();
-        let rest = world.export().store_windows(store, Some(first[1].start), 2).await.unwrap();
+        let first = world.export().store_windows(store, asked(None, 2)).await.unwrap();
+        let rest = world.export().store_windows(store, asked(Some(first[1].start), 2)).await.unwrap();
         let mut starts: Vec<_> = first.iter().chain(&rest).map(|w| w.start).collect();
         starts.sort_unstable();
         assert_eq!(starts, [T0, T0 + 60, T0 + 120]);
@@ -134,6 +135,20 @@ async fn the_history_of_a_store_tells_each_window_once_page_by_page() {
             assert_eq!((window.metric_set.as_str(), window.rows, window.kept), ("crashes", 2, true));
             let delivery = window.delivery.as_ref().map(|d| (d.state.as_str(), d.accepted_rows));
             assert_eq!(delivery, (store == push).then_some(("confirmed", 2)));
+        }
+        let outcome = if store == push { "confirmed" } else { "evaluated" };
+        let mid = (Some(T0 + 60), Some(T0 + 120));
+        for (outcome, metric_set, (since, until), left) in [
+            (Some(outcome), None, (None, None), 3),
+            (Some("rejected"), None, (None, None), 0),
+            (None, Some("crashes"), mid, 1),
+            (Some(outcome), Some("other"), (None, None), 0),
+            (None, None, (Some(T0 + 120), None), 1),
+        ] {
+            let (outcome, metric_set) = (outcome.map(str::to_owned), metric_set.map(str::to_owned));
+            let filter = WindowFilter { since, until, outcome, metric_set, ..asked(None, 10) };
+            let told = format!("{filter:?}");
+            assert_eq!(world.export().store_windows(store, filter).await.unwrap().len(), left, "{told}");
         }
     }
     let recent = world.export().recent_outcomes(vec![push, pull], 2).await.unwrap();

@@ -2,15 +2,33 @@
 
 use super::client::ApiClient;
 use super::store::OneArgs;
-use super::{CliError, Output};
+use super::{CliError, Output, time};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 use std::process::ExitCode;
+use tidegate_export::WINDOW_OUTCOMES;
 
 /// Arguments of `store windows`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate store windows web/central
+  tidegate store windows web/central --outcome rejected --since 24h
+  tidegate store windows web/central --set crashes --until 2026-11-22T13:00:00Z --limit 100")]
 pub struct WindowsArgs {
+    /// Windows of which this became; those of stores that are read are evaluated, not confirmed.
+    #[arg(long, value_parser = PossibleValuesParser::new(WINDOW_OUTCOMES))]
+    pub outcome: Option<String>,
+    /// Windows of this metric set.
+    #[arg(long, value_name = "SET")]
+    pub set: Option<String>,
+    /// Windows that begin at this time or later: 90s, 15m, 24h, 7d ago, or a moment such as 2026-11-01T00:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time::argument)]
+    pub since: Option<u64>,
+    /// Windows that begin before this time.
+    #[arg(long, value_name = "TIME", value_parser = time::argument)]
+    pub until: Option<u64>,
     /// How many windows.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
@@ -41,13 +59,18 @@ fn told(out: &mut Output, answer: &Json) -> Result<(), CliError> {
 /// The newest windows of a store.
 pub(crate) async fn windows(args: &WindowsArgs, out: &mut Output) -> Result<(), CliError> {
     let [a, b, c, d] = args.one.path()?;
-    let limit = args.limit.to_string();
+    let mut query = vec![("limit", args.limit.to_string())];
+    query.extend(args.outcome.iter().map(|outcome| ("outcome", outcome.clone())));
+    query.extend(args.set.iter().map(|set| ("metric_set", set.clone())));
+    query.extend(args.since.map(|time| ("since", time.to_string())));
+    query.extend(args.until.map(|time| ("until", time.to_string())));
+    let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let client = ApiClient::new(&args.one.ask.server)?;
-    let answer = client.get_with(&[a, b, c, d, "windows"], &[("limit", &limit)]).await?;
+    let answer = client.get_with(&[a, b, c, d, "windows"], &query).await?;
     out.show(args.one.ask.json, &answer, |out, answer| {
         let windows = answer["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
         let head = ["metric set", "start", "end", "outcome", "rows", "reason"];
-        out.table(&head, windows.iter().map(row).collect(), "No window has ended yet.")
+        out.table(&head, windows.iter().map(row).collect(), "No window is like that; none may have ended yet.")
     })
 }
 

@@ -1,8 +1,9 @@
 // The windows of a store, newest first, with what became of each; and a past window again.
 
 import * as api from "../lib/api.js";
-import { fill, h } from "../lib/dom.js";
+import { fill, fresh, h } from "../lib/dom.js";
 import { ago, count, fromMicros, fromSeconds, number, time } from "../lib/format.js";
+import { note as remember } from "../lib/router.js";
 import { empty } from "../parts/bits.js";
 import { dialog } from "../parts/dialog.js";
 import { listing, plain } from "../parts/listing.js";
@@ -10,36 +11,42 @@ import { doing, message } from "../parts/say.js";
 import { outcome } from "./states.js";
 import { wire } from "./store-look.js";
 
-const PAGE = 200;
+const BECAME = { push: [["confirmed", "arrived"], ["queued", "waiting"], ["rejected", "rejected"], ["expired", "expired"], ["failed", "failed, tried again"]], pull: [["evaluated", "evaluated"], ["failed", "failed, tried again"], ["expired", "expired"]] };
 
 export async function history(root, found, query, signal, admin) {
   const pulls = found.status.direction === "pull";
-  let got = await api.get(`${root}/windows?limit=${PAGE}`, { signal });
-  let rows = got.windows;
-  const more = h("button", { type: "button", onclick: () => doing(more, null, async () => {
-    got = await api.get(`${root}/windows?limit=${PAGE}&cursor=${got.next}`, { signal });
-    rows = rows.concat(got.windows);
-    table.refresh(rows);
-    more.hidden = !got.next;
-  }) }, "Load older windows");
-  more.hidden = !got.next;
   const became = (w) => w.delivery?.state ?? w.state;
+  const wanted = { outcome: query.outcome ?? "", metric_set: query.set ?? "" };
+  const choice = (key, name, label, any, entries) => {
+    const id = fresh(name);
+    return [h("label.hidden", { for: id }, label), h("span", h("select", { id, onchange: (e) => {
+      wanted[key] = e.target.value;
+      remember({ ...Object.fromEntries(new URLSearchParams(location.search)), [name]: e.target.value });
+      table.anew();
+    } }, h("option", { value: "" }, any), entries.map(([value, text]) => h("option", { value, selected: value === wanted[key] }, text))))];
+  };
   const table = listing({
-    label: "Windows", noun: "window", rows, query, keys: ["find", "sort", "page"],
-    text: (w) => `${w.metric_set ?? ""} ${became(w)} ${w.reason ?? ""} ${w.delivery?.problem ?? ""} ${new Date(w.start * 1000).toISOString()}`,
+    label: "Windows", noun: "window", query, signal, keys: ["find", "sort", "page", "from"], find: false, filtered: () => Object.values(wanted).some(Boolean),
+    tools: [...choice("outcome", "outcome", "Outcome", "Any outcome", BECAME[found.status.direction] ?? BECAME.push), ...choice("metric_set", "set", "Metric Set", "Any metric set", found.metric_sets.map((set) => [set, set]))],
+    fetch: async ({ cursor, limit }) => {
+      const asked = new URLSearchParams({ limit, ...Object.fromEntries(Object.entries({ ...wanted, cursor }).filter(([, value]) => value)) });
+      const got = await api.get(`${root}/windows?${asked}`, { signal });
+      return { rows: got.windows, next: got.next };
+    },
     columns: [
-      { label: "Window", by: (w) => w.start, cell: (w) => h("span", time(fromSeconds(w.start)), " – ", time(fromSeconds(w.end), "clock")) },
-      { label: "Metric Set", by: (w) => w.metric_set, cell: (w) => w.metric_set ?? h("span.none", "deleted") },
-      { label: "Outcome", by: became, cell: (w) => h("div", outcome(became(w)), why(w) && h("div.small.soft", why(w))), clip: true },
-      { label: "Rows", number: true, by: (w) => w.rows, cell: (w) => (w.delivery && (w.delivery.accepted_rows || w.delivery.rejected_rows)
+      { label: "Window", cell: (w) => h("span", time(fromSeconds(w.start)), " – ", time(fromSeconds(w.end), "clock")) },
+      { label: "Metric Set", cell: (w) => w.metric_set ?? h("span.none", "deleted") },
+      { label: "Outcome", cell: (w) => h("div", outcome(became(w)), why(w) && h("div.small.soft", why(w))), clip: true },
+      { label: "Rows", number: true, cell: (w) => (w.delivery && (w.delivery.accepted_rows || w.delivery.rejected_rows)
         ? `${number(w.delivery.accepted_rows)} of ${number(w.delivery.accepted_rows + w.delivery.rejected_rows)} accepted` : number(w.rows)) },
-      !pulls && { label: "Tries", number: true, by: (w) => w.delivery?.attempts, cell: (w) => number(w.delivery?.attempts) },
-      { label: "Recorded", by: (w) => w.delivery?.updated ?? w.recorded, cell: (w) => ago(fromMicros(w.delivery?.updated ?? w.recorded)) },
+      !pulls && { label: "Tries", number: true, cell: (w) => number(w.delivery?.attempts) },
+      { label: "Recorded", cell: (w) => ago(fromMicros(w.delivery?.updated ?? w.recorded)) },
       { label: "Details", hide: true, bare: true, fit: true, cell: (w) => h("button.small", { type: "button", "aria-label": `Details of the window from ${new Date(w.start * 1000).toLocaleString()}`, onclick: () => details(root, w, pulls, admin) }, "Details") },
     ].filter(Boolean),
     empty: empty("No window yet", found.metric_sets.length ? "The first one is recorded when it ends." : "No metric set is connected to this store."),
   });
-  return h("div.stack", h("p.soft", "Every window ends as arrived, rejected or expired, with a reason: there is no silent gap."), table, h("div", more));
+  await table.ready;
+  return h("div.stack", h("p.soft", "The newest first. Every window ends as arrived, rejected or expired, with a reason: there is no silent gap."), table);
 }
 
 const why = (w) => w.delivery?.problem ?? w.reason;

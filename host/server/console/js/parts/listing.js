@@ -3,16 +3,16 @@
 import { fill, fresh, h, later } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 import { note } from "../lib/router.js";
-import { announce } from "./say.js";
+import { announce, failure } from "./say.js";
 
 const PAGE = 50;
 
 /**
  * Columns are {label, cell(row), by(row), number, bare, fit}; `by` makes a column sortable, the filter looks at `text(row)`.
  * `fetch`, if it is there, asks the server for a page ({find, sort, cursor, limit, signal}) → {rows, total, next}; then `by` of a
- * column is the server's word for it.
+ * column is the server's word for it. A log has no total: then it goes on for as long as there is a next page.
  */
-export function listing({ label, columns, rows = [], text, fetch = null, query = {}, empty, noun = "entry", nouns, tools = [], keys = ["find", "sort", "page", "from"], page = PAGE, filtered = () => false, signal }) {
+export function listing({ label, columns, rows = [], text, fetch = null, query = {}, empty, noun = "entry", nouns, tools = [], keys = ["find", "sort", "page", "from"], page = PAGE, filtered = () => false, find: finds = true, signal }) {
   const [findKey, sortKey, pageKey, fromKey] = keys;
   const state = { find: query[findKey] ?? "", sort: query[sortKey] ?? "", page: Math.max(1, Number(query[pageKey]) || 1) };
   // Where each page begins that has been seen; of an address that somebody sent, only the page that it leads to.
@@ -21,6 +21,7 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
     if (state.page > 1 && query[fromKey]) cursors[state.page - 1] = query[fromKey];
     else state.page = 1;
   }
+  let asked = 0;
   const body = h("tbody", { role: "rowgroup" });
   const heads = h("tr", { role: "row" });
   const said = h("span");
@@ -33,14 +34,15 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
   const foot = h("div.foot", said, pager);
   const order = h("select", { "aria-label": `Sort ${label.toLowerCase()} by`, onchange: () => { state.sort = order.value; anew(); } },
     h("option", { value: "" }, "As it comes"), columns.filter((c) => c.by).flatMap((c) => [h("option", { value: slug(c.label) }, `${c.label} ↑`), h("option", { value: `-${slug(c.label)}` }, `${c.label} ↓`)]));
-  const bar = h("div.tools", h("label.hidden", { for: id }, `Filter ${label.toLowerCase()}`), find, ...tools, columns.some((c) => c.by) && h("span.narrow-only", order));
+  const bar = h("div.tools", finds && [h("label.hidden", { for: id }, `Filter ${label.toLowerCase()}`), find], ...tools, columns.some((c) => c.by) && h("span.narrow-only", order));
   const whole = h("div.listing", bar, scroll, foot);
 
   const remember = () => {
     const others = Object.fromEntries(new URLSearchParams(location.search));
     note({ ...others, [findKey]: state.find, [sortKey]: state.sort, [pageKey]: state.page > 1 ? state.page : "", ...(fetch ? { [fromKey]: state.page > 1 ? cursors[state.page - 1] : "" } : {}) });
   };
-  const anew = () => { state.page = 1; cursors = [""]; remember(); draw(); };
+  const redraw = () => draw().catch((error) => fill(scroll, failure(error, "The list cannot be shown") ?? []));
+  const anew = () => { state.page = 1; cursors = [""]; remember(); redraw(); };
   const sorted = () => {
     const [down, name] = state.sort.startsWith("-") ? [true, state.sort.slice(1)] : [false, state.sort];
     return { down, column: columns.find((c) => c.by && slug(c.label) === name) };
@@ -65,11 +67,16 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
     const { down, column } = sorted();
     let shown;
     let total;
+    let endless = false;
     if (fetch) {
+      const mine = (asked += 1);
       const got = await fetch({ find: state.find, sort: column ? `${down ? "-" : ""}${column.by}` : "", cursor: cursors[state.page - 1], limit: page, signal });
-      [shown, total] = [got.rows, got.total];
+      // Answers may come in another order than they were asked for: the last question counts.
+      if (mine !== asked || signal?.aborted) return undefined;
       cursors = cursors.slice(0, state.page);
       if (got.next) cursors[state.page] = got.next;
+      [shown, total] = [got.rows, got.total ?? (state.page > 1 && !got.rows.length ? 1 : got.rows.length)];
+      endless = got.total === undefined;
     } else {
       const words = state.find.toLowerCase().split(/\s+/).filter(Boolean);
       let found = words.length ? rows.filter((row) => { const t = text(row).toLowerCase(); return words.every((w) => t.includes(w)); }) : rows;
@@ -88,14 +95,18 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
       role: i === 0 ? "rowheader" : "cell",
       class: `${c.number ? "number" : ""}${c.clip ? " clip" : ""}${c.roomy ? " roomy" : ""}${c.bare ? " bare" : ""}${c.fit ? " fit" : ""}`, scope: i === 0 ? "row" : null, "data-label": c.label,
     }, h("div.cell", c.cell(row)))))));
-    said.textContent = total > page ? `${(state.page - 1) * page + 1}–${(state.page - 1) * page + shown.length} of ${count(total, noun, nouns)}` : count(total, noun, nouns);
-    const pages = Math.ceil(total / page);
+    const first = (state.page - 1) * page;
+    const pages = endless ? state.page + (cursors[state.page] ? 1 : 0) : Math.ceil(total / page);
+    const some = `${first + 1}–${first + shown.length}`;
+    const alone = pages <= 1 && state.page === 1;
+    said.textContent = alone ? count(total, noun, nouns) : endless ? `${nouns ?? `${noun}s`} ${some}${cursors[state.page] ? ", and more" : ""}` : `${some} of ${count(total, noun, nouns)}`;
+    const place = endless ? `Page ${state.page}` : `Page ${state.page} of ${pages}`;
     const turn = (to, name) => h("button.small", { type: "button", disabled: to < 1 || to > pages || (fetch && to > state.page && !cursors[to - 1]), onclick: () => {
       // Of a page that was not seen on the way here, nobody knows where it begins.
       state.page = fetch && cursors[to - 1] === undefined ? 1 : to;
-      remember(); draw(); announce(`Page ${state.page} of ${pages}`);
+      remember(); redraw(); announce(`Page ${state.page}`);
     } }, name);
-    fill(pager, (pages > 1 || state.page > 1) && [turn(state.page - 1, "Previous"), h("span", `Page ${state.page} of ${pages}`), turn(state.page + 1, "Next")]);
+    fill(pager, (pages > 1 || state.page > 1) && [turn(state.page - 1, "Previous"), h("span", place), turn(state.page + 1, "Next")]);
     return undefined;
   }
 

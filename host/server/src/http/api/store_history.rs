@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use tidegate_export::catalog::Subject;
+use tidegate_export::{WINDOW_OUTCOMES, WindowFilter};
 
 /// Most windows of a page.
 const MOST_WINDOWS: u32 = 1_000;
@@ -22,6 +23,14 @@ const MOST_WINDOWS: u32 = 1_000;
 pub(crate) struct Wish {
     /// Where the page before ended: the second at which its last window began.
     cursor: Option<u64>,
+    /// Windows that begin at this second or later.
+    since: Option<u64>,
+    /// Windows that begin before this second.
+    until: Option<u64>,
+    /// Windows of this metric set.
+    metric_set: Option<String>,
+    /// Windows of which this became.
+    outcome: Option<String>,
     /// Windows of the page.
     #[serde(default = "hundred")]
     limit: u32,
@@ -41,10 +50,16 @@ pub(crate) async fn windows(
     if !(1..=MOST_WINDOWS).contains(&wish.limit) {
         return Err(Problem::bad_request(format_args!("limit: expected 1 to {MOST_WINDOWS}, found {}", wish.limit)));
     }
+    if let Some(outcome) = wish.outcome.as_deref().filter(|outcome| !WINDOW_OUTCOMES.contains(outcome)) {
+        let known = WINDOW_OUTCOMES.join(", ");
+        return Err(Problem::bad_request(format_args!("outcome: expected one of {known}; found {outcome:?}")));
+    }
     let tenant = call.tenant();
     let (_, store) = call.host.read(move |view| stores::find(view, tenant, &path)).await?;
-    let windows = call.host.export.store_windows(store.id, wish.cursor, wish.limit).await?;
-    let whole = windows.len() >= wish.limit as usize;
+    let Wish { cursor, since, until, metric_set, outcome, limit } = wish;
+    let filter = WindowFilter { before: cursor, since, until, metric_set, outcome, most: limit };
+    let windows = call.host.export.store_windows(store.id, filter).await?;
+    let whole = windows.len() >= limit as usize;
     let mut document = json!({"windows": windows});
     if let Some(last) = windows.last().filter(|_| whole) {
         document["next"] = json!(last.start.to_string());

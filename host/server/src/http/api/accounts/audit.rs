@@ -8,11 +8,16 @@ use axum::extract::rejection::QueryRejection;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidegate_export::catalog::{AuditFilter, AuditRecord};
-use tidegate_model::Instant;
+use tidegate_export::catalog::{AUDIT_KINDS, AuditFilter, AuditRecord};
+use tidegate_model::{Instant, TenantId};
 
 /// Lines of one answer, unless fewer are asked for.
 const MOST_LINES: u32 = 1000;
+/// Words of a search.
+const MOST_WORDS: usize = 16;
+
+/// The orders that there are: the newest first, unless it is said otherwise.
+pub(crate) const SORTS: [&str; 2] = ["-at", "at"];
 
 /// Which lines.
 #[derive(Debug, Deserialize)]
@@ -20,15 +25,54 @@ const MOST_LINES: u32 = 1000;
 pub(crate) struct Wish {
     actor: Option<String>,
     action: Option<String>,
+    kind: Option<String>,
     object: Option<String>,
+    search: Option<String>,
     tenant: Option<String>,
     since: Option<u64>,
     until: Option<u64>,
+    sort: Option<String>,
     cursor: Option<u64>,
     limit: Option<u32>,
 }
 
-/// The log, newest first.
+impl Wish {
+    /// The filter that it comes to, for lines of a tenant or of all.
+    fn filter(self, tenant: Option<TenantId>, limit: u32) -> Result<AuditFilter, Problem> {
+        if let Some(kind) = self.kind.as_deref().filter(|kind| !AUDIT_KINDS.contains(kind)) {
+            let known = AUDIT_KINDS.join(", ");
+            return Err(Problem::bad_request(format_args!("kind: expected one of {known}; found {kind:?}")));
+        }
+        let sort = self.sort.as_deref().unwrap_or(SORTS[0]);
+        if !SORTS.contains(&sort) {
+            return Err(Problem::bad_request(format_args!(
+                "sort: expected one of {}; found {sort:?}",
+                SORTS.join(", ")
+            )));
+        }
+        let words: Vec<String> =
+            self.search.unwrap_or_default().split_whitespace().take(MOST_WORDS + 1).map(ToOwned::to_owned).collect();
+        if words.len() > MOST_WORDS {
+            return Err(Problem::invalid(format_args!("search: expected {MOST_WORDS} words at most")));
+        }
+        let at = |seconds: Option<u64>| seconds.map(|s| Instant::from_micros(s.saturating_mul(1_000_000)));
+        Ok(AuditFilter {
+            tenant,
+            actor: self.actor,
+            action: self.action,
+            kind: self.kind,
+            object: self.object,
+            words,
+            since: at(self.since),
+            until: at(self.until),
+            after_id: self.cursor.map(|id| i64::try_from(id).unwrap_or(i64::MAX)),
+            oldest_first: sort == "at",
+            limit,
+        })
+    }
+}
+
+/// The log, newest first unless it is asked for otherwise.
 pub(crate) async fn list(call: Call, wish: Result<Query<Wish>, QueryRejection>) -> Result<Response, Problem> {
     let Query(wish) = wish.map_err(|e| Problem::bad_request(e.body_text()))?;
     let limit = wish.limit.unwrap_or(100);
@@ -39,22 +83,12 @@ pub(crate) async fn list(call: Call, wish: Result<Query<Wish>, QueryRejection>) 
     let named = |tenant: &String| call.host.catalog.tenant_id(tenant).filter(|id| operator || *id == own);
     let tenant = match &wish.tenant {
         // A tenant that is not there has no lines.
-        Some(tenant) => Some(named(tenant).unwrap_or(tidegate_model::TenantId(0))),
+        Some(tenant) => Some(named(tenant).unwrap_or(TenantId(0))),
         None if operator => None,
         None => Some(own),
     };
-    let at = |seconds: Option<u64>| seconds.map(|s| Instant::from_micros(s.saturating_mul(1_000_000)));
-    let filter = AuditFilter {
-        tenant,
-        actor: wish.actor,
-        action: wish.action,
-        object: wish.object,
-        since: at(wish.since),
-        until: at(wish.until),
-        before_id: wish.cursor.map(|id| i64::try_from(id).unwrap_or(i64::MAX)),
-        // One more tells whether there are more.
-        limit: limit + 1,
-    };
+    // One more tells whether there are more.
+    let filter = wish.filter(tenant, limit + 1)?;
     let mut lines = call.host.read(move |view| view.audit(&filter)).await?;
     let more = lines.len() > limit as usize;
     lines.truncate(limit as usize);
