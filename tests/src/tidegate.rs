@@ -5,6 +5,7 @@ use crate::http;
 use crate::process::{Process, run, run_well};
 use crate::scratch::{Scratch, build_folder, free_port};
 use crate::tls::Authority;
+use crate::wait;
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -124,9 +125,10 @@ impl Tidegate {
     pub fn start(mut self) -> Self {
         self.launch();
         self.wait_until_ready();
-        let log = self.log();
-        let token = tokens(&log).next();
-        self.token = token.unwrap_or_else(|| panic!("no API token was printed at the first start:\n{log}"));
+        // It is printed a moment after the server is ready.
+        let printed = || tokens(&self.log()).next().ok_or_else(|| self.log());
+        let token = wait::within(Duration::from_secs(20), printed);
+        self.token = token.unwrap_or_else(|log| panic!("no API token was printed at the first start:\n{log}"));
         self
     }
 

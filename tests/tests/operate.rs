@@ -195,3 +195,74 @@ fn a_preview_shows_the_very_bytes_that_the_receiver_gets_for_that_window() {
     let printed = tidegate.cli(&["store", "preview", &format!("{PROJECT}/central")]);
     assert!(printed.contains("by\\ fingerprint"), "{printed}");
 }
+
+#[test]
+fn what_the_console_does_with_projects_metrics_and_logs_the_command_line_does_too() {
+    let scratch = Scratch::new("operate-all");
+    let tidegate = world::tidegate(&scratch).start();
+    let json = |line: &[&str]| -> Json {
+        let text = tidegate.cli(&[line, &["--json"]].concat());
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{line:?}: {e}: {text}"))
+    };
+    let refused = |line: &[&str]| -> (Option<i32>, String) {
+        let output = tidegate.cli_output(line);
+        assert!(!output.status.success(), "{line:?}");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // A project, with the one line that is data on standard output, and its tokens.
+    let first = tidegate.cli(&["project", "add", "shop"]);
+    let token = first.trim();
+    assert!(token.len() == 64 && token.chars().all(|c| c.is_ascii_hexdigit()), "{first}");
+    let second = json(&["project", "new-token", "shop"]);
+    let listed = json(&["project", "tokens", "shop"]);
+    assert_eq!(listed["submission_tokens"].as_array().map(Vec::len), Some(2), "{listed}");
+    let id = second["id"].to_string();
+    let _ = tidegate.cli(&["project", "revoke-token", "shop", &id]);
+    assert_eq!(json(&["project", "tokens", "shop"])["total"], 1);
+    // Metrics.
+    let metric = json!({"name": "errors", "query": {"fold": {"_tx": [["count"]]}}});
+    let sets = json!([{"name": "crashes", "metrics": [metric]}, {"name": "spare", "metrics": [metric]}]);
+    let page = json!({"name": "page", "adapter": "prometheus", "period": 1, "metric_sets": ["crashes"]});
+    let dead = json!({"name": "dead", "adapter": "influxdb", "period": 1, "metric_sets": ["crashes"], "paused": true,
+        "settings": {"version": "1", "url": "http://127.0.0.1:9", "database": "m", "user": "u", "password": "p"}});
+    tidegate.apply(&json!({"projects": [{"name": "shop", "metric_sets": sets, "metric_stores": [page, dead]}]}));
+    let told = tidegate.cli(&["metric", "list", "--project", "shop"]);
+    assert!(told.contains("crashes/errors") && told.contains("dead, page") && told.contains("no store"), "{told}");
+    let shown = json(&["metric", "show", "--project", "shop", "crashes/errors"]);
+    assert_eq!((&shown["metric_stores"][0]["name"], &shown["query"]), (&json!("dead"), &metric["query"]), "{shown}");
+    let _ = tidegate.cli(&["metric", "delete", "--project", "shop", "spare/errors"]);
+    let _ = tidegate.cli(&["metric", "delete-set", "--project", "shop", "spare"]);
+    assert_eq!(json(&["metric", "list", "--project", "shop"])["total"], 1);
+    let (code, why) = refused(&["metric", "show", "--project", "shop", "crashes/gone"]);
+    assert!(code == Some(1) && why.contains("gone"), "{why}");
+    // Stores by what they are like; windows by what became of them.
+    let names = |line: &[&str]| -> Vec<String> {
+        let listed = json(&[&["store", "list"], line].concat());
+        let name = |s: &Json| s["name"].as_str().expect("a name").to_owned();
+        listed["metric_stores"].as_array().expect("a list").iter().map(name).collect()
+    };
+    assert_eq!(names(&["--state", "paused"]), ["dead"]);
+    assert_eq!(names(&["--adapter", "prometheus", "--project", "shop"]), ["page"]);
+    assert_eq!(names(&["--search", "crashes", "--sort", "name"]), ["dead", "page"]);
+    assert_eq!(refused(&["store", "list", "--state", "well"]).0, Some(2));
+    wait::until("a window waits", PATIENCE, || {
+        let of = |outcome: &str| {
+            json(&["store", "windows", "shop/dead", "--outcome", outcome, "--since", "1h"])["windows"].clone()
+        };
+        let (queued, confirmed) = (of("queued"), of("confirmed"));
+        assert_eq!(confirmed, json!([]));
+        if queued == json!([]) { Err(queued.to_string()) } else { Ok(()) }
+    });
+    assert_eq!(json(&["store", "windows", "shop/dead", "--until", "2020-01-01T00:00:00Z"])["windows"], json!([]));
+    // The log of all that.
+    let lines = |line: &[&str]| json(&[&["audit", "--all"], line].concat())["audit"].as_array().map_or(0, Vec::len);
+    assert_eq!(lines(&["--kind", "submission-token"]), 2);
+    assert_eq!((lines(&["--kind", "metric", "--action", "delete"]), lines(&["--object", "shop/spare"])), (1, 4));
+    assert_eq!((lines(&["--user", "nobody"]), lines(&["--until", "2020-01-01T00:00:00Z"])), (0, 0));
+    assert!(lines(&["--search", "DEAD shop", "--since", "1h"]) == 1 && lines(&["--user", "admin"]) > 8);
+    assert_eq!(refused(&["audit", "--kind", "moon"]).0, Some(2));
+    // And the end of it, which has to be meant.
+    assert_eq!(refused(&["project", "delete", "shop"]).0, Some(2));
+    let _ = tidegate.cli(&["project", "delete", "shop", "--with-all-events"]);
+    assert_eq!(json(&["project", "list"])["projects"], json!([]));
+}

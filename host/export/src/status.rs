@@ -36,6 +36,21 @@ pub enum StoreState {
     Stale,
 }
 
+/// The words for the states.
+pub const STORE_STATES: [&str; 11] = [
+    "waiting",
+    "ok",
+    "delivering",
+    "retrying",
+    "failing",
+    "credentials",
+    "adapter-fault",
+    "misconfigured",
+    "paused",
+    "draining",
+    "stale",
+];
+
 /// How a store is doing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoreStatus {
@@ -294,6 +309,25 @@ mod tests {
 
     fn window(start: u64) -> Window {
         Window::starting_at(start, Period::default()).unwrap()
+    }
+
+    #[test]
+    fn the_words_for_the_states_are_those_that_are_told() {
+        use StoreState::*;
+        let all = [
+            Waiting,
+            Ok,
+            Delivering,
+            Retrying,
+            Failing,
+            Credentials,
+            AdapterFault,
+            Misconfigured,
+            Paused,
+            Draining,
+            Stale,
+        ];
+        assert_eq!(all.map(|state| serde_json::to_value(state).unwrap()), STORE_STATES.map(serde_json::Value::from));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::preview::ExportError;
 use crate::status::{Parts, StoreStatus};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tidegate_model::{StoreId, Window};
+use tidegate_model::{Instant, MetricSetId, ProjectId, StoreId, Window};
 
 impl Export {
     /// How a store is doing.
@@ -27,6 +27,15 @@ impl Export {
     #[must_use]
     pub fn limit_uses(&self, id: StoreId) -> Option<Vec<LimitUse>> {
         self.configs.uses(id)
+    }
+
+    /// Rows with values in the newest window of each set of a project that goes to a store, and the end of that window.
+    ///
+    /// # Errors
+    /// [`ExportError`] if the ledger cannot be read.
+    pub async fn newest_rows(&self, project: ProjectId) -> Result<HashMap<MetricSetId, (u64, Instant)>, ExportError> {
+        let ledger = Arc::clone(&self.ledger);
+        blocking(move || Ok(ledger.newest_rows(project)?)).await
     }
 
     /// How several stores are doing, in their order. It takes a few statements however many there are.

@@ -2,7 +2,7 @@
 
 import * as api from "./lib/api.js";
 import { fill, h } from "./lib/dom.js";
-import { go, here, link, start } from "./lib/router.js";
+import { go, here, link, rootOf, start } from "./lib/router.js";
 import * as session from "./lib/session.js";
 import { frame } from "./parts/frame.js";
 import { announce, failure, voices } from "./parts/say.js";
@@ -16,10 +16,13 @@ let first = true;
 
 routes();
 
+/** Where one signs in and comes back here; there is one such page, whatever the tenant. */
+const signIn = (more = {}) => `${rootOf("")}/signin?${new URLSearchParams({ next: location.pathname + location.search, ...more })}`;
+
 async function draw(found, context) {
   const turn = (drawn += 1);
   const open = found?.open === true;
-  if (!open && !session.who()) return go(link("/signin", { next: location.pathname + location.search }), { replace: true });
+  if (!open && !session.who()) return go(signIn(), { replace: true });
   bar.classList.add("busy");
   let page;
   try {
@@ -47,7 +50,7 @@ async function draw(found, context) {
 api.onSignedOut(() => {
   if (!session.who()) return;
   session.forget();
-  go(link("/signin", { next: location.pathname + location.search, ended: "1" }), { replace: true });
+  go(signIn({ ended: "1" }), { replace: true });
 });
 
 try {

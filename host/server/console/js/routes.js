@@ -5,11 +5,13 @@ import { audit } from "./pages/audit.js";
 import { adapter, adapters } from "./pages/adapters.js";
 import { event } from "./pages/event.js";
 import { explore } from "./pages/explore.js";
+import { ledger } from "./pages/ledger.js";
 import { metric, metricSet, metricSets } from "./pages/metrics.js";
 import { newProject, project, projects } from "./pages/projects.js";
 import { setup, signin } from "./pages/signin.js";
 import { allStores, store, stores } from "./pages/stores.js";
 import { editStore, newStore } from "./pages/store-form.js";
+import { newTenant, tenant, tenants } from "./pages/tenants.js";
 import { tokens } from "./pages/tokens.js";
 import { account, users } from "./pages/users.js";
 
@@ -29,6 +31,10 @@ export function routes() {
   route("/p/:project/stores/:store", store, { section: "stores" });
   route("/p/:project/stores/:store/edit", editStore, { section: "stores" });
   route("/stores", allStores, { section: "all-stores" });
+  route("/ledger", ledger, { section: "ledger" });
+  route("/tenants", tenants, { section: "tenants" });
+  route("/tenants/new", newTenant, { section: "tenants" });
+  route("/tenants/:tenant", tenant, { section: "tenants" });
   route("/adapters", adapters, { section: "adapters" });
   route("/users", users, { section: "users" });
   route("/tokens", tokens, { section: "tokens" });

@@ -176,9 +176,20 @@ impl ApiClient {
 
     /// All of a list, page by page: the document of one that had everything in `member`.
     pub(crate) async fn list(&self, segments: &[&str], member: &str) -> Result<Json, CliError> {
-        let mut whole = self.get_with(segments, &[]).await?;
+        self.list_with(segments, member, &[]).await
+    }
+
+    /// The same of what fits a query.
+    pub(crate) async fn list_with(
+        &self,
+        segments: &[&str],
+        member: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Json, CliError> {
+        let mut whole = self.get_with(segments, query).await?;
         while let Some(next) = whole["next"].as_str().map(ToOwned::to_owned) {
-            let mut page = self.get_with(segments, &[("cursor", &next)]).await?;
+            let query: Vec<(&str, &str)> = query.iter().copied().chain([("cursor", next.as_str())]).collect();
+            let mut page = self.get_with(segments, &query).await?;
             whole["next"] = page["next"].take();
             let more = page[member].take();
             if let (Some(items), Json::Array(more)) = (whole[member].as_array_mut(), more) {

@@ -172,23 +172,19 @@ fn first_line(text: &str) -> &str {
 
 fn report(out: &mut Output, tally: &Tally, args: &ImportArgs) -> Result<ExitCode, CliError> {
     let errors = &tally.errors[..tally.errors.len().min(args.errors)];
-    if args.ask.json {
-        let Tally { taken, duplicates, refused, .. } = tally;
-        out.json(&json!({"taken": taken, "duplicates": duplicates, "refused": refused, "errors": errors}))?;
-    } else {
+    let Tally { taken, duplicates, refused, .. } = tally;
+    let document = json!({"taken": taken, "duplicates": duplicates, "refused": refused, "errors": errors});
+    out.show(args.ask.json, &document, |out, _| {
         for error in errors {
             let field = error["field"].as_str().map(|f| format!("{f:?}: ")).unwrap_or_default();
             out.line(format_args!("line {}: {field}{}", error["line"], error["message"].as_str().unwrap_or_default()))?;
         }
-        let hidden = tally.refused.saturating_sub(errors.len() as u64);
+        let hidden = refused.saturating_sub(errors.len() as u64);
         if hidden > 0 {
             out.line(format_args!("… and {hidden} lines more"))?;
         }
-        out.line(format_args!(
-            "{} taken ({} of them were there already), {} refused",
-            tally.taken, tally.duplicates, tally.refused
-        ))?;
-    }
+        out.line(format_args!("{taken} taken ({duplicates} of them were there already), {refused} refused"))
+    })?;
     Ok(if tally.refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

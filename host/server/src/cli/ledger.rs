@@ -5,7 +5,7 @@
 
 use super::client::{ApiClient, AskArgs};
 use super::store::{moment, text};
-use super::{CliError, Output};
+use super::{CliError, Output, time};
 use crate::backups;
 use crate::data_dir::DataDir;
 use clap::{Args, Subcommand};
@@ -58,7 +58,7 @@ pub struct ShowArgs {
     #[arg(value_name = "PROJECT/SET")]
     pub set: String,
     /// A moment in the window, as 2026-11-22T13:00:00Z or in seconds since the epoch.
-    #[arg(value_name = "TIME", value_parser = time)]
+    #[arg(value_name = "TIME", value_parser = time::argument)]
     pub at: u64,
     /// The project, if its name has a slash in it.
     #[arg(long)]
@@ -82,13 +82,13 @@ pub struct ReplayArgs {
     #[arg(value_name = "SET")]
     pub set: String,
     /// A moment in the window, as 2026-11-22T13:00:00Z or in seconds since the epoch.
-    #[arg(value_name = "TIME", value_parser = time, required_unless_present = "from", conflicts_with = "from")]
+    #[arg(value_name = "TIME", value_parser = time::argument, required_unless_present = "from", conflicts_with = "from")]
     pub at: Option<u64>,
     /// Instead of one: all windows that begin at this time or later, oldest first ...
-    #[arg(long, value_name = "TIME", value_parser = time, requires = "to")]
+    #[arg(long, value_name = "TIME", value_parser = time::argument, requires = "to")]
     pub from: Option<u64>,
     /// ... and before this time.
-    #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
+    #[arg(long, value_name = "TIME", value_parser = time::argument, requires = "from")]
     pub to: Option<u64>,
     /// Send it, rather than only print it.
     #[arg(long)]
@@ -111,19 +111,11 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "DIR", required_unless_present = "as_of")]
     pub from: Option<PathBuf>,
     /// Go back to this time: to the newest backup that is not later, as 2026-11-22T13:00:00Z or in seconds since the epoch.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time::argument)]
     pub as_of: Option<u64>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-fn time(text: &str) -> Result<u64, String> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(seconds);
-    }
-    let at: Timestamp = text.parse().map_err(|_| "expected a time like 2026-11-22T13:00:00Z, or seconds".to_owned())?;
-    u64::try_from(at.as_second()).map_err(|_| "expected a time after 1970".to_owned())
 }
 
 fn split<'a>(what: &'a str, project: Option<&'a str>, form: &str) -> Result<(&'a str, &'a str), CliError> {
@@ -380,15 +372,14 @@ fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
         Err(error) => return Err(CliError::Failed(error.to_string())),
     }
     let document = json!({"restored": from.display().to_string(), "replaced": aside.display().to_string()});
-    if args.json {
-        return out.json(&document);
-    }
-    out.line(format_args!("restored {}", from.display()))?;
-    out.note(format_args!(
-        "What was there is in {}. Windows since the backup are evaluated again from the events that it holds.",
-        aside.display()
-    ));
-    Ok(())
+    out.show(args.json, &document, |out, _| {
+        out.line(format_args!("restored {}", from.display()))?;
+        out.note(format_args!(
+            "What was there is in {}. Windows since the backup are evaluated again from the events that it holds.",
+            aside.display()
+        ));
+        Ok(())
+    })
 }
 
 /// Copies a file into place: whole, on disk, for its owner only.
@@ -407,12 +398,6 @@ fn put(from: &Path, to: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_may_be_written_in_two_ways() {
-        assert_eq!((time("1800000000"), time("2027-01-15T08:00:00Z")), (Ok(1_800_000_000), Ok(1_800_000_000)));
-        assert!(time("yesterday").unwrap_err().contains("2026-11-22T13:00:00Z"));
-    }
 
     #[test]
     fn a_folder_that_is_no_backup_is_refused_before_anything_is_changed() {

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 pub mod adapter;
+mod adapter_show;
 mod allowances;
 pub mod apply;
 pub mod audit;
@@ -35,6 +36,7 @@ pub(crate) mod store_windows;
 pub mod tenant;
 #[cfg(test)]
 mod tests;
+mod time;
 pub mod token;
 pub mod user;
 
@@ -81,7 +83,7 @@ pub enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Bring projects, metric sets, metrics and stores to the state that a YAML file describes.
     Apply(apply::ApplyArgs),
-    /// List projects, see what their events take, say how long they are kept.
+    /// List, make and delete projects, see what their events take, say how long they are kept, make submission tokens.
     #[command(subcommand)]
     Project(project::ProjectCommand),
     /// List stores, see how one is doing, see what it would send.
@@ -90,7 +92,7 @@ pub enum Command {
     /// See what stores are owed and what was lost; replay windows, verify, back up, restore.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
-    /// Try a metric's query on the events that are there.
+    /// List metric sets and metrics, try a query over the last windows, rename, move, delete.
     #[command(subcommand)]
     Metric(metric::MetricCommand),
     /// Ask about the events that are there: counts, users, times, values, or the events themselves.
@@ -273,6 +275,17 @@ mod definition {
             "tidegate project keep web --days 90 --megabytes 20000",
             "tidegate project keep web --for-good",
             "tidegate store list --json",
+            "tidegate store list --state failing --state credentials --project web --adapter influxdb --sort oldest-undelivered",
+            "tidegate store windows web/central --outcome rejected --since 24h --set crashes",
+            "tidegate metric list --project web --search crash",
+            "tidegate metric show --project web crashes/errors",
+            "tidegate metric delete --project web crashes/errors",
+            "tidegate metric delete-set --project web crashes",
+            "tidegate project add web",
+            "tidegate project tokens web",
+            "tidegate project new-token web",
+            "tidegate project revoke-token web 3",
+            "tidegate project delete web --with-all-events",
             "tidegate store show web/central",
             "tidegate store preview web/central",
             "tidegate metric preview --project web --query {\"fold\":{\"_tx\":[[\"count\"]]}} --period 60 --windows 3",
@@ -301,6 +314,8 @@ mod definition {
             "tidegate describe web --json",
             "tidegate adapter list",
             "tidegate adapter inspect influxdb --json",
+            "tidegate adapter install collector.wasm --signature collector.wasm.minisig --dry-run",
+            "tidegate serve --adapter-keys /etc/tidegate/keys --require-signatures",
             "tidegate token create --data-dir ./data",
             "tidegate token create --name ci --role member --for-project web --expires-in 90d",
             "tidegate token list --json",
@@ -313,7 +328,9 @@ mod definition {
             "tidegate user operator bob yes",
             "tidegate user password bob",
             "tidegate user remove bob",
-            "tidegate audit --object web/central --actor ada --limit 5",
+            "tidegate audit --object web/central --user ada --limit 5",
+            "tidegate audit --kind metric-store --action delete --since 7d --until 2026-11-22T13:00:00Z",
+            "tidegate audit --search influx --oldest-first --all --json",
             "tidegate login --server https://tidegate.example",
             "tidegate login --server https://tidegate.example --user ada",
             "tidegate logout",

@@ -15,8 +15,44 @@ pub enum ProjectCommand {
     List(AskArgs),
     /// One project: events, how long they are kept, metric sets, stores.
     Show(OneArgs),
+    /// Make a project, and its first submission token, which is shown this once.
+    Add(OneArgs),
     /// Say how long the events of a project are kept.
     Keep(KeepArgs),
+    /// The submission tokens of a project, without the tokens themselves.
+    Tokens(OneArgs),
+    /// Make one more submission token, which is shown this once.
+    NewToken(OneArgs),
+    /// Revoke a submission token: clients that use it are refused at once.
+    RevokeToken(RevokeArgs),
+    /// Delete a project with its events, metrics and stores.
+    Delete(DeleteArgs),
+}
+
+/// Arguments of `project revoke-token`.
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// Which project.
+    #[command(flatten)]
+    pub one: OneArgs,
+    /// The number of the token, as `project tokens` tells it.
+    #[arg(value_name = "ID")]
+    pub id: u64,
+}
+
+/// Arguments of `project delete`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tidegate project delete web --with-all-events
+
+Its events, metric sets and metric stores are lost; what was shared stays where it is. This cannot be undone.")]
+pub struct DeleteArgs {
+    /// Which project.
+    #[command(flatten)]
+    pub one: OneArgs,
+    /// Yes, the events, too.
+    #[arg(long, required = true)]
+    pub with_all_events: bool,
 }
 
 /// Arguments of `project show`.
@@ -67,6 +103,31 @@ pub(crate) async fn run(command: ProjectCommand, out: &mut Output) -> Result<Exi
             let answer = ApiClient::new(&args.ask.server)?.get(&["projects", &args.project]).await?;
             out.show(args.ask.json, &answer, show)?;
         }
+        ProjectCommand::Add(args) => {
+            let made =
+                ApiClient::new(&args.ask.server)?.post(&["projects"], &[], &json!({"name": args.project})).await?;
+            out.show(args.ask.json, &made, |out, made| token(out, &made["submission_token"]))?;
+        }
+        ProjectCommand::Tokens(args) => {
+            let path = ["projects", &args.project, "submission-tokens"];
+            let answer = ApiClient::new(&args.ask.server)?.list(&path, "submission_tokens").await?;
+            out.show(args.ask.json, &answer, tokens)?;
+        }
+        ProjectCommand::NewToken(args) => {
+            let path = ["projects", &args.project, "submission-tokens"];
+            let made = ApiClient::new(&args.ask.server)?.post(&path, &[], &json!({})).await?;
+            out.show(args.ask.json, &made, |out, made| token(out, &made["token"]))?;
+        }
+        ProjectCommand::RevokeToken(RevokeArgs { one, id }) => {
+            let path = ["projects", &one.project, "submission-tokens", &id.to_string()];
+            ApiClient::new(&one.ask.server)?.delete(&path, &[]).await?;
+            out.done(one.ask.json, &json!({"revoked": id}), format_args!("token {id} of {} is revoked", one.project))?;
+        }
+        ProjectCommand::Delete(DeleteArgs { one, .. }) => {
+            ApiClient::new(&one.ask.server)?.delete(&["projects", &one.project], &[]).await?;
+            let told = format_args!("{} is deleted with all that was in it", one.project);
+            out.done(one.ask.json, &json!({"deleted": one.project}), told)?;
+        }
         ProjectCommand::Keep(args) => {
             let wanted = json!({"days": args.days, "megabytes": args.megabytes});
             let path = ["projects", &args.project, "retention"];
@@ -77,6 +138,19 @@ pub(crate) async fn run(command: ProjectCommand, out: &mut Output) -> Result<Exi
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The one line that is data is the token.
+fn token(out: &mut Output, token: &Json) -> Result<(), CliError> {
+    out.note("This is the only time that the submission token is shown:");
+    out.line(text(token))
+}
+
+fn tokens(out: &mut Output, answer: &Json) -> Result<(), CliError> {
+    let tokens = answer["submission_tokens"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |t: &Json| vec![text(&t["id"]), format!("{}…", text(&t["hint"])), moment(&t["created"])];
+    let nothing = "Nobody can send events: make a token with `tidegate project new-token`.";
+    out.table(&["id", "begins with", "made"], tokens.iter().map(row).collect(), nothing)
 }
 
 fn kept(retention: &Json) -> String {
@@ -101,7 +175,11 @@ fn list(out: &mut Output, answer: &Json) -> Result<(), CliError> {
         ]
     };
     let head = ["project", "events", "size", "oldest", "kept"];
-    out.table(&head, projects.iter().map(row).collect(), "There are no projects; `tidegate apply` makes them.")
+    out.table(
+        &head,
+        projects.iter().map(row).collect(),
+        "There are no projects; `tidegate project add NAME` or `tidegate apply` makes them.",
+    )
 }
 
 fn megabytes(bytes: &Json) -> String {

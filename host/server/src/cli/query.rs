@@ -154,15 +154,17 @@ fn show(out: &mut Output, answer: &Json, args: &QueryArgs) -> Result<(), CliErro
             args.project, args.project
         ));
     }
-    if args.ask.json {
-        return out.json(answer);
-    }
+    out.show(args.ask.json, answer, |out, answer| table(out, answer, args.csv))
+}
+
+/// Rows for people, or as CSV.
+fn table(out: &mut Output, answer: &Json, csv: bool) -> Result<(), CliError> {
     let list = |member: &str| answer[member].as_array().map(Vec::as_slice).unwrap_or_default();
     let selects = list("rows").first().is_some_and(|row| row.get("object").is_some())
         || list("columns").first().is_some_and(|column| column["kind"] == "attribute");
     let mut head: Vec<&str> = if selects { vec!["object"] } else { Vec::new() };
     head.extend(list("columns").iter().filter_map(|column| column["name"].as_str()));
-    let text = if args.csv { csv_text } else { table_text };
+    let text = if csv { csv_text } else { table_text };
     let cells = |row: &Json| -> Vec<String> {
         let values = row["values"].as_array().into_iter().flatten();
         if selects {
@@ -173,7 +175,7 @@ fn show(out: &mut Output, answer: &Json, args: &QueryArgs) -> Result<(), CliErro
         }
     };
     let rows: Vec<Vec<String>> = list("rows").iter().map(cells).collect();
-    if args.csv {
+    if csv {
         out.line(csv_line(&head.iter().map(|name| csv_field(name)).collect::<Vec<_>>()))?;
         return rows.iter().try_for_each(|row| out.line(csv_line(row)));
     }

@@ -1,8 +1,8 @@
 //! Queries in flags: what people ask most, without writing JSON. The result is JSON, which the server judges like any other.
 
-use super::CliError;
+use super::{CliError, time};
 use clap::Args;
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 use tidegate_model::Operator;
 
@@ -185,27 +185,7 @@ impl Question {
     }
 
     fn moment(&self, flag: &str, text: &str) -> Result<i64, CliError> {
-        let expected = "a span such as 90s, 15m, 24h or 7d, Unix seconds, or a moment such as 2026-11-01T00:00:00Z";
-        let wrong = || wrong(flag, text, expected);
-        if let Ok(moment) = text.parse::<Timestamp>() {
-            return Ok(moment.as_second());
-        }
-        if let Ok(seconds) = text.parse::<i64>() {
-            return Ok(seconds);
-        }
-        let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-        let count: i64 = digits.parse().map_err(|_| wrong())?;
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            "w" => 604_800,
-            _ => return Err(wrong()),
-        };
-        let span = count.checked_mul(seconds).and_then(|seconds| Span::new().try_seconds(seconds).ok());
-        let moment = span.and_then(|span| self.now.checked_sub(span).ok()).ok_or_else(wrong)?;
-        Ok(moment.as_second())
+        time::read(text, self.now).ok_or_else(|| wrong(flag, text, time::EXPECTED))
     }
 }
 

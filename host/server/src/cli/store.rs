@@ -4,16 +4,18 @@ use super::client::{ApiClient, AskArgs};
 use super::{CliError, Output};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
+use tidegate_export::STORE_STATES;
 
 /// Commands about stores.
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
     /// All stores and how they are doing.
-    List(AskArgs),
+    List(ListArgs),
     /// One store: settings, state, what was delivered; for a pull store what to enter in the product that reads it.
     Show(ShowArgs),
     /// The exact bytes that a store would send or show next; credentials are masked.
@@ -34,6 +36,73 @@ pub enum StoreCommand {
     Rename(RenameArgs),
     /// Delete a store.
     Delete(DeleteArgs),
+}
+
+/// Arguments of `store list`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidegate store list
+  tidegate store list --state failing --state credentials
+  tidegate store list --project web --adapter influxdb --sort oldest-undelivered
+  tidegate store list --search central --json")]
+pub struct ListArgs {
+    /// Stores in this state; repeatable.
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(STORE_STATES))]
+    pub state: Vec<String>,
+    /// Stores with this adapter.
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Stores of this project.
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Stores that get this metric set.
+    #[arg(long, value_name = "SET")]
+    pub set: Option<String>,
+    /// Stores with these words in name, project, adapter, metric sets or state.
+    #[arg(long, value_name = "WORDS")]
+    pub search: Option<String>,
+    /// What comes first.
+    #[arg(long, value_enum)]
+    pub sort: Option<StoreOrder>,
+    /// Which server, and the form of the answer.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// Orders of stores.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum StoreOrder {
+    /// By name.
+    Name,
+    /// By state.
+    State,
+    /// Those whose oldest window waits longest.
+    OldestUndelivered,
+    /// Those that shared last.
+    LastShared,
+}
+
+impl ListArgs {
+    fn query(&self) -> Vec<(&'static str, &str)> {
+        let mut query: Vec<(&str, &str)> = self.state.iter().map(|state| ("status.state", state.as_str())).collect();
+        let texts = [
+            ("adapter", &self.adapter),
+            ("project", &self.project),
+            ("metric_sets", &self.set),
+            ("search", &self.search),
+        ];
+        query.extend(texts.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
+        query.extend(self.sort.map(|order| {
+            let member = match order {
+                StoreOrder::Name => "name",
+                StoreOrder::State => "status.state",
+                StoreOrder::OldestUndelivered => "status.oldest_undelivered",
+                StoreOrder::LastShared => "-status.last_shared",
+            };
+            ("sort", member)
+        }));
+        query
+    }
 }
 
 /// Arguments of `store show` and `store preview`.
@@ -106,8 +175,9 @@ impl OneArgs {
 pub(crate) async fn run(command: StoreCommand, out: &mut Output) -> Result<ExitCode, CliError> {
     match command {
         StoreCommand::List(args) => {
-            let answer = ApiClient::new(&args.server)?.list(&["stores"], "metric_stores").await?;
-            out.show(args.json, &answer, list)?;
+            let client = ApiClient::new(&args.ask.server)?;
+            let answer = client.list_with(&["stores"], "metric_stores", &args.query()).await?;
+            out.show(args.ask.json, &answer, list)?;
         }
         StoreCommand::Show(args) => {
             let ShowArgs { reveal, one: args } = args;
@@ -201,7 +271,7 @@ fn list(out: &mut Output, answer: &Json) -> Result<(), CliError> {
         ]
     };
     let head = ["store", "adapter", "direction", "period", "state", "last shared", "queued", "summary"];
-    out.table(&head, stores.iter().map(row).collect(), "There are no stores; `tidegate apply` makes them.")
+    out.table(&head, stores.iter().map(row).collect(), "There is no such store; `tidegate apply` makes stores.")
 }
 
 fn checked(out: &mut Output, answer: &Json) -> Result<(), CliError> {

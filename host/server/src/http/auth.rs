@@ -338,14 +338,17 @@ fn identify(app: &App, host: &Host, request: &Request) -> Result<(Arc<Access>, O
 
 /// The tenant that is meant: the one that the header names, or the one that is theirs.
 fn tenant_of(host: &Host, access: &Access, headers: &HeaderMap) -> Result<TenantId, Problem> {
-    let Some(named) = headers.get(TENANT_HEADER) else {
-        let first = || host.catalog.tenant_id(DEFAULT_TENANT).filter(|_| access.operator);
-        // Somebody without any role has no tenant; no tenant has this number, so nothing is found in it.
-        return Ok(access.home.or_else(first).unwrap_or(TenantId(0)));
-    };
+    let Some(named) = headers.get(TENANT_HEADER) else { return Ok(home(host, access)) };
     let named = std::str::from_utf8(named.as_bytes()).unwrap_or_default();
     let found = host.catalog.tenant_id(named).filter(|id| access.role_somewhere(*id).is_some());
     found.ok_or_else(|| CatalogError::NotFound { kind: Kind::Tenant, name: named.to_owned() }.into())
+}
+
+/// The tenant that is meant if none is named.
+pub(crate) fn home(host: &Host, access: &Access) -> TenantId {
+    let first = || host.catalog.tenant_id(DEFAULT_TENANT).filter(|_| access.operator);
+    // Somebody without any role has no tenant; no tenant has this number, so nothing is found in it.
+    access.home.or_else(first).unwrap_or(TenantId(0))
 }
 
 /// The project that an API token sends events into.

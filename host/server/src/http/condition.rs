@@ -80,6 +80,7 @@ pub(crate) fn named<'p>(path: &'p RawPathParams, parameter: &str) -> Option<&'p 
 pub(crate) fn subject(route: &str, path: &RawPathParams) -> Option<Subject> {
     let of = |parameter| Some(named(path, parameter)?.to_owned());
     Some(match route {
+        "/tenants/{tenant}/quotas" => Subject::Tenant(of("tenant")?),
         "/users/{user}" => Subject::User(of("user")?),
         "/projects/{project}" | "/projects/{project}/retention" => Subject::Project(of("project")?),
         "/projects/{project}/metric-sets/{set}" => Subject::MetricSet(of("project")?, of("set")?),

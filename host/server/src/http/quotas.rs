@@ -139,7 +139,7 @@ impl TenantMetrics {
     }
 }
 
-/// Used and limit of each quota. What a single call, store or component may use has no use of the whole tenant; it is with each
+/// Used and limit of each quota, and what was set for the tenant. What a single call, store or component may use has no use of the whole tenant; it is with each
 /// store's status.
 pub(crate) fn document(
     host: &Host,
@@ -165,6 +165,11 @@ pub(crate) fn document(
             "tenant_instances" => json!({"used": now.instances, "limit": limit}),
             _ => json!({"limit": limit}),
         };
+    }
+    // What holds may be the server's own limit; what was said of this tenant stands beside it.
+    let said = json!(quotas);
+    for (quota, figures) in document.as_object_mut().into_iter().flatten() {
+        figures["set"] = said[quota].clone();
     }
     document
 }

@@ -21,7 +21,7 @@ fn registry(dir: &Path) -> anyhow::Result<Arc<Registry>> {
     registry.add_builtin()?;
     let evil = crimes::component(dir);
     if evil.exists() {
-        registry.add_file(&evil, Ok(&std::fs::read(&evil)?))?;
+        registry.add_file(&evil, Ok(&std::fs::read(&evil)?), None)?;
     }
     Ok(Arc::new(registry))
 }

@@ -2,7 +2,7 @@
 // A session is a cookie that scripts cannot read, and a word that changes have to repeat. A token is kept in memory only.
 
 const ROOT = "/api/v1";
-const access = { csrf: null, token: null };
+const access = { csrf: null, token: null, tenant: "" };
 
 export class Problem extends Error {
   constructor(status, document) {
@@ -18,6 +18,10 @@ export function use({ csrf = null, token = null }) {
   access.token = token;
 }
 
+/** The tenant that the address names, to which all requests belong; without one, it is the caller's own. */
+export const meant = (tenant) => { access.tenant = tenant; };
+export const tenant = () => access.tenant;
+
 export const hasToken = () => access.token !== null;
 
 /** A path with its parts percent-encoded: at`/projects/${name}`. */
@@ -31,6 +35,8 @@ export const onSignedOut = (call) => lost.add(call);
 
 async function ask(method, path, { body, signal, accept, headers: more } = {}) {
   const headers = { accept: accept ?? "application/json", ...more };
+  // A header holds bytes, and the name goes as those of UTF-8.
+  if (access.tenant && path !== "/session") headers["tidegate-tenant"] = String.fromCharCode(...new TextEncoder().encode(access.tenant));
   if (access.token) headers.authorization = `Bearer ${access.token}`;
   else if (access.csrf && method !== "GET") headers["x-csrf-token"] = access.csrf;
   let sent = body;

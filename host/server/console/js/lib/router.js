@@ -1,6 +1,8 @@
 // Addresses and pages. The state of a page is in its address, so back, forward and shared links work; whatever a page started is
 // ended by its signal when the next one comes.
 
+import * as api from "./api.js";
+
 const ROOT = "/console";
 const routes = [];
 let current = null;
@@ -13,14 +15,18 @@ export function route(pattern, page, extra = {}) {
   routes.push({ expression: new RegExp(`^${source}/?$`), names, page, pattern, ...extra });
 }
 
+/** Where the pages of a tenant are; those of one's own have no name in front, so most people never see one. */
+export const rootOf = (tenant) => ROOT + (tenant ? `/t/${encodeURIComponent(tenant)}` : "");
+const root = () => rootOf(api.tenant());
+
 export const link = (path, query) => {
   const text = query ? new URLSearchParams(Object.entries(query).filter(([, v]) => v !== null && v !== undefined && v !== "")).toString() : "";
-  return ROOT + path + (text ? `?${text}` : "");
+  return root() + path + (text ? `?${text}` : "");
 };
 
 /** A path of the console with its parts percent-encoded. */
 export function path(strings, ...parts) {
-  return ROOT + strings.reduce((made, text, i) => made + encodeURIComponent(parts[i - 1]) + text);
+  return root() + strings.reduce((made, text, i) => made + encodeURIComponent(parts[i - 1]) + text);
 }
 
 export function go(href, { replace = false } = {}) {
@@ -39,7 +45,10 @@ export function note(query, { replace = true } = {}) {
 }
 
 export function here() {
-  const given = location.pathname.startsWith(ROOT) ? location.pathname.slice(ROOT.length) || "/" : "/";
+  const whole = location.pathname.startsWith(ROOT) ? location.pathname.slice(ROOT.length) || "/" : "/";
+  const [, tenant, below] = /^\/t\/([^/]+)(\/.*)?$/.exec(whole) ?? [];
+  api.meant(tenant ? decoded(tenant) : "");
+  const given = tenant ? below || "/" : whole;
   for (const entry of routes) {
     const match = entry.expression.exec(given);
     if (!match) continue;

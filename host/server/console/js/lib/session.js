@@ -51,8 +51,17 @@ export function forget() {
   api.use({});
 }
 
+/** The tenant that is looked at: the one that the address names, or one's own. */
+export const tenant = () => api.tenant() || me?.tenant || "";
+
+/** The tenants in which there is something to see, by name; of operators, those that are known without asking. */
+export const tenants = () => [...new Set([me?.tenant, ...(me?.roles ?? []).map((r) => r.tenant), api.tenant()].filter(Boolean))].sort();
+
+const rolesHere = () => (me?.roles ?? []).filter((r) => r.tenant === tenant());
+const everywhere = (r) => r.project === null || r.project === undefined;
+
 /** Whether there is a whole tenant to administer: its users, tokens and log. */
-export const administers = () => me !== null && (me.operator || (me.roles ?? []).some((r) => (r.project === null || r.project === undefined) && r.role === "admin"));
+export const administers = () => me !== null && (me.operator || rolesHere().some((r) => everywhere(r) && r.role === "admin"));
 
 const RANK = { viewer: 1, member: 2, admin: 3 };
 
@@ -60,7 +69,6 @@ const RANK = { viewer: 1, member: 2, admin: 3 };
 export function may(role, project) {
   if (!me) return false;
   if (me.operator) return true;
-  const roles = me.roles ?? [];
-  if (me.token && roles.length === 0) return true;
-  return roles.some((r) => (r.project === null || r.project === undefined || r.project === project) && (RANK[r.role] ?? 0) >= RANK[role]);
+  if (me.token && (me.roles ?? []).length === 0) return true;
+  return rolesHere().some((r) => (everywhere(r) || r.project === project) && (RANK[r.role] ?? 0) >= RANK[role]);
 }

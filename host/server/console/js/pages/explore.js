@@ -3,7 +3,7 @@
 import * as api from "../lib/api.js";
 import { at } from "../lib/api.js";
 import { fill, h } from "../lib/dom.js";
-import { count, number } from "../lib/format.js";
+import { count, duration, number } from "../lib/format.js";
 import { note as remember, path } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { events, groups } from "../query/run.js";
@@ -73,7 +73,7 @@ export async function explore({ params: { project }, query, signal }) {
       result.removeAttribute("aria-busy");
     }
   }
-  const summaryLine = (answer) => h("p.small.soft", `${count(answer.events, "event")} found among ${number(answer.scanned)}, in ${answer.seconds < 0.001 ? "less than a millisecond" : `${number(Number(answer.seconds.toPrecision(2)))} s`}.`,
+  const summaryLine = (answer) => h("p.small.soft", `${count(answer.events, "event")} found among ${number(answer.scanned)}, in ${answer.seconds < 0.001 ? "less than a millisecond" : answer.seconds < 1 ? duration(answer.seconds) : `${number(Number(answer.seconds.toPrecision(2)))} s`}.`,
     !state.select && state.group.length > 0 ? ` ${count(answer.groups, "group")}${answer.groups > answer.rows.length ? `, the first ${number(answer.rows.length)} are shown` : ""}.` : "");
   const turn = (page) => { state.page = page; moved(); };
   const drill = (key) => {

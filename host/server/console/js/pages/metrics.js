@@ -3,7 +3,7 @@
 import * as api from "../lib/api.js";
 import { at } from "../lib/api.js";
 import { fill, h } from "../lib/dom.js";
-import { count, number } from "../lib/format.js";
+import { count, fromMicros, number } from "../lib/format.js";
 import { go, path } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { parse } from "../query/state.js";
@@ -35,6 +35,7 @@ export async function metricSets({ params: { project }, query, signal }) {
       { label: "Metric Set", by: (s) => s.name, cell: (s) => h("a", { href: path`/p/${project}/metric-sets/${s.name}` }, s.name) },
       { label: "Metrics", by: (s) => s.metrics.length, cell: (s) => (s.metrics.length ? h("div", count(s.metrics.length, "metric"), h("div.small.soft", s.metrics.slice(0, 6).map((m) => m.name).join(", "), s.metrics.length > 6 && ", …")) : h("span.none", "none yet")), clip: true },
       { label: "Metric Stores", by: (s) => s.metric_stores.length, cell: (s) => storeLinks(project, s.metric_stores) },
+      { label: "Rows, last window", number: true, by: (s) => s.last_window?.rows, cell: (s) => (s.last_window ? h("span", { title: `Rows with values in the window to ${fromMicros(s.last_window.end).toLocaleString()}` }, number(s.last_window.rows)) : h("span.dim", s.metric_stores.length ? "no window yet" : "not sent")) },
       { label: "Revision", number: true, by: (s) => s.revision, cell: (s) => number(s.revision) },
     ],
     empty: empty("No metric set yet", ["A metric is a question that is answered for each window of time. Ask it in Explore, and keep it with Export as Metric; that makes a set, too."], h("a.button.main", { href: path`/p/${project}/explore` }, "Explore"), admin && button()),
@@ -114,7 +115,7 @@ export async function metric({ params: { project, set, metric: name }, signal })
       head(name, { lead: words(parse(m.query)), actions: [may("member", project) && h("a.button", { href: exploreOf(project, m.query) }, "Explore"), admin && metricMenu(project, set, m, stores, again, false)].filter(Boolean) }),
       card("The last windows", look),
       card("The query", copyable(JSON.stringify(m.query, null, 2), "the query", { block: true })),
-      card("Where it goes", stores.length ? h("p", `With the metric set ${set} to `, storeLinks(project, stores), ".") : h("p.soft", `Nowhere yet: the metric set ${set} is connected to no metric store.`)),
+      card("Where it goes", stores.length ? h("p", `With the metric set ${set} to `, storeLinks(project, stores), ".") : h("p.soft", `Nowhere yet: the metric set ${set} is connected to no metric store. `, admin && h("a", { href: path`/p/${project}/stores/new` }, "Make a metric store"), admin && " or edit one.")),
     ],
   };
 }

@@ -14,7 +14,9 @@ const DIRECTION = { push: "Tidegate sends", pull: "It reads a page", both: "Eith
 export async function newStore({ params: { project }, query, signal }) {
   const [{ adapters }, { metric_sets: sets }] = await Promise.all([api.all("/adapters", "adapters", { signal }), api.all(at`/projects/${project}/metric-sets`, "metric_sets", { signal })]);
   const crumbs = [[project, path`/p/${project}`], ["Metric Export"], ["Metric Stores", path`/p/${project}/stores`]];
-  if (adapters.length === 0) return { title: "New metric store", crumbs, body: [head("New metric store"), empty("No adapter", "The host has none, so no store can be made. Ask the operator.")] };
+  // Of several versions, a new store gets the one that counts.
+  const offered = adapters.filter((a) => a.default !== false);
+  if (offered.length === 0) return { title: "New metric store", crumbs, body: [head("New metric store"), empty("No adapter", "The host has none, so no store can be made. Ask the operator.")] };
   const place = h("div.stack.wide");
   const name = fresh("adapter");
   let wanted = null;
@@ -25,7 +27,7 @@ export async function newStore({ params: { project }, query, signal }) {
     // Answers may come in another order than they were asked for: the form is that of the last choice.
     if (adapter === wanted) fill(place, shown);
   };
-  const picker = h("fieldset", h("legend", "Which monitoring system?"), h("div.pickers", adapters.map((a) => h("label.pick",
+  const picker = h("fieldset", h("legend", "Which monitoring system?"), h("div.pickers", offered.map((a) => h("label.pick",
     h("input", { type: "radio", name, value: a.name, checked: a.name === query.adapter, onchange: () => pick(a.name) }),
     h("div", h("strong", a.name), h("span", a.summary || a.vendor), h("div", h("span.tag", DIRECTION[a.direction] ?? a.direction)))))));
   if (query.adapter) await pick(query.adapter);

@@ -5,7 +5,7 @@ import { at } from "../lib/api.js";
 import { fill, h } from "../lib/dom.js";
 import { ago, fromMicros } from "../lib/format.js";
 import { go } from "../lib/router.js";
-import { signIn, who } from "../lib/session.js";
+import { signIn, tenant, who } from "../lib/session.js";
 import { empty, head } from "../parts/bits.js";
 import { confirm, dialog, menu } from "../parts/dialog.js";
 import { checkbox, selectField, textField } from "../parts/fields.js";
@@ -14,7 +14,7 @@ import { listing } from "../parts/listing.js";
 import { doing, note } from "../parts/say.js";
 
 const ROLES = [["viewer", "Viewer: sees metric sets and stores"], ["member", "Member: explores, too"], ["admin", "Admin: defines metric export"]];
-const told = (r) => `${r.role} of ${r.project ?? `all projects of ${r.tenant}`}`;
+const told = (r) => `${r.role} of ${r.project ?? `all projects of ${r.tenant}`}${r.project && r.tenant !== tenant() ? ` of ${r.tenant}` : ""}`;
 
 export async function users({ query, signal }) {
   const [{ users: rows }, projects] = await Promise.all([api.all("/users", "users", { signal }), projectNames()]);
@@ -62,7 +62,9 @@ function newUser(projects) {
 async function editRoles({ name }, projects) {
   const { document: user, tag } = await api.tagged(at`/users/${name}`);
   return dialog(`Roles of ${user.name}`, (close) => {
-    const of = (project) => user.roles.find((r) => (r.project ?? null) === project)?.role ?? "";
+    // Roles in other tenants are changed there.
+    const here = user.roles.filter((r) => r.tenant === tenant());
+    const of = (project) => here.find((r) => (r.project ?? null) === project)?.role ?? "";
     const rows = [[null, "All projects"], ...projects.map((p) => [p, p])].map(([project, label]) => ({
       project, field: selectField({ label, value: of(project), choices: [["", "–"], ...ROLES] }),
     }));

@@ -2,7 +2,7 @@
 
 import * as api from "../lib/api.js";
 import { fill, fresh, h } from "../lib/dom.js";
-import { go, link, path } from "../lib/router.js";
+import { go, link, path, rootOf } from "../lib/router.js";
 import { administers } from "../lib/session.js";
 import * as session from "../lib/session.js";
 import { menu } from "./dialog.js";
@@ -10,34 +10,51 @@ import { icon } from "./icons.js";
 import { note } from "./say.js";
 
 let known = null;
+let tenants = null;
 let version = "";
 
-/** The projects, asked for once and again when something changed. */
-export async function projectNames({ anew = false } = {}) {
-  if (!known || anew) {
-    known = (await api.all("/projects", "projects")).projects.map((p) => p.name);
+/** The projects of the tenant, asked for once and again when something changed. */
+export async function projectNames() {
+  if (known?.tenant !== session.tenant()) {
+    known = { tenant: session.tenant(), names: (await api.all("/projects", "projects")).projects.map((p) => p.name) };
   }
-  return known;
+  return known.names;
 }
-export const forgetProjects = () => { known = null; };
+/** The tenants that one can look at. */
+async function tenantNames() {
+  if (!session.who()?.operator) return session.tenants();
+  tenants ??= (await api.all("/tenants", "tenants")).tenants.map((t) => t.name);
+  return tenants;
+}
+export const forgetProjects = () => { known = null; tenants = null; };
 
 const remembered = () => { try { return localStorage.getItem("tidegate.project"); } catch { return null; } };
 
 export async function frame(app, page, found, { params }) {
   let names = [];
+  let all = [];
   try {
-    names = await projectNames();
+    [names, all] = await Promise.all([projectNames(), tenantNames()]);
     version ||= (await api.get("/status")).version;
   } catch { /* the page itself says what is wrong */ }
   const project = params.project ?? (names.includes(remembered()) ? remembered() : names[0]);
   if (params.project) { try { localStorage.setItem("tidegate.project", project); } catch { /* storage may be forbidden */ } }
-  const side = sideBar(project, names, found?.section ?? "");
+  const side = sideBar(project, names, all, found?.section ?? "");
   const main = h("main", { id: "main", tabindex: "-1" }, page.body);
   fill(app, h("a.skip", { href: "#main", onclick: (e) => { e.preventDefault(); main.focus(); } }, "Skip to content"),
     h("div.frame", side, h("div.over", topBar(page, side), main)));
 }
 
-function sideBar(project, names, section) {
+/** Which tenant is looked at, for those who can look at several. */
+function tenantSwitch(all) {
+  if (all.length < 2) return null;
+  const id = fresh("tenant");
+  const own = session.who()?.tenant;
+  return [h("div.section", h("label", { for: id }, "Tenant")),
+    h("div.project", h("select", { id, onchange: (e) => go(`${rootOf(e.target.value === own ? "" : e.target.value)}/`) }, all.map((name) => h("option", { value: name, selected: name === session.tenant() }, name))))];
+}
+
+function sideBar(project, names, all, section) {
   const entry = (name, label, href, under) => h("li", h(under ? "a.under" : "a", { href, "aria-current": name === section ? "page" : null }, label));
   const id = fresh("project");
   const own = names.length > 0 ? [
@@ -53,12 +70,15 @@ function sideBar(project, names, section) {
   ] : [];
   return h("aside.side", { "aria-label": "Side bar", id: "side" },
     h("a.brand", { href: link("/") }, h("img", { src: new URL("../../img/mark.svg", import.meta.url).pathname, alt: "", width: 28, height: 28 }), "Tidegate"),
+    tenantSwitch(all),
     ...own,
     h("nav", { "aria-label": "Host" }, h("div.section", "This host"), h("ul",
       entry("projects", "Projects", link("/")),
       entry("all-stores", "All Metric Stores", link("/stores")),
+      entry("ledger", "Ledger", link("/ledger")),
       entry("adapters", "Adapters", link("/adapters")),
-      administers() && [entry("users", "Users", link("/users")), entry("tokens", "API Tokens", link("/tokens")), entry("audit", "Audit Log", link("/audit"))])),
+      administers() && [entry("users", "Users", link("/users")), entry("tokens", "API Tokens", link("/tokens")), entry("audit", "Audit Log", link("/audit"))],
+      session.who()?.operator && entry("tenants", "Tenants", link("/tenants")))),
     h("div.foot", version && `Tidegate ${version}`));
 }
 
@@ -94,8 +114,8 @@ async function leave(everywhere) {
   } catch (error) {
     return note(error.message);
   }
-  known = null;
-  return go(link("/signin"));
+  forgetProjects();
+  return go(`${rootOf("")}/signin`);
 }
 
 const THEMES = [["auto", "As the system", "auto"], ["light", "Light", "sun"], ["dark", "Dark", "moon"]];

@@ -9,6 +9,9 @@ const NAMES = {
   memory: "Memory, at most",
   output: "Output of one call, at most",
   actions: "Requests of one batch, at most",
+  handles: "Handles of one call, at most",
+  "log-lines": "Lines to the log of one call, at most",
+  "component-size": "Size of the adapter's file",
   "tenant-cpu-per-minute": "CPU time of all stores of the tenant in the last minute",
   "tenant-instances": "Adapters of the tenant at work now",
 };

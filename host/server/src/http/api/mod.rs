@@ -15,6 +15,7 @@ mod quotas;
 pub(in crate::http) mod routes;
 mod schema;
 mod sets;
+mod signatures;
 mod status;
 mod store_history;
 mod store_list;

@@ -15,6 +15,8 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use serde_json::{Value, json};
+use tidegate_export::WINDOW_OUTCOMES;
+use tidegate_export::catalog::AUDIT_KINDS;
 use tidegate_export::catalog::Role::{Admin, Member, Viewer};
 
 /// A route of the management API.
@@ -191,13 +193,16 @@ fn accounts_and_host() -> Vec<Route> {
             .creates(),
         delete("/tokens/{token}", Tenant(Admin), tokens::delete).does("Revoke an API token").ends(204).edits(),
         get("/audit", Tenant(Admin), accounts::audit::list)
-            .does("Who changed what, newest first")
-            .asks("actor", text(), "As in `user ada`")
+            .does("Who changed what")
+            .asks("actor", text(), "As in `user ada`, or `ada`")
             .asks("action", text(), "As in `put`")
-            .asks("object", text(), "As in `project web`; what is below it is found, too")
+            .asks("kind", schema::one_of(&AUDIT_KINDS), "About things of this kind")
+            .asks("object", text(), "As in `project web`, or `web`; what is below it is found, too")
+            .asks("search", text(), "Words that a line has in it, wherever; 16 at most")
             .asks("tenant", text(), "Its name")
             .asks("since", count(), "Seconds since the epoch")
             .asks("until", count(), "Seconds since the epoch")
+            .asks("sort", schema::one_of(&accounts::audit::SORTS), "The newest first, or the oldest")
             .asks("cursor", count(), "What `next` of the page before says")
             .asks("limit", json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}), "Most lines")
             .gives(200, object(&[("audit", array(&schema::audit_line()))], &[("next", maybe(&text()))])),
@@ -226,6 +231,7 @@ fn accounts_and_host() -> Vec<Route> {
             .does("Put an adapter into the folder: the component is the body")
             .takes_bytes("application/wasm")
             .asks("dry_run", openapi::switch(), "Only tell what would come of it")
+            .asks("signature", text(), "The text of its signature: what minisign writes into *.wasm.minisig")
             .gives(200, schema::adapter())
             .gives(201, schema::adapter()),
         delete("/adapters/{adapter}", Operator, adapters::remove)
@@ -331,6 +337,10 @@ fn in_projects() -> Vec<Route> {
         get("/projects/{project}/stores/{store}/preview", Project(Viewer), preview::store).does("What the store would send or show next").gives(200, object(&[("parts", array(&any_object()))], &[])),
         get("/projects/{project}/stores/{store}/windows", Project(Viewer), store_history::windows)
             .does("What the store got, window by window, newest first")
+            .asks("outcome", schema::one_of(&WINDOW_OUTCOMES), "Windows of which this became")
+            .asks("metric_set", text(), "Windows of this metric set")
+            .asks("since", count(), "Windows that begin at this second since the epoch or later")
+            .asks("until", count(), "Windows that begin before this second since the epoch")
             .asks("cursor", count(), "What `next` of the page before says")
             .asks("limit", json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}), "Most windows")
             .gives(200, object(&[("windows", array(&any_object()))], &[("next", text())])),
@@ -406,9 +416,9 @@ fn document() -> Value {
     body(&[], &[("projects", array(&body(&[("name", name())], &optional)))])
 }
 
-/// Used and limit of each quota.
+/// Used and limit of each quota, and what was set for this tenant.
 fn usage() -> Value {
-    let one = object(&[("limit", maybe(&count()))], &[("used", json!({"type": "number"}))]);
+    let one = object(&[("limit", maybe(&count())), ("set", maybe(&count()))], &[("used", json!({"type": "number"}))]);
     object(&QUOTAS.map(|quota| (quota, one.clone())), &[])
 }
 

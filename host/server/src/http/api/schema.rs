@@ -96,6 +96,7 @@ pub(super) fn session() -> Value {
             ("user", maybe(&text())),
             ("token", maybe(&text())),
             ("operator", boolean()),
+            ("tenant", maybe(&text())),
             ("roles", array(&role)),
             ("csrf", maybe(&text())),
         ],
@@ -135,14 +136,13 @@ pub(super) fn audit_line() -> Value {
 pub(super) fn adapter() -> Value {
     let direction = one_of(&["push", "pull", "both"]);
     let limit = object(&[("name", text()), ("unit", text()), ("used", count()), ("limit", count())], &[]);
-    let signature = object(&[("state", text()), ("pinned", text())], &[]);
     object(
         &[
             ("name", text()),
             ("version", text()),
             ("direction", direction),
             ("digest", text()),
-            ("signature", signature),
+            ("signature", super::signatures::schema()),
         ],
         &[("stores", count()), ("limits", array(&limit)), ("used_by", array(&any_object()))],
     )
@@ -162,7 +162,7 @@ pub(super) fn metric_set() -> Value {
             ("metrics", array(&metric())),
             ("metric_stores", array(&store)),
         ],
-        &[],
+        &[("last_window", maybe(&object(&[("rows", count()), ("end", moment())], &[])))],
     )
 }
 

@@ -41,7 +41,8 @@ fn set_json(view: &View<'_>, set: &MetricSet) -> Result<Value, CatalogError> {
 }
 
 /// What the list of metric sets can do.
-pub(crate) const LIST: Rules = Rules { list: "metric_sets", id: &["name"], sorts: &["name", "revision"], filters: &[] };
+pub(crate) const LIST: Rules =
+    Rules { list: "metric_sets", id: &["name"], sorts: &["name", "revision", "last_window.rows"], filters: &[] };
 
 /// 201 if it is new, 200 otherwise.
 fn status_of(change: &Change) -> StatusCode {
@@ -52,11 +53,17 @@ fn status_of(change: &Change) -> StatusCode {
 pub(crate) async fn list(call: Call, Path(project): Path<String>, parameters: Parameters) -> Result<Response, Problem> {
     let page = parameters.page(&LIST)?;
     let tenant = call.tenant();
-    let sets = call.host.read(move |view| {
+    let read = call.host.read(move |view| {
         let project = auth::project(view, tenant, &project)?;
-        sets_json(view, project.id, &view.metric_sets(project.id)?)
+        let sets = view.metric_sets(project.id)?;
+        Ok((project.id, sets_json(view, project.id, &sets)?, sets))
     });
-    Ok(page.answer(sets.await?))
+    let (project, mut documents, sets) = read.await?;
+    let rows = call.host.export.newest_rows(project).await?;
+    for (document, set) in documents.iter_mut().zip(&sets) {
+        document["last_window"] = json!(rows.get(&set.id).map(|(rows, end)| json!({"rows": rows, "end": end})));
+    }
+    Ok(page.answer(documents))
 }
 
 /// One metric set with its metrics.

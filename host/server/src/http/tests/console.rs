@@ -93,7 +93,11 @@ async fn stores_come_page_by_page_filtered_and_sorted() {
     }
     let (status, history) = server.get("/projects/web/stores/s3/windows?limit=5").await;
     assert_eq!((status, history), (200, json!({"windows": []})));
-    assert_eq!(server.get("/projects/web/stores/s3/windows?limit=0").await.0, 400);
+    let narrowed = "outcome=rejected&metric_set=crashes&since=1&until=2";
+    assert_eq!(server.get(&format!("/projects/web/stores/s3/windows?{narrowed}")).await.0, 200);
+    for wrong in ["limit=0", "outcome=lost", "since=x"] {
+        assert_eq!(server.get(&format!("/projects/web/stores/s3/windows?{wrong}")).await.0, 400, "{wrong}");
+    }
     let (status, told) = server.send(Method::POST, "/projects/web/stores/s3/test", json!({})).await;
     assert_eq!(status, 409, "{told}");
     server.stop().await;

@@ -41,7 +41,7 @@ async fn one_project_or_store_too_many_is_refused_with_the_limit_and_what_is_the
     let (_, used) = send(Method::GET, "/quotas", json!({})).await;
     assert_eq!(
         (&used["projects"], &used["metric_stores"]),
-        (&json!({"used": 1, "limit": 1}), &json!({"used": 1, "limit": 1}))
+        (&json!({"used": 1, "limit": 1, "set": 1}), &json!({"used": 1, "limit": 1, "set": 1}))
     );
     assert_eq!(send(Method::PUT, "/tenants/acme/quotas", json!({})).await.0, 403, "operators set them");
     // Others are not bound by it, and a greater quota lets it go on.
@@ -71,7 +71,7 @@ async fn limits_of_adapters_are_set_while_the_server_runs_and_never_above_what_i
         json!({"adapter_memory": 16 << 20, "adapter_handles": 100, "adapter_log_lines": 3, "tenant_instances": 2});
     let (status, told) = server.send(Method::PUT, "/tenants/acme/quotas", quotas).await;
     assert_eq!((status, &told["adapter_memory"]["limit"]), (200, &json!(16 << 20)), "{told}");
-    assert_eq!(told["tenant_instances"], json!({"used": 0, "limit": 2}));
+    assert_eq!(told["tenant_instances"], json!({"used": 0, "limit": 2, "set": 2}));
     assert_eq!((limit("memory").await, limit("handles").await), (json!(16 << 20), json!(100)));
     assert_eq!((limit("log-lines").await, limit("tenant-instances").await), (json!(3), json!(2)));
 
@@ -112,7 +112,7 @@ async fn one_version_of_an_adapter_too_many_is_refused_and_more_stores_of_those_
     assert!(told["detail"].as_str().unwrap().contains("may have 1 adapters, and this would be number 2"), "{told}");
     assert_eq!(send(Method::GET, "/projects/web/stores/c", json!({})).await.0, 404, "nothing of it stays");
     let (_, used) = send(Method::GET, "/quotas", json!({})).await;
-    assert_eq!(used["adapters"], json!({"used": 1, "limit": 1}));
+    assert_eq!(used["adapters"], json!({"used": 1, "limit": 1, "set": 1}));
     assert_eq!(server.send(Method::PUT, "/tenants/acme/quotas", json!({"adapters": 2})).await.0, 200);
     assert_eq!(send(Method::PUT, "/projects/web/stores/c", other).await.0, 201);
     // A quota that is lower than what there is takes nothing away, and lets nothing be added.

@@ -4,7 +4,7 @@
 
 use super::edit;
 use crate::http::api::JsonBody;
-use crate::http::auth::{Call, Peer, Writer};
+use crate::http::auth::{self, Call, Peer, Writer};
 use crate::http::problem::Problem;
 use crate::http::session::{csrf, from_elsewhere, set_cookie};
 use crate::http::state::{App, Host};
@@ -153,18 +153,21 @@ async fn begin(app: &App, host: &Host, user: i64, writer: Writer, status: Status
 
 /// Who is signed in, as the API tells it.
 async fn document(host: &Host, access: &Access, session: Option<&str>) -> Result<Value, Problem> {
-    let grants = access.grants.clone();
-    let roles = host.read(move |view| match view.roles_json(&grants) {
-        // A tenant or project that was removed a moment ago.
-        Err(CatalogError::NotFound { .. }) => Ok(Vec::new()),
-        roles => roles,
+    let (grants, home) = (access.grants.clone(), auth::home(host, access));
+    // A tenant or project that was removed a moment ago is none.
+    let there = |error| matches!(error, CatalogError::NotFound { .. }).then_some(()).ok_or(error);
+    let read = host.read(move |view| {
+        let roles = view.roles_json(&grants).or_else(|error| there(error).map(|()| Vec::new()))?;
+        let tenant = view.tenant(home).map(|tenant| Some(tenant.name)).or_else(|error| there(error).map(|()| None))?;
+        Ok((roles, tenant))
     });
+    let (roles, tenant) = read.await?;
     let (user, token) = match &access.actor {
         Actor::User { name, .. } => (Some(name), None),
         Actor::Token { name } => (None, Some(name)),
     };
     Ok(json!({
-        "user": user, "token": token, "operator": access.operator, "roles": roles.await?, "csrf": session.map(csrf),
+        "user": user, "token": token, "operator": access.operator, "tenant": tenant, "roles": roles, "csrf": session.map(csrf),
     }))
 }
 
