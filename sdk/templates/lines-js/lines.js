@@ -9,9 +9,9 @@ const description = {
   documentation: 'https://acme.example/tidegate',
   settings: [
     { key: 'url', label: 'URL', kind: 'url', required: true, help: 'Address of the server' },
-    { key: 'database', label: 'Database', kind: 'text', required: true },
-    { key: 'user', label: 'User', kind: 'text' },
-    { key: 'password', label: 'Password', kind: 'secret' },
+    { key: 'database', label: 'Database', kind: 'text', required: true, help: 'It has to exist' },
+    { key: 'user', label: 'User', kind: 'text', help: 'If the server asks for one' },
+    { key: 'password', label: 'Password', kind: 'secret', help: 'Of that user' },
   ],
   endpoints: [{ kind: 'http', key: 'url', url: '{url}' }],
 };
@@ -28,15 +28,18 @@ const clean = (text) =>
 const key = (text) => clean(text).replace(/[,= ]/g, '\\$&');
 const measurement = (text) => clean(text).replace(/[, ]/g, '\\$&');
 
-// A dictionary comes as one piece of UTF-8 and the ends of its entries. An empty entry means that there is no value.
+// A dictionary comes as one piece of UTF-8 and the ends of its entries. It is that of the whole window, so a part of it uses few
+// of them: each is made when a row wants it. An empty entry means that there is no value.
 function tags(name, { utf8, ends }) {
   const decoder = new TextDecoder();
-  let start = 0;
-  return Array.from(ends, (end) => {
-    const entry = decoder.decode(utf8.subarray(start, end));
-    start = end;
-    return entry === '' ? '' : `,${key(name)}=${key(entry)}`;
-  });
+  const made = new Map();
+  return (code) => {
+    if (!made.has(code)) {
+      const entry = decoder.decode(utf8.subarray(code === 0 ? 0 : ends[code - 1], ends[code]));
+      made.set(code, entry === '' ? '' : `,${key(name)}=${key(entry)}`);
+    }
+    return made.get(code);
+  };
 }
 
 function lines(batch) {
@@ -46,7 +49,7 @@ function lines(batch) {
   for (const metric of batch.metrics()) {
     // Whatever repeats is made once for each entry of a dictionary, and not once for each row.
     const head = measurement(metric.name()) + common;
-    const labels = metric.dimensions().map((name, at) => ({ pieces: tags(name, metric.dictionary(at)), codes: metric.codes(at) }));
+    const labels = metric.dimensions().map((name, at) => ({ piece: tags(name, metric.dictionary(at)), codes: metric.codes(at) }));
     const measures = metric.measures().map((measure) => ({
       field: key(`${measure.aggregate()}_${measure.attribute()}`),
       values: measure.values(),
@@ -55,7 +58,7 @@ function lines(batch) {
       // NaN means that there is no value.
       const fields = measures.filter(({ values }) => !Number.isNaN(values[row])).map(({ field, values }) => `${field}=${values[row]}`);
       if (fields.length > 0) {
-        text.push(`${head}${labels.map(({ pieces, codes }) => pieces[codes[row]]).join('')} ${fields.join(',')} ${stamp}\n`);
+        text.push(`${head}${labels.map(({ piece, codes }) => piece(codes[row])).join('')} ${fields.join(',')} ${stamp}\n`);
       }
     }
   }

@@ -14,9 +14,9 @@ DESCRIPTION = {
     "documentation": "https://acme.example/tidegate",
     "settings": [
         {"key": "url", "label": "URL", "kind": "url", "required": True, "help": "Address of the server"},
-        {"key": "database", "label": "Database", "kind": "text", "required": True},
-        {"key": "user", "label": "User", "kind": "text"},
-        {"key": "password", "label": "Password", "kind": "secret"},
+        {"key": "database", "label": "Database", "kind": "text", "required": True, "help": "It has to exist"},
+        {"key": "user", "label": "User", "kind": "text", "help": "If the server asks for one"},
+        {"key": "password", "label": "Password", "kind": "secret", "help": "Of that user"},
     ],
     "endpoints": [{"kind": "http", "key": "url", "url": "{url}"}],
 }

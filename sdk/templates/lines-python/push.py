@@ -22,11 +22,17 @@ def measurement(text: str) -> str:
     return re.sub(r"([, ])", r"\\\1", clean(text))
 
 
-def tags(name: str, strings: model.Strings) -> list[str]:
-    """A dictionary comes as one piece of UTF-8 and the ends of its entries. An empty entry means that there is no value."""
-    starts = [0, *strings.ends]
-    entries = [strings.utf8[start:end].decode() for start, end in zip(starts, strings.ends)]
-    return [f",{key(name)}={key(entry)}" if entry else "" for entry in entries]
+class Tags(dict):
+    """A dictionary comes as one piece of UTF-8 and the ends of its entries. It is that of the whole window, so a part of it uses few
+    of them: each is made when a row wants it. An empty entry means that there is no value."""
+
+    def __init__(self, name: str, strings: model.Strings) -> None:
+        self.name, self.utf8, self.ends = key(name), strings.utf8, strings.ends
+
+    def __missing__(self, code: int) -> str:
+        entry = self.utf8[self.ends[code - 1] if code else 0 : self.ends[code]].decode()
+        self[code] = f",{self.name}={key(entry)}" if entry else ""
+        return self[code]
 
 
 def lines(batch: model.Batch) -> str:
@@ -36,7 +42,7 @@ def lines(batch: model.Batch) -> str:
     for metric in batch.metrics():
         # Whatever repeats is made once for each entry of a dictionary, and not once for each row.
         head = measurement(metric.name()) + common
-        labels = [(tags(name, metric.dictionary(at)), metric.codes(at)) for at, name in enumerate(metric.dimensions())]
+        labels = [(Tags(name, metric.dictionary(at)), metric.codes(at)) for at, name in enumerate(metric.dimensions())]
         measures = [(key(f"{m.aggregate()}_{m.attribute()}"), m.values()) for m in metric.measures()]
         for row in range(metric.live_rows()):
             # NaN means that there is no value.
