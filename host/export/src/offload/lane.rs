@@ -1,4 +1,4 @@
-//! Threads of low priority, for adapters whose calls take long.
+//! Threads that run while nobody else wants to, for adapters whose calls take long.
 //!
 //! A deadline ends a call, and a budget ends a minute of calls; until then, ten adapters that spin are ten threads among which the
 //! system divides the cores, and a thousand stores that need a moment each are late. So who was seen to take long is called on
@@ -9,10 +9,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::oneshot;
-
-/// What is added to the priority's number: a thread so nice gets a tenth of a core that another wants.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -35,11 +31,7 @@ fn start() -> Option<Sender<Job>> {
 }
 
 fn work(jobs: &Mutex<Receiver<Job>>) {
-    // Of this thread alone, as Linux has it; elsewhere it would be the whole process.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICE) {
-        tracing::warn!(%error, "the threads for slow adapters have the same priority as all others");
-    }
+    step_back();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
@@ -47,6 +39,24 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
         drop(catch_unwind(AssertUnwindSafe(job)));
     }
 }
+
+/// Makes this thread one that others push aside the moment they want its core. A low priority alone would not do: whoever wakes up
+/// beside a thread of low priority still waits until its turn has ended, some milliseconds for each of the steps of a delivery.
+#[cfg(target_os = "linux")]
+fn step_back() {
+    let priority = libc::sched_param { sched_priority: 0 };
+    #[expect(unsafe_code, reason = "no crate in use here has a safe way to say it")]
+    // SAFETY: the call reads `priority`, which outlives it, and changes nothing but how the system schedules this thread (0).
+    let refused = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const priority) } != 0;
+    if refused {
+        let error = std::io::Error::last_os_error();
+        tracing::warn!(%error, "the threads for slow adapters have the same priority as all others");
+    }
+}
+
+/// Elsewhere than on Linux they take turns with all others.
+#[cfg(not(target_os = "linux"))]
+fn step_back() {}
 
 /// Runs `work` there.
 pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Cut> {
@@ -64,14 +74,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_is_done_at_a_low_priority_and_a_panic_costs_only_itself() {
-        let nice = || {
+    async fn work_is_done_where_others_go_first_and_a_panic_costs_only_itself() {
+        // The policy is the 41st field (proc_pid_stat(5)), so the 39th after the name.
+        let policy = || {
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-            stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse::<i32>().unwrap()
+            stat.rsplit(')').next().unwrap().split_whitespace().nth(38).unwrap().parse::<i32>().unwrap()
         };
-        let usual = nice();
-        assert_eq!(run(nice).await.unwrap(), (usual + NICE).min(19));
-        assert_eq!(nice(), usual);
+        let usual = policy();
+        assert_eq!(run(policy).await.unwrap(), libc::SCHED_IDLE);
+        assert_eq!(policy(), usual);
         let told = run(|| panic!("one of the tests")).await.map(|never: ()| never).unwrap_err().to_string();
         assert_eq!(told, "a thread for slow adapters died");
         assert_eq!(run(|| 7).await.unwrap(), 7);
