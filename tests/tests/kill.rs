@@ -24,54 +24,24 @@ const SENDERS: u64 = 3;
 /// The set whose metrics go to carbon.
 const FEW: &str = "few";
 
-/// A real server that can be made to fail itself.
-trait Server {
-    fn stop(&mut self);
-    fn start(&mut self);
-    fn halt(&self);
-    fn go_on(&self);
+/// What can be done to a real server.
+struct Hands<S> {
+    stop: fn(&mut S),
+    start: fn(&mut S),
+    halt: fn(&S),
+    go_on: fn(&S),
 }
 
-impl Server for Influxd {
-    fn stop(&mut self) {
-        Self::stop(self);
-    }
-
-    fn start(&mut self) {
-        self.restart();
-    }
-
-    fn halt(&self) {
-        Self::halt(self);
-    }
-
-    fn go_on(&self) {
-        Self::go_on(self);
-    }
-}
-
-impl Server for Graphite {
-    fn stop(&mut self) {
-        Self::stop(self);
-    }
-
-    fn start(&mut self) {
-        self.restart();
-    }
-
-    fn halt(&self) {
-        Self::halt(self);
-    }
-
-    fn go_on(&self) {
-        Self::go_on(self);
-    }
-}
+const ON_INFLUXD: Hands<Influxd> =
+    Hands { stop: Influxd::stop, start: Influxd::restart, halt: Influxd::halt, go_on: Influxd::go_on };
+const ON_GRAPHITE: Hands<Graphite> =
+    Hands { stop: Graphite::stop, start: Graphite::restart, halt: Graphite::halt, go_on: Graphite::go_on };
 
 /// A server with a gate before it, and what it was made to suffer so far.
 struct Sink<S> {
     name: &'static str,
     server: S,
+    hands: Hands<S>,
     gate: Gate,
     is_stopped: bool,
     /// What is to come, in the order of chance; all of them come before any comes too often.
@@ -105,16 +75,16 @@ const DECK: [Trouble; 12] = [
     Trouble::LosesReplies,
 ];
 
-impl<S: Server> Sink<S> {
-    fn new(name: &'static str, server: S, port: u16) -> Self {
+impl<S> Sink<S> {
+    fn new(name: &'static str, server: S, hands: Hands<S>, port: u16) -> Self {
         let gate = Gate::before(port);
-        Self { name, server, gate, is_stopped: false, deck: Vec::new(), suffered: BTreeMap::new() }
+        Self { name, server, hands, gate, is_stopped: false, deck: Vec::new(), suffered: BTreeMap::new() }
     }
 
     fn heal(&mut self) {
-        self.server.go_on();
+        (self.hands.go_on)(&self.server);
         if std::mem::take(&mut self.is_stopped) {
-            self.server.start();
+            (self.hands.start)(&mut self.server);
         }
         self.gate.set(Way::Open);
     }
@@ -131,10 +101,10 @@ impl<S: Server> Sink<S> {
             Trouble::None => {}
             Trouble::Stopped => {
                 self.gate.set(Way::Refuses);
-                self.server.stop();
+                (self.hands.stop)(&mut self.server);
                 self.is_stopped = true;
             }
-            Trouble::StandsStill => self.server.halt(),
+            Trouble::StandsStill => (self.hands.halt)(&self.server),
             Trouble::LetsNothingThrough => self.gate.set(Way::Stalls),
             Trouble::Refuses => self.gate.set(Way::Refuses),
             Trouble::LosesReplies => self.gate.set(Way::LosesReplies),
@@ -164,7 +134,8 @@ fn after_fifty_kills_every_acknowledged_event_is_in_exactly_one_window() {
     // A kill takes some seconds; carbon forgets what is older than this.
     let graphite = Graphite::keeping(&scratch, 1 + u64::from(kills) / 250);
     let (port, lines) = (influxd.port(), graphite.port());
-    let (mut influx, mut carbon) = (Sink::new("InfluxDB", influxd, port), Sink::new("carbon", graphite, lines));
+    let mut influx = Sink::new("InfluxDB", influxd, ON_INFLUXD, port);
+    let mut carbon = Sink::new("carbon", graphite, ON_GRAPHITE, lines);
     // Several senders at once share commits, and with them arrival times; what came first among equals, only the host knows.
     let mut metrics = world::metrics();
     metrics.iter_mut().for_each(|m| m.fold.retain(|(_, aggregate)| !matches!(*aggregate, "first" | "last")));

@@ -1,5 +1,6 @@
 //! The running export: schedule, deliverers and pull pages under one roof, with the questions that the server asks of them.
 
+mod keep;
 mod statuses;
 
 use crate::budget::{Allowance, Budgets, Exhausted, QueryShare, Shares, TenantUse};
@@ -11,19 +12,19 @@ use crate::db::{CopyError, Verified, copy_database, verify_database};
 use crate::deliver::{Converse, Healths, Shared, deliver};
 use crate::egress::{Egress, EgressError, EgressOptions, Transport};
 use crate::ledger::{
-    Gap, Horizons, Ledger, LedgerError, LedgerOptions, Outcome, StoreLedger, StoreWindow, Track, WindowFilter,
-    WindowRecord,
+    Gap, Ledger, LedgerError, LedgerOptions, Outcome, StoreLedger, StoreWindow, Track, WindowFilter, WindowRecord,
 };
 use crate::look_back::LookBack;
-use crate::observe::{Loss, Observed};
+use crate::observe::Observed;
 use crate::offload;
-use crate::options::{ExportOptions, ExportSettings};
+use crate::options::ExportOptions;
 use crate::preview::{ExportError, Preview, Previewer};
 use crate::pull::{Board, Pull, PullAnswer};
-use crate::replay::{Replay, Replayer, Replays};
-use crate::schedule::{Drive, Places, Schedule, Spread, drive};
+use crate::replay::Replayer;
+use crate::schedule::{Drive, Places, Schedule, Spread, Suspects, drive};
 use crate::test_point::{self, TestPoint};
 use crate::trial::{Comparison, Trials};
+use keep::keep;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,10 +39,6 @@ use tokio::task::JoinHandle;
 
 /// Conversations at once of stores whose last try failed: half of the places that a sandbox has by default.
 const DOUBTFUL: usize = 64;
-/// How often the ages of queues are measured.
-const MEASURE: Duration = Duration::from_secs(10);
-/// Measurements between two looks at what can be pruned.
-const PRUNE_EVERY: u32 = 30;
 
 /// Why the export cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +139,7 @@ impl Export {
             places: Places::default(),
             shares: Arc::clone(&evaluations),
             spread: Spread::default(),
+            suspects: Suspects::default(),
             sealed: Mutex::default(),
         });
         let board = Arc::new(Board::default());
@@ -365,27 +363,10 @@ impl Export {
         blocking(move || Ok(ledger.windows_at(set, at)?)).await
     }
 
-    /// Shows what a store got of a metric set in the window that holds the second `at`, and sends it again if `send` says so.
-    ///
-    /// # Errors
-    /// [`ExportError::NoSuchWindow`]; [`ExportError::NotSent`] if the bytes differ from those of then, or did not get through.
-    pub async fn replay(&self, store: StoreId, set: MetricSetId, at: u64, send: bool) -> Result<Replay, ExportError> {
-        self.replayer.replay(store, set, at, None, send).await
-    }
-
-    /// The same for the windows that begin at `from` or later and before `to`, both in seconds: some of them, and from where to go on.
-    ///
-    /// # Errors
-    /// [`ExportError`] if the ledger cannot be read. What stands in the way of one window is told with it.
-    pub async fn replay_range(
-        &self,
-        store: StoreId,
-        set: MetricSetId,
-        from: u64,
-        to: u64,
-        send: bool,
-    ) -> Result<Replays, ExportError> {
-        self.replayer.replay_range(store, set, from, to, send).await
+    /// Past windows again.
+    #[must_use]
+    pub fn replayer(&self) -> &Replayer {
+        &self.replayer
     }
 
     /// Looks whether the ledger's file is sound.
@@ -467,57 +448,4 @@ async fn prepare(schedule: &Arc<Schedule>, board: &Arc<Board>) -> Result<(), Sta
         Ok(())
     };
     offload::blocking(work).await.unwrap_or_else(|e| Err(StartError::Cut(e.to_string())))
-}
-
-/// Measures the age of queues and prunes what nobody needs any more.
-async fn keep(shared: Arc<Shared>, settings: ExportSettings) {
-    let (mut round, pause) = (0_u32, MEASURE.max(settings.tick));
-    loop {
-        let prune = round.is_multiple_of(PRUNE_EVERY);
-        let (shared, settings) = (Arc::clone(&shared), settings.clone());
-        let kept = offload::blocking(move || keep_once(&shared, &settings, prune)).await;
-        if let Ok(Err(error)) = kept {
-            tracing::warn!("old records are kept for now: {error}");
-        }
-        round = round.wrapping_add(1);
-        tokio::time::sleep(pause).await;
-    }
-}
-
-fn keep_once(shared: &Shared, settings: &ExportSettings, prune: bool) -> Result<(), LedgerError> {
-    let now = shared.clock.now();
-    let (queues, observed) = (shared.ledger.queues()?, &shared.observed);
-    for gauge in [&observed.oldest, &observed.queue_bytes, &observed.queue_windows] {
-        gauge.reset();
-    }
-    for queue in queues {
-        let age = Duration::from_micros(now.micros().saturating_sub(queue.oldest.micros()));
-        observed.oldest.with_label_values(&[&queue.name]).set(age.as_secs_f64());
-        observed.queue_bytes.with_label_values(&[&queue.name]).set(queue.bytes as f64);
-        observed.queue_windows.with_label_values(&[&queue.name]).set(queue.windows as f64);
-        if queue.bytes > settings.queue_bytes {
-            let (most, windows) = (settings.queue_bytes, shared.ledger.shed(queue.store, settings.queue_bytes, now)?);
-            observed.lost(Loss::QueueFull, windows);
-            observed.deliveries.with_label_values(&["expired"]).inc_by(windows);
-            tracing::error!(store = %queue.name, windows, "the queue is over its limit of {most} bytes; its oldest windows expired");
-        }
-    }
-    for gauge in [&observed.limit, &observed.limit_used] {
-        gauge.reset();
-    }
-    let stores = shared.catalog.read(|v| Ok(v.links()?.into_iter().map(|link| link.store).collect::<BTreeSet<_>>()));
-    let stores = stores.unwrap_or_default();
-    shared.configs.keep(&stores);
-    for config in stores.into_iter().filter_map(|store| shared.configs.get(store).ok()) {
-        config.account.show(&config.name, config.adapter.size(), observed);
-    }
-    if prune {
-        let ago = |span: Duration| Instant::from_seconds(now.seconds().saturating_sub(span.as_secs()));
-        let horizons = Horizons { batches: ago(settings.keep_batches), records: ago(settings.keep_records) };
-        let (batches, records) = shared.ledger.prune(horizons)?;
-        if batches + records > 0 {
-            tracing::debug!(batches, records, "pruned the ledger");
-        }
-    }
-    Ok(())
 }

@@ -41,7 +41,7 @@ pub use ledger::{DeliveryRecord, Gap, Outcome, StoreLedger, StoreWindow, WINDOW_
 pub use options::{ExportOptions, ExportSettings};
 pub use preview::{ExportError, MAX_PREVIEW_WINDOWS, Preview, PreviewMessage, PreviewPart};
 pub use pull::PullAnswer;
-pub use replay::{Replay, Replays, SameBytes};
+pub use replay::{Replay, Replayer, Replays, SameBytes};
 pub use status::{DeliveryCounts, FoldedGroups, STORE_STATES, StoreState, StoreStatus};
 pub use test_point::TestPoint;
 pub use trial::{Compared, ComparedWindow, Comparison};

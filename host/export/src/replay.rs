@@ -10,7 +10,7 @@ use crate::ledger::{Finished, Ledger, NoPast, Past};
 use crate::offload::blocking;
 use crate::preview::{ExportError, PreviewMessage, shown};
 use std::sync::Arc;
-use tidegate_model::{BatchView, MetricSetId, Period, StoreId, Window};
+use tidegate_model::{BatchView, MetricSetId, Name, Period, StoreId, Window};
 use tidegate_sandbox::Step;
 
 /// Whether a request is the one that was sent before.
@@ -30,6 +30,8 @@ pub enum SameBytes {
 pub struct Replay {
     /// The window.
     pub window: Window,
+    /// The metric that it is of, if that could not be evaluated with its set.
+    pub metric: Option<Name>,
     /// What the ledger says of its delivery.
     pub state: String,
     /// The first request, or why there is none.
@@ -40,8 +42,8 @@ pub struct Replay {
     pub sent: Option<(u64, u64)>,
 }
 
-/// Replays windows.
-pub(crate) struct Replayer {
+/// Replays windows: shows what a store got, and sends it again if it is told to.
+pub struct Replayer {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) configs: Arc<Configs>,
     pub(crate) converse: Converse,
@@ -54,16 +56,19 @@ const AT_ONCE: usize = 100;
 /// A part of a range of windows.
 #[derive(Debug)]
 pub struct Replays {
-    /// Each window, oldest first, with what came of it.
+    /// Each window, oldest first, with what came of it; one with metrics that came by themselves is there once for each.
     pub windows: Vec<(Window, Result<Replay, ExportError>)>,
     /// From where to go on, if there are more.
     pub next: Option<u64>,
 }
 
 impl Replayer {
-    /// The windows that begin at `from` or later and before `to`, one after the other. One that cannot be replayed is told and does
-    /// not hold up the others.
-    pub(crate) async fn replay_range(
+    /// The windows that begin at `from` or later and before `to`, in seconds, one after the other: some of them, and from where to go
+    /// on. One that cannot be replayed is told and does not hold up the others.
+    ///
+    /// # Errors
+    /// [`ExportError`] if the ledger cannot be read.
+    pub async fn replay_range(
         &self,
         store: StoreId,
         set: MetricSetId,
@@ -74,30 +79,36 @@ impl Replayer {
         let ledger = Arc::clone(&self.ledger);
         let look = move || ledger.past_windows(store, set, from, to, AT_ONCE + 1);
         let mut found = blocking(look).await.map_err(|e| ExportError::Internal(e.to_string()))??;
-        let next = found.get(AT_ONCE).map(|window| window.start().seconds());
+        let next = found.get(AT_ONCE).map(|(window, _)| window.start().seconds());
         found.truncate(AT_ONCE);
         // Windows of two periods may begin together; they stay together.
-        found.retain(|window| next != Some(window.start().seconds()));
+        found.retain(|(window, _)| next != Some(window.start().seconds()));
         let mut windows = Vec::with_capacity(found.len());
-        for window in found {
+        for (window, metric) in found {
             let at = window.start().seconds();
-            windows.push((window, self.replay(store, set, at, Some(window.period()), send).await));
+            windows.push((window, self.replay(store, set, at, Some(window.period()), metric, send).await));
         }
         Ok(Replays { windows, next })
     }
 
-    /// The window that holds the second `at`: the shortest if no period is named.
-    pub(crate) async fn replay(
+    /// The window that holds the second `at`: the shortest if no period is named. What the set could evaluate together, unless a
+    /// metric is named that came by itself.
+    ///
+    /// # Errors
+    /// [`ExportError::NoSuchWindow`]; [`ExportError::NotSent`] if the bytes differ from those of then, or did not get through.
+    pub async fn replay(
         &self,
         store: StoreId,
         set: MetricSetId,
         at: u64,
         period: Option<Period>,
+        metric: Option<Name>,
         send: bool,
     ) -> Result<Replay, ExportError> {
         let (ledger, configs) = (Arc::clone(&self.ledger), Arc::clone(&self.configs));
+        let named = metric.clone();
         let look = move || {
-            let past = ledger.past(store, set, at, period).map_err(|error| match error {
+            let past = ledger.past(store, set, at, period, named.as_ref()).map_err(|error| match error {
                 NoPast::Ledger(error) => ExportError::from(error),
                 none => ExportError::NoSuchWindow(none.to_string()),
             })?;
@@ -112,7 +123,7 @@ impl Replayer {
         let looked = blocking(look).await.unwrap_or_else(|e| Err(ExportError::Internal(e.to_string())));
         let (config, past, message, same) = looked?;
         let sent = if send { Some(self.send(&config, &past).await?) } else { None };
-        Ok(Replay { window: past.batch.window, state: past.state, message, same, sent })
+        Ok(Replay { window: past.batch.window, metric, state: past.state, message, same, sent })
     }
 
     async fn send(&self, config: &Arc<Config>, past: &Past) -> Result<(u64, u64), ExportError> {

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,18 +54,77 @@ pub(crate) enum BackupError {
     Broke(String),
 }
 
+/// What `/metrics` tells of backups.
+#[derive(Clone, Debug)]
+pub(crate) struct Numbers {
+    made: IntCounterVec,
+    newest: IntGauge,
+}
+
+impl Numbers {
+    /// Registers them. What earlier runs have left in `folder` counts: a restart is no reason for an alert.
+    ///
+    /// # Errors
+    /// If something of the same name is there already.
+    pub(crate) fn register(
+        registry: &Registry,
+        folder: &Path,
+        series: Option<Series>,
+    ) -> Result<Self, prometheus::Error> {
+        let (made, newest) = (
+            IntCounterVec::new(Opts::new("tidegate_backups_total", "Backups, by what became of them."), &["outcome"])?,
+            IntGauge::new(
+                "tidegate_backup_last_success_timestamp_seconds",
+                "When the newest sound backup was whole; 0 if there is none.",
+            )?,
+        );
+        let every = IntGauge::new(
+            "tidegate_backup_interval_seconds",
+            "How often a backup is to be made; 0 if none is made by itself.",
+        )?;
+        registry.register(Box::new(made.clone()))?;
+        registry.register(Box::new(newest.clone()))?;
+        registry.register(Box::new(every.clone()))?;
+        for outcome in ["made", "damaged", "failed"] {
+            made.with_label_values(&[outcome]).inc_by(0);
+        }
+        newest.set(all(folder).last().map_or(0, |(at, ..)| at.as_second()));
+        every.set(series.map_or(0, |s| i64::try_from(s.every.as_secs()).unwrap_or(i64::MAX)));
+        Ok(Self { made, newest })
+    }
+
+    fn count(&self, made: &Result<Made, BackupError>) {
+        let outcome = match made {
+            Ok(made) if made.problems.is_empty() => {
+                self.newest.set(Timestamp::now().as_second());
+                "made"
+            }
+            Ok(_) => "damaged",
+            Err(_) => "failed",
+        };
+        self.made.with_label_values(&[outcome]).inc();
+    }
+}
+
 /// Makes backups of a server.
 #[derive(Clone)]
 pub(crate) struct Backups {
     pub(crate) folder: PathBuf,
     pub(crate) events: PathBuf,
     pub(crate) export: Arc<Export>,
+    pub(crate) numbers: Numbers,
 }
 
 impl Backups {
     /// Makes one because somebody asked for it.
     pub(crate) async fn make(&self) -> Result<Made, BackupError> {
-        self.make_named("").await
+        self.make_counted("").await
+    }
+
+    async fn make_counted(&self, suffix: &'static str) -> Result<Made, BackupError> {
+        let made = self.make_named(suffix).await;
+        self.numbers.count(&made);
+        made
     }
 
     async fn make_named(&self, suffix: &'static str) -> Result<Made, BackupError> {
@@ -108,7 +168,7 @@ impl Backups {
                 // A clock that was set back must not put the next one off for longer than the series has between two.
                 () = tokio::time::sleep(wait.min(series.every)) => {}
             }
-            match self.make_named(SCHEDULED).await {
+            match self.make_counted(SCHEDULED).await {
                 Ok(made) if made.problems.is_empty() => {
                     tracing::info!(folder = %made.folder.display(), bytes = made.bytes, "a backup was made");
                     remove_beyond(&self.folder, series.keep);
@@ -237,6 +297,28 @@ mod tests {
         );
         let told = name("2026-11-22T12:59:59Z").unwrap_err();
         assert!(told.contains("the first is of 2026-11-22T13:00:00Z"), "{told}");
+    }
+
+    #[test]
+    fn the_numbers_begin_with_what_earlier_runs_have_left_and_tell_failures_from_successes() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("20261122T130000Z-scheduled")).unwrap();
+        let (registry, every) = (Registry::new(), Duration::from_secs(3600));
+        let numbers = Numbers::register(&registry, dir.path(), Some(Series { every, keep: 3 })).unwrap();
+        let page = || prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let has = |line: &str| page().lines().any(|l| l == line);
+        let newest =
+            format!("tidegate_backup_last_success_timestamp_seconds {}", at("2026-11-22T13:00:00Z").as_second());
+        assert!(has(&newest) && has("tidegate_backup_interval_seconds 3600"), "{}", page());
+        let made = |problems: Vec<String>| Ok(Made { folder: PathBuf::new(), bytes: 1, problems });
+        numbers.count(&Err(BackupError::Broke("no room".to_owned())));
+        numbers.count(&made(vec!["a page is broken".to_owned()]));
+        assert!(has(&newest), "neither is a backup to go back to: {}", page());
+        numbers.count(&made(vec![]));
+        assert!(!has(&newest));
+        for outcome in ["made", "damaged", "failed"] {
+            assert!(has(&format!("tidegate_backups_total{{outcome=\"{outcome}\"}} 1")), "{}", page());
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use tidegate_export::catalog::others_may_enter;
 
 /// A data directory that this process has to itself.
 #[derive(Debug)]
@@ -56,7 +57,9 @@ impl DataDir {
             builder.mode(0o700);
         }
         builder.create(path).map_err(io)?;
-        warn_if_others_can_read(path);
+        if others_may_enter(path) {
+            tracing::warn!(path = %path.display(), "other users can read the data directory, which holds credentials; chmod 700 it");
+        }
         let mut lock =
             File::options().read(true).write(true).create(true).truncate(false).open(path.join("lock")).map_err(io)?;
         match lock.try_lock() {
@@ -149,19 +152,6 @@ impl DataDir {
 pub fn catalog_in(directory: &Path) -> PathBuf {
     directory.join("tidegate.db")
 }
-
-#[cfg(unix)]
-fn warn_if_others_can_read(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    if let Ok(meta) = fs::metadata(path)
-        && meta.permissions().mode() & 0o077 != 0
-    {
-        tracing::warn!(path = %path.display(), "other users can read the data directory, which holds credentials; chmod 700 it");
-    }
-}
-
-#[cfg(not(unix))]
-fn warn_if_others_can_read(_path: &Path) {}
 
 #[cfg(test)]
 mod tests {

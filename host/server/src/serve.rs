@@ -4,7 +4,7 @@
 //! after the windows that an earlier run closed are sealed again. At the end it goes the other way: no new requests, then no
 //! new events, then the deliveries.
 
-use crate::backups::{Backups, Series};
+use crate::backups::{self, Backups, Series};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::drop_in::{self, DropIn, Signatures};
 use crate::http::tls::Tls;
@@ -203,6 +203,8 @@ impl Running {
         let address = listener.local_addr().map_err(listening)?;
         let counters = prometheus::Registry::new();
         let app = App::new(options.http.clone(), counters.clone())?;
+        let folder = options.backup_dir.clone().unwrap_or_else(|| data.backups());
+        let numbers = backups::Numbers::register(&counters, &folder, options.backups)?;
         let stop = CancellationToken::new();
         let public_url = match &options.public_url {
             Some(url) => url.clone(),
@@ -228,8 +230,7 @@ impl Running {
                 return Err(error);
             }
         };
-        let folder = options.backup_dir.clone().unwrap_or_else(|| data.backups());
-        let backups = Backups { folder, events: data.events(), export: Arc::clone(&export) };
+        let backups = Backups { folder, events: data.events(), export: Arc::clone(&export), numbers };
         if let Some(series) = options.backups {
             tokio::spawn(backups.clone().keep(series, stop.clone()));
         }

@@ -121,7 +121,9 @@ impl Keyring {
             KeySource::Given(text) => (Zeroizing::new(text.expose().to_owned()), "TIDEGATE_KEY".to_owned()),
             KeySource::File(file) => match fs::read_to_string(file) {
                 Ok(text) => {
-                    warn_if_others_can_read(file);
+                    if others_may_enter(file) {
+                        tracing::warn!(file = %file.display(), "other users can read the key file; chmod 600 it");
+                    }
                     (Zeroizing::new(text), file.display().to_string())
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -229,18 +231,20 @@ impl Keyring {
     }
 }
 
-#[cfg(unix)]
-fn warn_if_others_can_read(file: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    if let Ok(meta) = fs::metadata(file)
-        && meta.permissions().mode() & 0o077 != 0
+/// Whether users other than the owner may do anything with a file or folder.
+#[must_use]
+pub fn others_may_enter(path: &Path) -> bool {
+    #[cfg(unix)]
     {
-        tracing::warn!(file = %file.display(), "other users can read the key file; chmod 600 it");
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
-
-#[cfg(not(unix))]
-fn warn_if_others_can_read(_file: &Path) {}
 
 #[cfg(test)]
 mod tests {

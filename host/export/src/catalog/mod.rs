@@ -35,7 +35,7 @@ pub use access::{Access, Actor, Grant, Role};
 pub use answers::{Answered, Once};
 pub use audit::{AUDIT_KINDS, AuditEntry, AuditFilter, AuditRecord, Subject};
 pub use error::{CatalogError, Kind};
-pub use keys::{KeyError, KeySource, Keyring};
+pub use keys::{KeyError, KeySource, Keyring, others_may_enter};
 pub use logins::PullLogin;
 pub use pins::{Pin, PinnedStore};
 pub use quotas::{Holdings, Quotas};

@@ -7,13 +7,14 @@ mod copy;
 
 pub use copy::{CopyError, Verified, copy_database, verify_database};
 
+use crate::offload::is_alone;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// One script for each version of the file, oldest first.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("v1.sql"),
     include_str!("v2.sql"),
     include_str!("v3.sql"),
@@ -26,6 +27,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("v10.sql"),
     include_str!("v11.sql"),
     include_str!("v12.sql"),
+    include_str!("v13.sql"),
 ];
 
 /// Statements kept compiled on each connection.
@@ -84,7 +86,9 @@ impl Db {
     /// Opens `file`, creates it if it is not there, and brings it to the newest version.
     pub(crate) fn open(file: &Path) -> Result<Self, OpenError> {
         let unusable = |cause: String| OpenError::Unusable { file: file.to_owned(), cause };
-        keep_private(file).map_err(|e| unusable(e.to_string()))?;
+        if !is_alone() {
+            keep_private(file).map_err(|e| unusable(e.to_string()))?;
+        }
         let damaged = |problem: String| OpenError::Damaged { file: file.to_owned(), problem };
         let told = |e: rusqlite::Error| {
             if copy::is_damage(&e) { damaged(e.to_string()) } else { unusable(e.to_string()) }
@@ -179,13 +183,20 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 }
 
 fn connect(file: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(
-        file,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // In a simulation only the process dies, never the machine, and the disk has the faults that it is told to have. So the file
+    // is one in memory, which all who open it by its name share.
+    let connection = if is_alone() {
+        let memory = format!("file:{}?vfs=memdb", file.display());
+        Connection::open_with_flags(memory, flags | OpenFlags::SQLITE_OPEN_URI)?
+    } else {
+        Connection::open_with_flags(file, flags)?
+    };
     connection.busy_timeout(Duration::from_secs(10))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", synchronous())?;
+    // A commit is on disk when it returns.
+    let (journal, synchronous) = if is_alone() { ("MEMORY", "OFF") } else { ("WAL", "FULL") };
+    connection.pragma_update(None, "journal_mode", journal)?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // What is deleted is overwritten: credentials are among it.
     connection.pragma_update(None, "secure_delete", true)?;
@@ -193,24 +204,24 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// A commit is on disk when it returns. In a simulation only the process dies, never the machine, so nothing is waited for.
-fn synchronous() -> &'static str {
-    #[cfg(test)]
-    if crate::offload::fate::current().is_some() {
-        return "OFF";
-    }
-    "FULL"
-}
-
+/// A script may write a table anew, and for that drop it: what refers to it must not go with it. So references are not enforced
+/// meanwhile, and are looked at before each script is committed.
 fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "foreign_keys", false)?;
     for (version, script) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(script)?;
+        let is_torn = transaction.prepare("PRAGMA foreign_key_check")?.exists([])?;
+        if is_torn {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY);
+            let told = format!("rows refer to others that are not there, so it was not brought to version {version}");
+            return Err(rusqlite::Error::SqliteFailure(code, Some(told)));
+        }
         transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()?;
         tracing::info!(version, "tidegate.db is now at this version");
     }
-    Ok(())
+    connection.pragma_update(None, "foreign_keys", true)
 }
 
 /// The file holds the credentials of stores, so nobody but its owner may read it. SQLite gives its side files the same mode.
@@ -359,7 +370,11 @@ mod tests {
             let row = "INSERT INTO tenants (id, name, created) VALUES (7, 'kept', 0); \
                        INSERT INTO projects (id, tenant, name, created) VALUES (1, 7, 'web', 0); \
                        INSERT INTO stores (project, name, period, adapter, settings, revision, paused, pull, created) \
-                       VALUES (1, 'central', 60, 'influxdb', '{}', 1, 0, 0, 0);";
+                       VALUES (1, 'central', 60, 'influxdb', '{}', 1, 0, 0, 0); \
+                       INSERT INTO windows (id, project, metric_set, revision, period, start, state, attempts, next_attempt, live_rows, \
+                       recorded) VALUES (5, 1, 1, 1, 60, 600, 'evaluated', 1, 0, 3, 0), (9, 1, 1, 1, 60, 660, 'evaluated', 1, 0, 3, 0); \
+                       INSERT INTO deliveries (store, window, window_end, state, updated) VALUES (1, 5, 660, 'queued', 0); \
+                       DELETE FROM windows WHERE id = 9;";
             connection.execute_batch(row).unwrap();
             drop(connection);
             let db = Db::open(&file).unwrap();
@@ -375,6 +390,16 @@ mod tests {
             );
             let version: i64 = db.read(|c| c.pragma_query_value(None, "user_version", |r| r.get(0))).unwrap();
             assert_eq!(version, i64::try_from(MIGRATIONS.len()).unwrap());
+            let owed = "SELECT w.start FROM deliveries d JOIN windows w ON w.id = d.window WHERE d.state = 'queued'";
+            assert_eq!(db.read(|c| c.query_row(owed, [], |r| r.get::<_, i64>(0))).unwrap(), 600);
+            let next = "INSERT INTO windows (project, metric_set, revision, period, start, state, attempts, next_attempt, live_rows, \
+                        recorded) VALUES (1, 1, 1, 60, 720, 'evaluated', 1, 0, 3, 0) RETURNING id";
+            let id = db.write(|t| t.query_row(next, [], |r| r.get::<_, i64>(0))).unwrap();
+            assert_eq!(id, 10, "the number of a window that is forgotten is not used again");
+            let all = "DELETE FROM windows WHERE id = 5";
+            db.write(|t| t.execute(all, [])).unwrap();
+            let left = db.read(|c| c.query_row("SELECT count(*) FROM deliveries", [], |r| r.get::<_, i64>(0)));
+            assert_eq!(left.unwrap(), 0, "references are enforced again");
         }
     }
 

@@ -140,7 +140,7 @@ impl Gathered<'_> {
         let sql = format!(
             "SELECT l.store, w.live_rows, m.name, w.start + w.period, f.metrics FROM links l JOIN metric_sets m ON m.id = l.metric_set \
              JOIN windows w ON w.id = (SELECT n.id FROM windows n WHERE n.metric_set = l.metric_set AND n.period = l.period \
-             AND n.state = 'evaluated' ORDER BY n.start DESC LIMIT 1) LEFT JOIN folded_windows f ON f.window = w.id \
+             AND n.metric = '' AND n.state = 'evaluated' ORDER BY n.start DESC LIMIT 1) LEFT JOIN folded_windows f ON f.window = w.id \
              WHERE l.until IS NULL AND l.store IN {WANTED} ORDER BY l.store, l.metric_set"
         );
         self.each(&sql, |facts, row| {

@@ -14,6 +14,8 @@ use tidegate_model::StoreId;
 pub struct StoreWindow {
     /// The metric set.
     pub metric_set: String,
+    /// The metric, if it could not be evaluated with its set: then it is a document of its own.
+    pub metric: Option<String>,
     /// The period in seconds.
     pub period: u64,
     /// Its start, in seconds since the epoch.
@@ -105,6 +107,7 @@ fn window(row: &Row<'_>) -> rusqlite::Result<StoreWindow> {
     };
     Ok(StoreWindow {
         metric_set: row.get(0)?,
+        metric: row.get::<_, Option<String>>(17)?.filter(|name| !name.is_empty()),
         period,
         start,
         end: start + period,
@@ -121,11 +124,11 @@ impl Ledger {
     /// The windows of a store that a filter leaves, newest first.
     pub(crate) fn store_windows(&self, store: StoreId, wanted: &WindowFilter) -> Result<Vec<StoreWindow>, LedgerError> {
         let sql = "SELECT m.name, w.period, w.start, w.state, w.reason, w.live_rows, w.batch IS NOT NULL, w.recorded, s.name, \
-                   d.state, d.attempts, d.problem, d.accepted_rows, d.rejected_rows, d.rejections, d.action_digest, d.updated \
+                   d.state, d.attempts, d.problem, d.accepted_rows, d.rejected_rows, d.rejections, d.action_digest, d.updated, w.metric \
                    FROM windows w JOIN metric_sets m ON m.id = w.metric_set JOIN stores s ON s.id = ?1 \
                    LEFT JOIN deliveries d ON d.store = ?1 AND d.window = w.id WHERE w.metric_set = ?2 AND w.period = ?3 \
-                   AND w.start >= ?4 AND w.start < ?5 AND (?7 IS NULL OR coalesce(d.state, w.state) = ?7) \
-                   AND (?8 IS NULL OR m.name = ?8) ORDER BY w.start DESC LIMIT ?6";
+                   AND w.start >= ?4 AND w.start < ?5 AND (?6 IS NULL OR coalesce(d.state, w.state) = ?6) \
+                   AND (?7 IS NULL OR m.name = ?7) ORDER BY w.start DESC, w.metric";
         let bound = |second: Option<u64>, none| second.map_or(none, signed);
         let (since, most) = (bound(wanted.since, 0), wanted.most);
         let before = bound(wanted.before, i64::MAX).min(bound(wanted.until, i64::MAX));
@@ -135,12 +138,19 @@ impl Ledger {
             for Span { metric_set, period, since: connected, until } in spans(c, store)? {
                 let (since, before) = (connected.max(since), until.min(before));
                 let (outcome, set) = (&wanted.outcome, &wanted.metric_set);
-                let asked = params![store.0, metric_set, period, since, before, most, outcome, set];
+                let asked = params![store.0, metric_set, period, since, before, outcome, set];
+                let (mut count, mut last) = (0, None);
                 for one in statement.query_map(asked, window)? {
-                    found.push(one?);
+                    let one = one?;
+                    // The documents of a window stay together.
+                    if count >= most && last != Some(one.start) {
+                        break;
+                    }
+                    (count, last) = (count + 1, Some(one.start));
+                    found.push(one);
                 }
             }
-            found.sort_by(|a, b| (b.start, &a.metric_set).cmp(&(a.start, &b.metric_set)));
+            found.sort_by(|a, b| (b.start, &a.metric_set, &a.metric).cmp(&(a.start, &b.metric_set, &b.metric)));
             if let Some(last) = found.get((most as usize).saturating_sub(1)).map(|w| w.start) {
                 found.retain(|w| w.start >= last);
             }
@@ -152,7 +162,7 @@ impl Ledger {
     pub(crate) fn recent_outcomes(&self, stores: &[StoreId], most: u32) -> Result<Vec<Vec<Outcome>>, LedgerError> {
         let sql = "SELECT w.start + w.period, coalesce(d.state, w.state), w.live_rows FROM windows w \
                    LEFT JOIN deliveries d ON d.store = ?1 AND d.window = w.id WHERE w.metric_set = ?2 AND w.period = ?3 \
-                   AND w.start >= ?4 AND w.start < ?5 ORDER BY w.start DESC LIMIT ?6";
+                   AND w.metric = '' AND w.start >= ?4 AND w.start < ?5 ORDER BY w.start DESC LIMIT ?6";
         self.db.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
             let outcome =

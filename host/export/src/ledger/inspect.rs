@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::sync::Arc;
-use tidegate_model::{Batch, MetricSetId, Period, ProjectId, StoreId, Window};
+use tidegate_model::{Batch, MetricSetId, Name, Period, ProjectId, StoreId, Window};
 
 /// Most lost windows that one look tells of.
 const MOST_LOST: u32 = 10_000;
@@ -45,6 +45,8 @@ pub struct Gap {
     pub store: String,
     /// The metric set; none if it was deleted.
     pub metric_set: Option<String>,
+    /// The metric, if it alone is missing: the others of its set were evaluated without it.
+    pub metric: Option<String>,
     /// The period in seconds.
     pub period: u64,
     /// Start of the first window.
@@ -59,9 +61,11 @@ pub struct Gap {
     pub reason: String,
 }
 
-/// One window of a metric set, and what became of it.
+/// One document of a window, and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WindowRecord {
+    /// The metric that it is of; none for what the set could evaluate together.
+    pub metric: Option<String>,
     /// The metric set's revision that it was evaluated with.
     pub revision: u64,
     /// The period in seconds.
@@ -189,22 +193,23 @@ impl Ledger {
     pub(crate) fn gaps(&self, projects: &[ProjectId]) -> Result<Vec<Gap>, LedgerError> {
         let lost: Vec<Gap> = self.db.read(|c| {
             let sql = "SELECT * FROM ( \
-                       SELECT p.name, s.name, m.name, w.period, w.start, w.start + w.period AS end, 1, d.state, d.problem \
+                       SELECT p.name, s.name, m.name, w.period, w.start, w.start + w.period AS end, 1, d.state, d.problem, w.metric \
                        FROM deliveries d JOIN windows w ON w.id = d.window JOIN stores s ON s.id = d.store \
                        JOIN projects p ON p.id = s.project LEFT JOIN metric_sets m ON m.id = w.metric_set \
                        WHERE d.state IN ('rejected', 'expired') AND p.id IN (SELECT value FROM json_each(?1)) \
                        UNION ALL \
                        SELECT p.name, s.name, m.name, g.period, g.first_start, g.first_start + g.windows * g.period, g.windows, \
-                       'expired', g.reason FROM gaps g JOIN stores s ON s.id = g.store JOIN projects p ON p.id = s.project \
+                       'expired', g.reason, '' FROM gaps g JOIN stores s ON s.id = g.store JOIN projects p ON p.id = s.project \
                        LEFT JOIN metric_sets m ON m.id = g.metric_set \
                        WHERE g.windows > 0 AND p.id IN (SELECT value FROM json_each(?1)) \
-                       ORDER BY end DESC LIMIT ?2) ORDER BY 1, 2, 3, 4, 5";
+                       ORDER BY end DESC LIMIT ?2) ORDER BY 1, 2, 3, 10, 4, 5";
             let mut statement = c.prepare_cached(sql)?;
             let gap = |row: &Row<'_>| {
                 Ok(Gap {
                     project: row.get(0)?,
                     store: row.get(1)?,
                     metric_set: row.get(2)?,
+                    metric: row.get::<_, Option<String>>(9)?.filter(|name| !name.is_empty()),
                     period: number(row, 3)?,
                     start: number(row, 4)?,
                     end: number(row, 5)?,
@@ -229,15 +234,16 @@ impl Ledger {
         Ok(gaps)
     }
 
-    /// The windows of a set that hold the second `at`, one for each period.
+    /// The windows of a set that hold the second `at`: for each period its document, and those of metrics that came by themselves.
     pub(crate) fn windows_at(&self, set: MetricSetId, at: u64) -> Result<Vec<WindowRecord>, LedgerError> {
         self.db.read(|c| {
-            let sql = "SELECT id, revision, period, start, state, reason, attempts, live_rows, digest, batch IS NOT NULL, recorded \
-                       FROM windows WHERE metric_set = ?1 AND start <= ?2 AND ?2 < start + period ORDER BY period";
+            let sql = "SELECT id, revision, period, start, state, reason, attempts, live_rows, digest, batch IS NOT NULL, recorded, metric \
+                       FROM windows WHERE metric_set = ?1 AND start <= ?2 AND ?2 < start + period ORDER BY period, metric";
             let mut statement = c.prepare_cached(sql)?;
             let window = |row: &Row<'_>| {
                 let (period, start) = (number(row, 2)?, number(row, 3)?);
                 let record = WindowRecord {
+                    metric: row.get::<_, Option<String>>(11)?.filter(|name| !name.is_empty()),
                     revision: number(row, 1)?,
                     period,
                     start,
@@ -273,29 +279,32 @@ impl Ledger {
         from: u64,
         to: u64,
         most: usize,
-    ) -> Result<Vec<Window>, LedgerError> {
+    ) -> Result<Vec<(Window, Option<Name>)>, LedgerError> {
         self.db.read(|c| {
-            let sql = "SELECT w.start, w.period FROM windows w JOIN deliveries d ON d.window = w.id AND d.store = ?1 \
-                       WHERE w.metric_set = ?2 AND w.start >= ?3 AND w.start < ?4 ORDER BY w.start, w.period LIMIT ?5";
+            let sql = "SELECT w.start, w.period, w.metric FROM windows w JOIN deliveries d ON d.window = w.id AND d.store = ?1 \
+                       WHERE w.metric_set = ?2 AND w.start >= ?3 AND w.start < ?4 ORDER BY w.start, w.period, w.metric LIMIT ?5";
             let mut statement = c.prepare_cached(sql)?;
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let key = params![store.0, set.0, super::signed(from), super::signed(to), most];
-            Ok(statement.query_map(key, |row| super::window_in(row, 0, 1))?.collect::<Result<_, _>>()?)
+            let document = |row: &Row<'_>| Ok((super::window_in(row, 0, 1)?, super::failures::metric_in(row, 2)?));
+            Ok(statement.query_map(key, document)?.collect::<Result<_, _>>()?)
         })
     }
 
-    /// What a store got, or was to get, of a set in the window that holds the second `at`: the shortest if no period is named.
+    /// What a store got, or was to get, of a set in the window that holds the second `at`: the shortest if no period is named. With
+    /// `metric` the document of a metric that could not be evaluated with the others.
     pub(crate) fn past(
         &self,
         store: StoreId,
         set: MetricSetId,
         at: u64,
         period: Option<Period>,
+        metric: Option<&Name>,
     ) -> Result<Past, NoPast> {
         let found = self.db.read(|c| {
             let sql = "SELECT w.batch, w.digest, d.state, d.action_digest, d.action_rows, d.adapter_digest, d.settings_revision \
                        FROM deliveries d JOIN windows w ON w.id = d.window WHERE d.store = ?1 AND w.metric_set = ?2 \
-                       AND w.start <= ?3 AND ?3 < w.start + w.period AND (?4 IS NULL OR w.period = ?4) ORDER BY w.period LIMIT 1";
+                       AND w.start <= ?3 AND ?3 < w.start + w.period AND (?4 IS NULL OR w.period = ?4) AND w.metric = ?5 ORDER BY w.period LIMIT 1";
             let past = |row: &Row<'_>| {
                 let first = match row.get::<_, Option<[u8; 32]>>(3)? {
                     None => None,
@@ -309,7 +318,8 @@ impl Ledger {
                 let (packed, digest): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.get(0)?, row.get(1)?);
                 Ok((packed, digest, row.get::<_, String>(2)?, first))
             };
-            let key = params![store.0, set.0, super::signed(at), period.map(Period::seconds)];
+            let metric = metric.map_or("", Name::as_str);
+            let key = params![store.0, set.0, super::signed(at), period.map(Period::seconds), metric];
             let row = c.prepare_cached(sql)?.query_row(key, past);
             Ok::<_, NoPast>(row.optional()?)
         })?;
@@ -320,8 +330,8 @@ impl Ledger {
 }
 
 fn same(a: &Gap, b: &Gap) -> bool {
-    (&a.project, &a.store, &a.metric_set, a.period, &a.outcome, &a.reason)
-        == (&b.project, &b.store, &b.metric_set, b.period, &b.outcome, &b.reason)
+    (&a.project, &a.store, &a.metric_set, &a.metric, a.period, &a.outcome, &a.reason)
+        == (&b.project, &b.store, &b.metric_set, &b.metric, b.period, &b.outcome, &b.reason)
 }
 
 fn deliveries(c: &rusqlite::Connection, window: i64) -> rusqlite::Result<Vec<DeliveryRecord>> {

@@ -6,6 +6,7 @@
 
 mod deliveries;
 mod facts;
+mod failures;
 mod history;
 mod inspect;
 mod record;
@@ -20,10 +21,11 @@ pub(crate) use deliveries::{
     Finished, FirstAction, Job, Next, RowRejection, finish, note_first_action, note_of, try_later,
 };
 pub(crate) use facts::StoreFacts;
+pub(crate) use failures::{Document, Failed, Tries};
 pub use history::{Outcome, StoreWindow, WINDOW_OUTCOMES, WindowFilter};
 pub use inspect::{DeliveryRecord, Gap, StoreLedger, WindowRecord};
 pub(crate) use inspect::{NoPast, Past};
-pub(crate) use record::{Evaluated, Failed, Recorded, Shown};
+pub(crate) use record::{Aside, Evaluated, Recorded, Shown};
 pub(crate) use retention::Horizons;
 
 use crate::db::Db;

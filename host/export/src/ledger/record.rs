@@ -1,5 +1,6 @@
-//! Recording windows: evaluated, failed, or given up.
+//! Recording windows that were evaluated, and passing over those that nobody wants any more.
 
+use super::failures::{self, Document, Failed, Tries};
 use super::totals::{Sums, query_digest, with_totals};
 use super::{Ledger, LedgerError, LedgerOptions, Track, micros, signed, unsigned, window_in};
 use crate::schedule::of_store;
@@ -8,22 +9,35 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 use tidegate_events::compress;
-use tidegate_model::{Batch, Instant, MetricQuery, MetricSetId, Period, ProjectId, StoreId, Window, codec};
+use tidegate_model::{Batch, Instant, MetricQuery, MetricSetId, Name, Period, ProjectId, StoreId, Window, codec};
 
 /// Good compression for little time; batches are read again at most a few times.
 const ZSTD_LEVEL: i32 = 3;
 
-/// A window that was evaluated.
+/// A document of a window that was evaluated.
 #[derive(Clone, Debug)]
 pub(crate) struct Evaluated {
     pub(crate) project: ProjectId,
     pub(crate) metric_set: MetricSetId,
     pub(crate) revision: u64,
+    /// The metric that it is of, if that could not be evaluated with its set.
+    pub(crate) metric: Option<Name>,
+    /// Metrics of the set that are not in it, each with a document of its own.
+    pub(crate) aside: Vec<Aside>,
     pub(crate) batch: Arc<Batch>,
     /// The queries of the batch's metrics, in the same order.
     pub(crate) queries: Vec<MetricQuery>,
     /// From when on it goes to stores.
     pub(crate) from: Instant,
+}
+
+/// A metric that goes on by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Aside {
+    pub(crate) metric: Name,
+    pub(crate) reason: String,
+    pub(crate) tries: Tries,
+    pub(crate) next_attempt: Instant,
 }
 
 /// What recording windows came to.
@@ -45,6 +59,18 @@ pub(crate) struct Shown {
 impl Evaluated {
     fn track(&self) -> Track {
         (self.metric_set, self.batch.window.period())
+    }
+
+    /// What was put aside, as failures to be recorded with it.
+    fn failed(&self) -> impl Iterator<Item = Failed<'_>> {
+        self.aside.iter().map(|aside| Failed {
+            project: self.project,
+            document: Document { set: self.metric_set, window: self.batch.window, metric: Some(aside.metric.clone()) },
+            revision: self.revision,
+            tries: aside.tries,
+            reason: &aside.reason,
+            next_attempt: aside.next_attempt,
+        })
     }
 }
 
@@ -68,64 +94,6 @@ impl Ledger {
         })
     }
 
-    /// Records that the evaluation of a window failed, and when to try again. The cursor moves over it: the windows after it
-    /// are not held up, and it stays on record until it is evaluated or too old for everyone.
-    pub(crate) fn record_failure(&self, failed: &Failed<'_>, now: Instant) -> Result<(), LedgerError> {
-        self.db.write(|t| {
-            let track = (failed.metric_set, failed.window.period());
-            if cursor(t, track)?.is_none() {
-                return Ok(());
-            }
-            let sql = "INSERT INTO windows (project, metric_set, revision, period, start, state, reason, attempts, \
-                       next_attempt, live_rows, recorded) VALUES (?1, ?2, ?3, ?4, ?5, 'failed', ?6, 1, ?7, 0, ?8) \
-                       ON CONFLICT DO UPDATE SET reason = excluded.reason, attempts = attempts + 1, \
-                       next_attempt = excluded.next_attempt, recorded = excluded.recorded WHERE state = 'failed'";
-            t.prepare_cached(sql)?.execute(params![
-                failed.project.0,
-                failed.metric_set.0,
-                signed(failed.revision),
-                failed.window.period().seconds(),
-                signed(failed.window.start().seconds()),
-                failed.reason,
-                micros(failed.next_attempt),
-                micros(now),
-            ])?;
-            advance(t, track)?;
-            Ok(())
-        })
-    }
-
-    /// Gives up a window whose evaluation failed until it was too old for every store: expired for all that wanted it.
-    pub(crate) fn give_up(
-        &self,
-        set: MetricSetId,
-        window: Window,
-        reason: &str,
-        now: Instant,
-    ) -> Result<(), LedgerError> {
-        self.db.write(|t| {
-            let sql = "UPDATE windows SET state = 'expired', reason = ?4, recorded = ?5 \
-                       WHERE metric_set = ?1 AND period = ?2 AND start = ?3 AND state = 'failed'";
-            let (period, start) = (window.period().seconds(), signed(window.start().seconds()));
-            if t.execute(sql, params![set.0, period, start, reason, micros(now)])? == 0 {
-                return Ok(());
-            }
-            let sql = "INSERT OR IGNORE INTO deliveries (store, window, window_end, state, problem, updated) \
-                       SELECT l.store, w.id, w.start + w.period, 'expired', ?4, ?5 FROM windows w JOIN links l \
-                       ON l.metric_set = w.metric_set AND l.period = w.period AND l.since <= w.start \
-                       AND (l.until IS NULL OR w.start < l.until) JOIN stores s ON s.id = l.store AND s.deleted IS NULL AND NOT s.pull \
-                       WHERE w.metric_set = ?1 AND w.period = ?2 AND w.start = ?3 RETURNING store";
-            let mut statement = t.prepare(sql)?;
-            let stores: Vec<i64> = statement
-                .query_map(params![set.0, period, start, reason, micros(now)], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
-            for store in stores {
-                super::deliveries::count(t, store, "expired", 1, 0, 0)?;
-            }
-            Ok(())
-        })
-    }
-
     /// Moves the cursor of a track to `to` without evaluating what lies between; `gaps` says which stores miss how many
     /// windows of it: (store, first start, windows).
     pub(crate) fn skip(
@@ -143,7 +111,7 @@ impl Ledger {
                 let (set, period) = (track.0.0, track.1.seconds());
                 // What was evaluated while it was live is no part of the gap.
                 let last = first + windows * u64::from(period);
-                let there = "SELECT count(*) FROM windows WHERE metric_set = ?1 AND period = ?2 AND start >= ?3 AND start < ?4";
+                let there = "SELECT count(*) FROM windows WHERE metric_set = ?1 AND period = ?2 AND start >= ?3 AND start < ?4 AND metric = ''";
                 let there: i64 = t.query_row(there, params![set, period, signed(*first), signed(last)], |row| row.get(0))?;
                 let windows = signed(*windows) - there;
                 let key = params![store.0, set, period, signed(*first), windows, reason, micros(now)];
@@ -180,45 +148,6 @@ impl Ledger {
     /// Whether anything is on record of a window.
     pub(crate) fn is_recorded(&self, set: MetricSetId, window: Window) -> Result<bool, LedgerError> {
         self.db.read(|c| Ok(recorded(c, (set, window.period()), window.start().seconds())?))
-    }
-
-    /// Windows of a project whose evaluation failed and is due again, oldest first.
-    pub(crate) fn failed_due(
-        &self,
-        project: ProjectId,
-        now: Instant,
-        most: u32,
-    ) -> Result<Vec<(MetricSetId, Window, u32)>, LedgerError> {
-        self.db.read(|c| {
-            // A clock that was set back must not put the next try off: it is at most an hour away when it is set.
-            let sql = "SELECT metric_set, start, period, attempts FROM windows WHERE state = 'failed' AND project = ?1 \
-                       AND (next_attempt <= ?2 OR next_attempt > ?2 + 3600000000) ORDER BY start LIMIT ?3";
-            let mut statement = c.prepare_cached(sql)?;
-            let rows = statement.query_map(params![project.0, micros(now), most], |row| {
-                Ok((MetricSetId(row.get(0)?), window_in(row, 1, 2)?, row.get(3)?))
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// Tries of a window that failed so far.
-    pub(crate) fn attempts(&self, set: MetricSetId, window: Window) -> Result<u32, LedgerError> {
-        self.db.read(|c| {
-            let sql = "SELECT attempts FROM windows WHERE metric_set = ?1 AND period = ?2 AND start = ?3";
-            let key = params![set.0, window.period().seconds(), signed(window.start().seconds())];
-            Ok(c.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?.unwrap_or(0))
-        })
-    }
-
-    /// Projects with a failed window that is due again.
-    pub(crate) fn projects_to_retry(&self, now: Instant) -> Result<Vec<ProjectId>, LedgerError> {
-        self.db.read(|c| {
-            let sql = "SELECT DISTINCT project FROM windows WHERE state = 'failed' \
-                       AND (next_attempt <= ?1 OR next_attempt > ?1 + 3600000000)";
-            let mut statement = c.prepare_cached(sql)?;
-            let rows = statement.query_map([micros(now)], |row| Ok(ProjectId(row.get(0)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
     }
 
     /// For each project that is still there, the end of the newest window on record: nothing may arrive before it.
@@ -293,6 +222,9 @@ impl Recording<'_> {
     fn one(self, item: &Evaluated, packed: &Packed, recorded: &mut Recorded) -> Result<(), LedgerError> {
         let (t, now, track, window) = (self.t, self.now, item.track(), item.batch.window);
         let Some(id) = insert_window(t, item, packed, now)? else { return Ok(()) };
+        for failed in item.failed() {
+            failures::insert(t, &failed, now)?;
+        }
         queue_deliveries(t, id, item, now, &mut recorded.queued)?;
         advance(t, track)?;
         if !wanted_by_pull(t, track)? {
@@ -307,11 +239,12 @@ impl Recording<'_> {
         };
         add_totals(t, item, sums, self.options)?;
         let newest = newest(t, track)?;
-        // A missed window that was made up adds to the totals; what is live stays what it was.
+        // A missed window that was made up adds to the totals; what is live stays what it was, or grows by a metric that came later.
         let live = match newest {
-            Some(newest) if newest != window => batch_of(t, track, newest)?.unwrap_or_else(|| Arc::clone(&item.batch)),
-            _ => Arc::clone(&item.batch),
+            Some(newest) if newest != window || item.metric.is_some() => batch_of(t, track, newest)?,
+            _ => None,
         };
+        let live = live.unwrap_or_else(|| Arc::clone(&item.batch));
         recorded.shown.push(Shown { track, batch: Arc::new(with_totals(&live, sums)) });
         Ok(())
     }
@@ -326,12 +259,14 @@ fn add_totals(
     let track = item.track();
     let (set, period) = (track.0.0, track.1.seconds());
     let newest = newest(t, track)?.map_or(0, |w| w.end().seconds());
-    let current: HashSet<&str> = item.batch.metrics.iter().map(|m| m.name.as_str()).collect();
-    for gone in sums.keys().filter(|name| !current.contains(name.as_str())) {
+    let there = item.batch.metrics.iter().map(|m| &m.name).chain(item.aside.iter().map(|a| &a.metric));
+    let current: HashSet<&str> = there.map(Name::as_str).collect();
+    let is_gone = |name: &str| item.metric.is_none() && !current.contains(name);
+    for gone in sums.keys().filter(|name| is_gone(name)) {
         let sql = "DELETE FROM totals WHERE metric_set = ?1 AND period = ?2 AND metric = ?3";
         t.execute(sql, params![set, period, gone])?;
     }
-    sums.retain(|name, _| current.contains(name.as_str()));
+    sums.retain(|name, _| !is_gone(name));
     for (metric, query) in item.batch.metrics.iter().zip(&item.queries) {
         if metric.measures.iter().all(|m| !m.aggregate.additive()) {
             continue;
@@ -351,17 +286,6 @@ fn add_totals(
     Ok(())
 }
 
-/// A window whose evaluation failed.
-#[derive(Clone, Debug)]
-pub(crate) struct Failed<'a> {
-    pub(crate) project: ProjectId,
-    pub(crate) metric_set: MetricSetId,
-    pub(crate) revision: u64,
-    pub(crate) window: Window,
-    pub(crate) reason: &'a str,
-    pub(crate) next_attempt: Instant,
-}
-
 /// None if the window is evaluated already, given up, or of a set that is gone.
 fn insert_window(
     t: &Transaction<'_>,
@@ -372,8 +296,8 @@ fn insert_window(
     if cursor(t, item.track())?.is_none() {
         return Ok(None);
     }
-    let sql = "INSERT INTO windows (project, metric_set, revision, period, start, state, attempts, next_attempt, \
-               live_rows, digest, batch, recorded) VALUES (?1, ?2, ?3, ?4, ?5, 'evaluated', 1, 0, ?6, ?7, ?8, ?9) \
+    let sql = "INSERT INTO windows (project, metric_set, revision, period, start, metric, state, attempts, next_attempt, \
+               live_rows, digest, batch, recorded) VALUES (?1, ?2, ?3, ?4, ?5, ?10, 'evaluated', 1, 0, ?6, ?7, ?8, ?9) \
                ON CONFLICT DO UPDATE SET state = 'evaluated', revision = excluded.revision, reason = NULL, \
                attempts = attempts + 1, live_rows = excluded.live_rows, digest = excluded.digest, \
                batch = excluded.batch, recorded = excluded.recorded WHERE state = 'failed' RETURNING id";
@@ -388,6 +312,7 @@ fn insert_window(
         packed.digest,
         packed.bytes,
         micros(now),
+        item.metric.as_ref().map_or("", Name::as_str),
     ];
     let window: Option<i64> = t.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
     if let (Some(window), Some(metrics)) = (window, super::facts::folded(&item.batch)) {
@@ -438,19 +363,20 @@ fn queue_deliveries(
     Ok(())
 }
 
-fn cursor(c: &Connection, track: Track) -> rusqlite::Result<Option<u64>> {
+pub(super) fn cursor(c: &Connection, track: Track) -> rusqlite::Result<Option<u64>> {
     let sql = "SELECT next_start FROM cursors WHERE metric_set = ?1 AND period = ?2";
     let found = c.prepare_cached(sql)?.query_row(params![track.0.0, track.1.seconds()], |row| row.get(0)).optional()?;
     Ok(found.map(unsigned))
 }
 
 fn recorded(c: &Connection, track: Track, start: u64) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM windows WHERE metric_set = ?1 AND period = ?2 AND start = ?3)";
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM windows WHERE metric_set = ?1 AND period = ?2 AND start = ?3 AND metric = '')";
     c.prepare_cached(sql)?.query_row(params![track.0.0, track.1.seconds(), signed(start)], |row| row.get(0))
 }
 
 /// Moves the cursor over the windows that are on record.
-fn advance(t: &Transaction<'_>, track: Track) -> rusqlite::Result<()> {
+pub(super) fn advance(t: &Transaction<'_>, track: Track) -> rusqlite::Result<()> {
     let Some(from) = cursor(t, track)? else { return Ok(()) };
     let mut next = from;
     while recorded(t, track, next)? {
@@ -470,16 +396,24 @@ fn wanted_by_pull(c: &Connection, track: Track) -> rusqlite::Result<bool> {
 }
 
 fn newest(c: &Connection, track: Track) -> rusqlite::Result<Option<Window>> {
-    let sql = "SELECT start, period FROM windows WHERE metric_set = ?1 AND period = ?2 AND state = 'evaluated' \
+    let sql = "SELECT start, period FROM windows WHERE metric_set = ?1 AND period = ?2 AND metric = '' AND state = 'evaluated' \
                ORDER BY start DESC LIMIT 1";
     c.prepare_cached(sql)?.query_row(params![track.0.0, track.1.seconds()], |row| window_in(row, 0, 1)).optional()
 }
 
+/// All documents of a window that were evaluated, as one batch.
 fn batch_of(c: &Connection, track: Track, window: Window) -> Result<Option<Arc<Batch>>, LedgerError> {
-    let sql = "SELECT batch FROM windows WHERE metric_set = ?1 AND period = ?2 AND start = ?3";
+    let sql = "SELECT batch FROM windows WHERE metric_set = ?1 AND period = ?2 AND start = ?3 AND batch IS NOT NULL ORDER BY metric";
     let key = params![track.0.0, track.1.seconds(), signed(window.start().seconds())];
-    let packed: Option<Vec<u8>> = c.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?.flatten();
-    packed.map(|packed| unpack(&packed)).transpose()
+    let mut statement = c.prepare_cached(sql)?;
+    let mut packed = statement.query_map(key, |row| row.get::<_, Vec<u8>>(0))?;
+    let Some(first) = packed.next() else { return Ok(None) };
+    let mut batch = unpack(&first?)?;
+    for later in packed {
+        let later = unpack(&later?)?;
+        Arc::make_mut(&mut batch).metrics.extend(later.metrics.iter().cloned());
+    }
+    Ok(Some(batch))
 }
 
 /// A stored batch, which must be what was once written.

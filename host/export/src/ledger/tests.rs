@@ -1,5 +1,7 @@
 //! What the ledger records once, keeps together, and gives back.
 
+mod failures;
+
 use super::*;
 use crate::catalog::{Catalog, DEFAULT_TENANT, StoreSpec};
 use serde_json::{Map, json};
@@ -90,6 +92,8 @@ impl Fixture {
             project: self.project,
             metric_set: self.set,
             revision: 1,
+            metric: None,
+            aside: Vec::new(),
             batch: Arc::new(batch),
             queries: vec![query],
         }
@@ -210,27 +214,6 @@ fn a_window_without_rows_is_confirmed_without_being_sent() {
 }
 
 #[test]
-fn a_failed_window_lets_the_cursor_pass_stays_due_and_can_still_be_evaluated() {
-    let f = fixture();
-    let store = f.store("a", Direction::Push);
-    let (project, metric_set) = (f.project, f.set);
-    let fail = |reason: &'static str| {
-        let failed = Failed { project, metric_set, revision: 1, window: window(0), reason, next_attempt: at(2) };
-        f.ledger.record_failure(&failed, at(1)).unwrap();
-    };
-    fail("no disk");
-    assert_eq!((f.cursor(), f.job(store, 9).is_none()), (1, true));
-    assert_eq!(f.ledger.failed_due(project, at(1), 9).unwrap(), []);
-    assert_eq!(f.ledger.failed_due(project, at(2), 9).unwrap(), [(metric_set, window(0), 1)]);
-    fail("still no disk");
-    let facts = f.ledger.facts(store).unwrap();
-    assert_eq!((facts.failed_windows, facts.evaluation_problem.as_deref()), (1, Some("still no disk")));
-    f.record(0, 3.0);
-    assert_eq!(f.ledger.failed_due(project, at(9), 9).unwrap(), []);
-    assert!(f.job(store, 9).is_some());
-}
-
-#[test]
 fn case_6_a_damaged_window_is_given_up_with_a_reason_and_its_neighbours_survive() {
     let f = fixture();
     let store = f.store("a", Direction::Push);
@@ -312,26 +295,6 @@ fn lost_windows_in_a_row_are_one_gap_and_the_store_that_waits_longest_comes_firs
     let states: Vec<_> = record.deliveries.iter().map(|d| (d.store.as_str(), d.state.as_str())).collect();
     assert_eq!(states, [("a", "queued"), ("b", "queued")]);
     let _ = second;
-}
-
-#[test]
-fn a_window_that_is_given_up_is_expired_for_each_store_with_the_reason() {
-    let f = fixture();
-    let store = f.store("a", Direction::Push);
-    let failed = Failed {
-        project: f.project,
-        metric_set: f.set,
-        revision: 1,
-        window: window(0),
-        reason: "no disk",
-        next_attempt: at(2),
-    };
-    f.ledger.record_failure(&failed, at(1)).unwrap();
-    f.ledger.give_up(f.set, window(0), "older than 24 h; no disk", at(9)).unwrap();
-    f.ledger.give_up(f.set, window(0), "older than 24 h; no disk", at(9)).unwrap();
-    let facts = f.ledger.facts(store).unwrap();
-    assert_eq!((facts.counts.expired, facts.failed_windows), (1, 0));
-    assert_eq!(facts.lost.unwrap().1, "older than 24 h; no disk");
 }
 
 #[test]
@@ -465,24 +428,6 @@ fn events_are_owed_from_the_first_window_that_is_not_on_record() {
     assert_eq!(f.ledger.owed_since(ProjectId(f.project.0 + 1)).unwrap(), None, "another project owes nothing");
     f.catalog.edit(|e| e.delete_store(store)).unwrap();
     assert_eq!(owed(), None);
-}
-
-#[test]
-fn events_of_a_window_whose_evaluation_failed_are_owed_until_it_is_recorded_or_given_up() {
-    let f = fixture();
-    f.store("central", Direction::Push);
-    for n in [0, 1] {
-        let (window, reason) = (window(n), "damaged");
-        let failed = Failed { project: f.project, metric_set: f.set, revision: 1, window, reason, next_attempt: at(9) };
-        f.ledger.record_failure(&failed, at(n + 1)).unwrap();
-    }
-    f.record(2, 1.0);
-    let owed = || f.ledger.owed_since(f.project).unwrap();
-    assert_eq!(owed(), Some(at(0)));
-    f.record(0, 1.0);
-    assert_eq!(owed(), Some(at(1)));
-    f.ledger.give_up(f.set, window(1), "too old", at(10)).unwrap();
-    assert_eq!(owed(), Some(at(3)));
 }
 
 #[test]

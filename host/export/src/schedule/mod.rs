@@ -5,6 +5,7 @@
 //! on disk, so a pass can be cut off anywhere and the next one goes on.
 
 mod agenda;
+mod aside;
 mod drive;
 mod places;
 mod plan;
@@ -12,17 +13,19 @@ mod spread;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use aside::Suspects;
 pub(crate) use drive::{Drive, drive};
 pub(crate) use places::Places;
 pub(crate) use plan::TrackPlan;
 pub(crate) use spread::{Spread, of_store};
 
 use crate::budget::{Exhausted, Shares};
-use crate::catalog::{Catalog, CatalogError, MetricsInForce};
+use crate::catalog::{Catalog, CatalogError, Link, MetricsInForce};
 use crate::chance::Chance;
-use crate::ledger::{Evaluated, Failed, Ledger, LedgerError, Recorded};
+use crate::ledger::{Document, Evaluated, Failed, Ledger, LedgerError, Recorded, Tries};
 use crate::look_back::{LookBack, told};
 use crate::observe::{Loss, Observed};
+use aside::{Due, FOUND_AT_ONCE, PATIENCE, Stopped, TRIES, Turn, culprit};
 use plan::plan;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +79,8 @@ pub(crate) struct Schedule {
     pub(crate) shares: Arc<Shares>,
     /// How far after their ends windows are evaluated.
     pub(crate) spread: Spread,
+    /// The metrics that are evaluated by themselves.
+    pub(crate) suspects: Suspects,
     /// Up to where each project is sealed in this process.
     pub(crate) sealed: Mutex<HashMap<ProjectId, Instant>>,
 }
@@ -87,14 +92,6 @@ enum Unevaluated {
     Source(#[from] SourceError),
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
-}
-
-/// A set whose window is to be evaluated.
-struct Due {
-    set: MetricSetId,
-    /// As people know it.
-    set_name: Name,
-    force: MetricsInForce,
 }
 
 impl Schedule {
@@ -187,29 +184,72 @@ impl Schedule {
     }
 
     fn retry_failed(&self, project: ProjectId, passed: &mut Passed) -> Result<(), PassError> {
-        let now = self.clock.now();
-        let due = self.ledger.failed_due(project, now, RETRIED_AT_ONCE)?;
+        let due = self.ledger.failed_due(project, self.clock.now(), RETRIED_AT_ONCE)?;
         if due.is_empty() {
             return Ok(());
         }
-        // Those that fail again are not due for a while, so this comes to an end.
-        passed.more = due.len() >= RETRIED_AT_ONCE as usize;
         let links = self.catalog.read(|v| Ok(v.links_of_project(project)?))?;
-        let horizon = |adapter: &str| now.seconds().saturating_sub(self.look_back.of(adapter).as_secs());
-        for (set, window, _) in due {
-            let wanted = links.iter().any(|l| {
-                l.metric_set == set && l.wants(window) && (l.pull || window.end().seconds() > horizon(&l.adapter))
-            });
-            if wanted {
-                self.window(project, window.start().seconds(), window.period(), &[set], passed)?;
-            } else {
-                let reason = "its evaluation failed until it was too old for every store";
-                self.ledger.give_up(set, window, reason, now)?;
-                self.observed.windows.with_label_values(&["expired"]).inc();
-                self.observed.lost(Loss::NeverEvaluated, 1);
-                tracing::error!(metric_set = set.0, %window, "a window was given up: {reason}");
+        // Those that are put off or fail again are not due for a while, so this comes to an end.
+        passed.more = due.len() >= RETRIED_AT_ONCE as usize;
+        // Right after the live windows is when there is most time until the next ones.
+        let mut is_first = passed.recorded > 0;
+        for (document, _) in due {
+            let now = self.clock.now();
+            if !self.is_wanted(&links, &document, now) {
+                self.give_up(&document, "its evaluation failed until it was too old for every store")?;
+                continue;
+            }
+            let Some(metric) = &document.metric else {
+                let (start, period) = (document.window.start().seconds(), document.window.period());
+                self.window(project, start, period, &[document.set], passed)?;
+                continue;
+            };
+            match self.suspects.turn(document.set, metric) {
+                Turn::Now => self.by_itself(project, &document, metric, passed)?,
+                Turn::WhenThereIsTime => {
+                    let next_end = self.next_end(&links, now);
+                    if later(now, self.limits.time) <= next_end || std::mem::take(&mut is_first) {
+                        self.by_itself(project, &document, metric, passed)?;
+                    } else {
+                        self.ledger.put_off(&document, next_end)?;
+                    }
+                }
+                Turn::After(_, Stopped { times, reason })
+                    if times >= TRIES && later(document.window.end(), PATIENCE) <= now =>
+                {
+                    self.give_up(&document, &format!("the metric was stopped {times} times in a row: {reason}"))?;
+                }
+                Turn::After(wait, _) => self.ledger.put_off(&document, later(now, wait))?,
             }
         }
+        Ok(())
+    }
+
+    /// When the next window of a project is to be evaluated.
+    fn next_end(&self, links: &[Link], now: Instant) -> Instant {
+        let ends = links.iter().map(|link| {
+            let after = self.spread.of_project(link.project, link.period);
+            let shifted = Instant::from_micros(now.micros().saturating_sub(after));
+            Instant::from_micros(link.period.window_at(shifted).end().micros() + after)
+        });
+        ends.min().unwrap_or(Instant::from_micros(u64::MAX))
+    }
+
+    /// Whether a document is young enough for a store that wants it. A page sums up all windows, so what its set could evaluate
+    /// together is never too old for it.
+    fn is_wanted(&self, links: &[Link], document: &Document, now: Instant) -> bool {
+        let horizon = |adapter: &str| now.seconds().saturating_sub(self.look_back.of(adapter).as_secs());
+        let is_young = |l: &Link| document.window.end().seconds() > horizon(&l.adapter);
+        let wants = |l: &Link| l.metric_set == document.set && l.wants(document.window);
+        links.iter().any(|l| wants(l) && (l.pull && document.metric.is_none() || is_young(l)))
+    }
+
+    fn give_up(&self, document: &Document, reason: &str) -> Result<(), PassError> {
+        self.ledger.give_up(document, reason, self.clock.now())?;
+        self.observed.windows.with_label_values(&["expired"]).inc();
+        self.observed.lost(Loss::NeverEvaluated, 1);
+        let (metric_set, metric) = (document.set.0, document.metric.as_ref().map(Name::as_str));
+        tracing::error!(metric_set, metric, window = %document.window, "a window was given up: {reason}");
         Ok(())
     }
 
@@ -223,34 +263,97 @@ impl Schedule {
         passed: &mut Passed,
     ) -> Result<(), PassError> {
         let Some(window) = Window::starting_at(start, period) else { return Ok(()) };
+        let now = self.clock.now();
         let read = self.catalog.read(|v| {
             let dues = sets.iter().map(|set| {
                 // Also tells that it is still there.
                 let set_name = v.metric_set(*set)?.name;
-                Ok(Due { set: *set, set_name, force: v.revisions(*set)?.metrics_for(window)? })
+                let force = v.revisions(*set)?.metrics_for(window)?;
+                Ok(Due::new(*set, set_name, force, &self.suspects, now))
             });
             Ok((v.project(project)?.name, dues.collect::<Result<Vec<_>, CatalogError>>()?))
         });
-        let (name, dues) = match read {
+        let (name, mut dues) = match read {
             Ok(read) => read,
             // Deleted a moment ago.
             Err(CatalogError::NotFound { .. }) => return Ok(()),
             Err(other) => return Err(other.into()),
         };
-        let sealed = self.seal(project, window.end());
-        let all: Vec<&Due> = dues.iter().collect();
-        match sealed.map_err(Unevaluated::from).and_then(|()| self.evaluate(project, &name, window, &all)) {
+        if let Err(error) = self.seal(project, window.end()).map_err(Unevaluated::from) {
+            // What is not sealed must not be evaluated: events could still arrive in it.
+            return dues
+                .iter()
+                .try_for_each(|due| self.failed(project, &Document::of_set(due.set, window), due, &error, passed));
+        }
+        let error = match self.evaluate(project, &name, window, &dues) {
+            Ok(evaluated) => return self.record(evaluated, window, passed),
+            Err(error) => error,
+        };
+        if let [due] = &mut dues[..] {
+            return self.one_set(project, &name, window, due, error, passed);
+        }
+        if matches!(error, Unevaluated::Source(SourceError::Closed)) {
+            return Err(PassError::Closed);
+        }
+        // One bad set must not hold up the others of the window; those with the metric that stood in the way come last.
+        dues.sort_by_key(|due| culprit(&error).is_some_and(|metric| due.has(metric)));
+        dues.iter_mut().try_for_each(|due| match self.evaluate(project, &name, window, std::slice::from_ref(due)) {
             Ok(evaluated) => self.record(evaluated, window, passed),
-            Err(Unevaluated::Source(SourceError::Closed)) => Err(PassError::Closed),
-            Err(error) if dues.len() == 1 => self.failed(project, &dues[0], window, &error, passed),
-            // One bad set must not hold up the others of the window.
-            Err(error) => bad_last(all, &error).into_iter().try_for_each(|due| {
-                match self.evaluate(project, &name, window, &[due]) {
-                    Ok(evaluated) => self.record(evaluated, window, passed),
-                    Err(Unevaluated::Source(SourceError::Closed)) => Err(PassError::Closed),
-                    Err(error) => self.failed(project, due, window, &error, passed),
-                }
-            }),
+            Err(error) => self.one_set(project, &name, window, due, error, passed),
+        })
+    }
+
+    /// Goes on with a set that could not be evaluated, without the metrics that stand in the way of the others.
+    fn one_set(
+        &self,
+        project: ProjectId,
+        name: &Name,
+        window: Window,
+        due: &mut Due,
+        mut error: Unevaluated,
+        passed: &mut Passed,
+    ) -> Result<(), PassError> {
+        for _ in 0..FOUND_AT_ONCE {
+            if !due.put_aside(&error, &self.suspects, self.clock.now()) {
+                break;
+            }
+            self.observed.windows.with_label_values(&["failed"]).inc();
+            tracing::warn!(metric_set = %due.set_name, %window, "the others of the set go on without a metric: {error}");
+            match self.evaluate(project, name, window, std::slice::from_ref(due)) {
+                Ok(evaluated) => return self.record(evaluated, window, passed),
+                Err(next) => error = next,
+            }
+        }
+        self.failed(project, &Document::of_set(due.set, window), due, &error, passed)
+    }
+
+    /// Evaluates a metric that could not be evaluated with its set.
+    fn by_itself(
+        &self,
+        project: ProjectId,
+        document: &Document,
+        metric: &Name,
+        passed: &mut Passed,
+    ) -> Result<(), PassError> {
+        let (set, window) = (document.set, document.window);
+        let read = self.catalog.read(|v| {
+            let (set_name, force) = (v.metric_set(set)?.name, v.revisions(set)?.metrics_for(window)?);
+            Ok((v.project(project)?.name, Due::of_metric(set, set_name, force, metric)))
+        });
+        let (name, due) = match read {
+            Ok((name, Some(due))) => (name, due),
+            Ok((_, None)) => return self.give_up(document, "what the set consisted of then is not known any more"),
+            Err(CatalogError::NotFound { .. }) => return Ok(()),
+            Err(other) => return Err(other.into()),
+        };
+        let sealed = self.seal(project, window.end()).map_err(Unevaluated::from);
+        match sealed.and_then(|()| self.evaluate(project, &name, window, std::slice::from_ref(&due))) {
+            Ok(mut evaluated) => {
+                self.suspects.went_well(set, metric);
+                evaluated.iter_mut().for_each(|one| one.metric = Some(metric.clone()));
+                self.record(evaluated, window, passed)
+            }
+            Err(error) => self.failed(project, document, &due, &error, passed),
         }
     }
 
@@ -259,9 +362,9 @@ impl Schedule {
         project: ProjectId,
         name: &Name,
         window: Window,
-        dues: &[&Due],
+        dues: &[Due],
     ) -> Result<Vec<Evaluated>, Unevaluated> {
-        let metrics = dues.iter().flat_map(|due| &due.force.metrics);
+        let metrics = dues.iter().flat_map(|due| &due.metrics);
         let specs: Vec<MetricSpec> =
             metrics.map(|(name, query)| MetricSpec { name: name.clone(), query: query.clone() }).collect();
         let mut batches = if specs.is_empty() {
@@ -288,11 +391,11 @@ impl Schedule {
         let from = Instant::from_micros(window.end().micros() + after);
         let mut results = batches.drain(..);
         let evaluated = dues.iter().map(|due| {
-            let metrics = results.by_ref().take(due.force.metrics.len()).collect();
-            let batch = Batch { project: name.clone(), metric_set: due.force.series.clone(), window, metrics };
-            let queries = due.force.metrics.iter().map(|(_, query)| query.clone()).collect();
-            let (metric_set, revision, batch) = (due.set, due.force.revision, Arc::new(batch));
-            Evaluated { project, metric_set, revision, batch, queries, from }
+            let metrics = results.by_ref().take(due.metrics.len()).collect();
+            let batch = Batch { project: name.clone(), metric_set: due.series.clone(), window, metrics };
+            let queries = due.metrics.iter().map(|(_, query)| query.clone()).collect();
+            let (metric_set, revision, batch) = (due.set, due.revision, Arc::new(batch));
+            Evaluated { project, metric_set, revision, metric: None, aside: due.aside.clone(), batch, queries, from }
         });
         Ok(evaluated.collect())
     }
@@ -312,35 +415,35 @@ impl Schedule {
     fn failed(
         &self,
         project: ProjectId,
+        document: &Document,
         due: &Due,
-        window: Window,
         error: &Unevaluated,
         passed: &mut Passed,
     ) -> Result<(), PassError> {
+        if matches!(error, Unevaluated::Source(SourceError::Closed)) {
+            return Err(PassError::Closed);
+        }
         let now = self.clock.now();
-        let attempts = self.ledger.attempts(due.set, window)?;
-        let wait = match error {
-            Unevaluated::Exhausted(exhausted) => exhausted.wait,
-            Unevaluated::Source(_) => self.chance.backoff(attempts + 1),
-        };
+        let Tries { attempts, stopped } = self.ledger.tries(document)?;
+        let tries = Tries { attempts: attempts + 1, stopped: stopped + u32::from(culprit(error).is_some()) };
         let reason = error.to_string();
-        let next_attempt = later(now, wait);
-        let revision = due.force.revision;
-        let failed = Failed { project, metric_set: due.set, revision, window, reason: &reason, next_attempt };
+        let wait = match (error, culprit(error), &document.metric) {
+            (Unevaluated::Exhausted(exhausted), ..) => exhausted.wait,
+            (_, Some(_), Some(metric)) => self.suspects.stopped(document.set, metric, &reason),
+            _ => self.chance.backoff(tries.attempts),
+        };
+        let (revision, next_attempt) = (due.revision, later(now, wait));
+        let failed = Failed { project, document: document.clone(), revision, tries, reason: &reason, next_attempt };
         self.ledger.record_failure(&failed, now)?;
         passed.recorded += 1;
         self.observed.windows.with_label_values(&["failed"]).inc();
-        tracing::warn!(metric_set = %due.set_name, %window, attempts = attempts + 1, "an evaluation failed: {reason}");
+        let (metric_set, window, attempts) = (&due.set_name, document.window, tries.attempts);
+        tracing::warn!(%metric_set, %window, attempts, "an evaluation failed: {reason}");
+        if document.metric.is_some() && tries.stopped >= TRIES {
+            self.give_up(document, &format!("given up after {attempts} tries: {reason}"))?;
+        }
         Ok(())
     }
-}
-
-/// The sets of a window, those with the metric that took too long after the others: these need not wait for it once more.
-fn bad_last<'d>(mut dues: Vec<&'d Due>, error: &Unevaluated) -> Vec<&'d Due> {
-    if let Unevaluated::Source(SourceError::Time { metric, .. }) = error {
-        dues.sort_by_key(|due| due.force.metrics.iter().any(|(name, _)| name.as_str() == metric));
-    }
-    dues
 }
 
 /// `wait` after `now`.

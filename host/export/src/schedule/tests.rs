@@ -1,5 +1,7 @@
 //! The schedule against a source that counts, fails and closes as told, over restarts and clock jumps.
 
+mod slow;
+
 use super::*;
 use crate::catalog::{DEFAULT_TENANT, StoreSpec};
 use crate::ledger::{Finished, LedgerOptions, Next};
@@ -19,6 +21,12 @@ pub(crate) struct CountingSource {
     refuse: Mutex<Option<SourceError>>,
     /// Metrics whose evaluation fails.
     bad: Mutex<BTreeSet<String>>,
+    /// With a clock they do not fail at once, but are stopped when they have taken all of their time on it.
+    slow: Mutex<Option<Arc<ManualClock>>>,
+    /// How often one was stopped.
+    stops: AtomicU64,
+    /// Whether windows cannot be sealed.
+    is_open: std::sync::atomic::AtomicBool,
 }
 
 impl CountingSource {
@@ -40,6 +48,9 @@ impl CountingSource {
 
 impl Source for CountingSource {
     fn seal(&self, _: ProjectId, end: Instant) -> Result<(), SourceError> {
+        if self.is_open.load(Ordering::SeqCst) {
+            return Err(SourceError::Storage("it cannot be sealed".to_owned()));
+        }
         self.floor.fetch_max(end.micros(), Ordering::SeqCst);
         Ok(())
     }
@@ -49,13 +60,19 @@ impl Source for CountingSource {
         _: ProjectId,
         window: Window,
         metrics: &[MetricSpec],
-        _: &EvaluationLimits,
+        limits: &EvaluationLimits,
     ) -> Result<Vec<MetricBatch>, SourceError> {
         if let Some(error) = self.refuse.lock().unwrap().clone() {
             return Err(error);
         }
         if let Some(bad) = metrics.iter().find(|m| self.bad.lock().unwrap().contains(m.name.as_str())) {
-            return Err(SourceError::Query { metric: bad.name.to_string(), reason: "told so".to_owned() });
+            let metric = bad.name.to_string();
+            if let Some(clock) = &*self.slow.lock().unwrap() {
+                clock.advance(limits.time.as_secs());
+                self.stops.fetch_add(1, Ordering::SeqCst);
+                return Err(SourceError::Time { metric, limit: limits.time });
+            }
+            return Err(SourceError::Query { metric, reason: "told so".to_owned() });
         }
         self.evaluated.lock().unwrap().push(window);
         let inside = |at: &&u64| window.start().micros() <= **at && **at < window.end().micros();
@@ -102,6 +119,7 @@ fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, source: &Arc<CountingSo
         places: Places::default(),
         shares: Shares::of_evaluations(),
         spread: Spread::default(),
+        suspects: Suspects::default(),
         sealed: Mutex::default(),
     }
 }

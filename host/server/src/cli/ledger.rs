@@ -90,6 +90,9 @@ pub struct ReplayArgs {
     /// ... and before this time.
     #[arg(long, value_name = "TIME", value_parser = time::argument, requires = "from")]
     pub to: Option<u64>,
+    /// Of one window: the metric that could not be evaluated with its set, and came by itself.
+    #[arg(long, value_name = "METRIC", conflicts_with = "from")]
+    pub metric: Option<String>,
     /// Send it, rather than only print it.
     #[arg(long)]
     pub send: bool,
@@ -153,7 +156,7 @@ pub(crate) async fn run(command: LedgerCommand, out: &mut Output) -> Result<Exit
             if let (Some(from), Some(to)) = (args.from, args.to) {
                 return replay_range(&client, &path, &args, (from, to), out).await;
             }
-            let body = json!({"metric_set": args.set, "at": args.at, "send": args.send});
+            let body = json!({"metric_set": args.set, "metric": args.metric, "at": args.at, "send": args.send});
             let answer = client.post(&path, &[], &body).await?;
             out.show(args.ask.json, &answer, replay)?;
         }
@@ -200,7 +203,7 @@ fn gaps(out: &mut Output, answer: &Json) -> Result<(), CliError> {
     let row = |gap: &Json| {
         vec![
             format!("{}/{}", text(&gap["project"]), text(&gap["store"])),
-            text(&gap["metric_set"]),
+            set_or_metric(gap),
             seconds(&gap["start"]),
             seconds(&gap["end"]),
             text(&gap["windows"]),
@@ -213,6 +216,14 @@ fn gaps(out: &mut Output, answer: &Json) -> Result<(), CliError> {
     out.table(&head, rows, "No window is missing in any store.")
 }
 
+/// The metric set, and the metric if that is all of it that is meant.
+pub(super) fn set_or_metric(of: &Json) -> String {
+    match of["metric"].as_str() {
+        Some(metric) => format!("{}/{metric}", text(&of["metric_set"])),
+        None => text(&of["metric_set"]),
+    }
+}
+
 fn show(out: &mut Output, answer: &Json) -> Result<(), CliError> {
     let windows = answer["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
     if windows.is_empty() {
@@ -220,6 +231,9 @@ fn show(out: &mut Output, answer: &Json) -> Result<(), CliError> {
     }
     for window in windows {
         out.line(format_args!("window      [{}, {})", seconds(&window["start"]), seconds(&window["end"])))?;
+        if let Some(metric) = window["metric"].as_str() {
+            out.line(format_args!("metric      {metric}, which could not be evaluated with its set"))?;
+        }
         let reason = window["reason"].as_str().map_or_else(String::new, |r| format!(": {r}"));
         out.line(format_args!("state       {}{reason}", text(&window["state"])))?;
         out.line(format_args!("recorded    {}", moment(&window["recorded"])))?;
@@ -253,7 +267,9 @@ fn replay(out: &mut Output, answer: &Json) -> Result<(), CliError> {
         _ => "it was never sent",
     };
     let state = text(&answer["state"]);
-    out.note(format_args!("window [{}, {}), {state}; {same}", seconds(&window["start"]), seconds(&window["end"])));
+    let metric = answer["metric"].as_str().map_or_else(String::new, |metric| format!(", metric {metric}"));
+    let (start, end) = (seconds(&window["start"]), seconds(&window["end"]));
+    out.note(format_args!("window [{start}, {end}){metric}, {state}; {same}"));
     super::store::message(out, answer)?;
     if let Some(sent) = answer["sent"].as_object() {
         out.note(format_args!("sent: {} rows accepted, {} rejected", sent["accepted_rows"], sent["rejected_rows"]));

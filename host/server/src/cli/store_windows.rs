@@ -85,7 +85,14 @@ fn row(window: &Json) -> Vec<String> {
         _ => window["rows"].to_string(),
     };
     let reason = if delivery["problem"].is_string() { &delivery["problem"] } else { &window["reason"] };
-    vec![text(&window["metric_set"]), moment(&window["start"]), moment(&window["end"]), text(state), rows, text(reason)]
+    vec![
+        super::ledger::set_or_metric(window),
+        moment(&window["start"]),
+        moment(&window["end"]),
+        text(state),
+        rows,
+        text(reason),
+    ]
 }
 
 fn moment(seconds: &Json) -> String {

@@ -4,7 +4,10 @@
 use super::{Pushed, Sim};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A window of a store in the ledger.
+/// A document of a window: start, period, and the metric if it came by itself.
+type Document = (u64, u64, String);
+
+/// What became of one in a store, in the ledger.
 #[derive(Clone, Debug)]
 struct Fate {
     state: String,
@@ -36,15 +39,13 @@ impl Sim {
     /// What the set of a store holds in one window, by the series of the sink: counted by hand.
     pub(super) fn oracle(&self, start: u64, period: u64, grouped: bool) -> BTreeMap<String, f64> {
         let mut points = BTreeMap::new();
-        let inside = start * 1_000_000..(start + period) * 1_000_000;
-        let mut all = 0.0;
-        for (_, series) in self.source.events().iter().filter(|(at, _)| inside.contains(at)) {
-            all += 1.0;
-            if grouped {
+        let all = self.source.inside(start * 1_000_000..(start + period) * 1_000_000, |events| {
+            for (_, series) in events.iter().filter(|_| grouped) {
                 let key = format!("errors,d={series},metric_set=crashes,project=web count__tx");
                 *points.entry(key).or_default() += 1.0;
             }
-        }
+            events.len() as f64
+        });
         points.insert("all,metric_set=crashes,project=web count__tx".to_owned(), all);
         points
     }
@@ -59,14 +60,16 @@ impl Sim {
     fn check_push(&self, store: &Pushed) {
         let id = store.id.0;
         let sql = format!(
-            "SELECT w.start, w.period, d.state, d.problem, d.rejected_rows FROM deliveries d JOIN windows w ON w.id = d.window WHERE d.store = {id}"
+            "SELECT w.start, w.period, w.metric, d.state, d.problem, d.rejected_rows FROM deliveries d \
+             JOIN windows w ON w.id = d.window WHERE d.store = {id}"
         );
         let read = |r: &rusqlite::Row<'_>| {
-            let fate = Fate { state: r.get(2)?, problem: r.get(3)?, rejected: r.get(4)? };
-            Ok(((r.get::<_, i64>(0)?.cast_unsigned(), r.get::<_, i64>(1)?.cast_unsigned()), fate))
+            let fate = Fate { state: r.get(3)?, problem: r.get(4)?, rejected: r.get(5)? };
+            let (start, period) = (r.get::<_, i64>(0)?.cast_unsigned(), r.get::<_, i64>(1)?.cast_unsigned());
+            Ok(((start, period, r.get::<_, String>(2)?), fate))
         };
         let listed = self.rows(&sql, read);
-        let fates: BTreeMap<(u64, u64), Fate> = listed.iter().cloned().collect();
+        let fates: BTreeMap<Document, Fate> = listed.iter().cloned().collect();
         assert_eq!(listed.len(), fates.len(), "{}: a window is there twice", store.name);
         let gaps = self.gaps(id);
         let now = self.now();
@@ -78,23 +81,37 @@ impl Sim {
                 let values = self.oracle(start, period, true);
                 let stamped: BTreeMap<_, _> = values.iter().map(|(k, v)| ((k.clone(), start + period), *v)).collect();
                 allowed.extend(stamped.clone());
-                let Some(fate) = fates.get(&(start, period)) else {
+                // That of the set, and one for each metric that came by itself.
+                let documents = fates.range((start, period, String::new())..(start, period + 1, String::new()));
+                let documents: Vec<(&str, &Fate)> =
+                    documents.map(|((.., metric), fate)| (metric.as_str(), fate)).collect();
+                if documents.is_empty() {
                     assert!(gaps.contains(&(start, period)), "{told} is neither on record nor part of a gap");
                     continue;
-                };
+                }
+                assert_eq!(documents[0].0, "", "{told} has no document of its set");
                 assert!(!gaps.contains(&(start, period)), "{told} is on record and in a gap");
-                match fate.state.as_str() {
-                    "confirmed" if fate.rejected == 0 => {
-                        for (key, value) in stamped {
-                            let held = self.net.with(&store.sink, |s| s.held.get(&key).copied());
-                            assert_eq!(held, Some(value), "{told} is confirmed, {key:?}");
+                for (document, fate) in &documents {
+                    let is_of_it = |key: &str| match key.split(',').next().unwrap() {
+                        metric if document.is_empty() => documents.iter().all(|(other, _)| *other != metric),
+                        metric => metric == *document,
+                    };
+                    match fate.state.as_str() {
+                        "confirmed" if fate.rejected == 0 => {
+                            for (key, value) in stamped.iter().filter(|((key, _), _)| is_of_it(key)) {
+                                let held = self.net.with(&store.sink, |s| s.held.get(key).copied());
+                                assert_eq!(held, Some(*value), "{told} is confirmed, {key:?}");
+                            }
                         }
+                        "confirmed" => {}
+                        "rejected" | "expired" => {
+                            assert!(
+                                fate.problem.as_ref().is_some_and(|p| !p.is_empty()),
+                                "{told}: {fate:?} has no reason"
+                            );
+                        }
+                        other => panic!("{told} ended as {other:?}"),
                     }
-                    "confirmed" => {}
-                    "rejected" | "expired" => {
-                        assert!(fate.problem.as_ref().is_some_and(|p| !p.is_empty()), "{told}: {fate:?} has no reason");
-                    }
-                    other => panic!("{told} ended as {other:?}"),
                 }
             }
         }
@@ -117,7 +134,7 @@ impl Sim {
             Ok((number(0)?, number(1)?, number(2)?, r.get::<_, String>(3)?))
         };
         let recorded: BTreeSet<(u64, u64)> = self
-            .rows("SELECT start, period FROM windows", |r| {
+            .rows("SELECT start, period FROM windows WHERE metric = ''", |r| {
                 Ok((r.get::<_, i64>(0)?.cast_unsigned(), r.get::<_, i64>(1)?.cast_unsigned()))
             })
             .into_iter()
@@ -139,11 +156,23 @@ impl Sim {
                 panic!("nothing is shown at {period} s");
             };
             let end = shown.batch.window.end().seconds();
-            let inside = since * 1_000_000..end * 1_000_000;
-            let counted = self.source.events().iter().filter(|(at, _)| inside.contains(at)).count();
+            let counted = self.source.inside(since * 1_000_000..end * 1_000_000, <[_]>::len);
             let all = shown.batch.metrics.iter().find(|m| m.name.as_str() == "all").unwrap();
             let total = all.measures[0].totals.as_ref().unwrap()[0];
             assert_eq!(total, counted as f64, "totals of {period} s up to {end}");
+            // It may have been given up by itself; then it misses what was in those windows, and no more.
+            let sql = format!(
+                "SELECT start FROM windows WHERE metric = 'errors' AND state = 'expired' AND period = {period}"
+            );
+            let missing = self
+                .rows(&sql, |r| Ok(r.get::<_, i64>(0)?.cast_unsigned()))
+                .into_iter()
+                .map(|start| self.source.inside(start * 1_000_000..(start + period) * 1_000_000, <[_]>::len));
+            let known = counted - missing.sum::<usize>();
+            if let Some(errors) = shown.batch.metrics.iter().find(|m| m.name.as_str() == "errors") {
+                let total: f64 = errors.measures[0].totals.iter().flatten().sum();
+                assert_eq!(total, known as f64, "totals of errors at {period} s up to {end}");
+            }
             assert!(end + 2 * period > self.now(), "the page stands still at {end}");
         }
     }

@@ -12,7 +12,7 @@ mod source;
 mod story;
 
 use super::registry;
-use crate::catalog::{DEFAULT_TENANT, StoreSpec};
+use crate::catalog::{DEFAULT_TENANT, KeySource, StoreSpec};
 use crate::ledger::StoreFacts;
 use crate::offload::fate::{self, Disk, Fate};
 use crate::{Catalog, Export, ExportOptions, ExportSettings};
@@ -21,10 +21,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 use source::SimSource;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidegate_model::{Clock, Instant, MetricSetId, Period, ProjectId, StoreId};
+use tidegate_model::{Clock, Instant, MetricSetId, Period, ProjectId, Secret, StoreId};
 use tokio::time::Instant as Moment;
 
 /// When each simulation begins: the start of an hour.
@@ -74,7 +75,8 @@ struct Pushed {
 
 /// The world.
 struct Sim {
-    dir: tempfile::TempDir,
+    /// Its name, in memory.
+    file: PathBuf,
     chance: StdRng,
     fate: Arc<Fate>,
     clock: Arc<SimClock>,
@@ -98,7 +100,7 @@ struct Sim {
 struct Named(u64);
 
 impl Drop for Named {
-    #[allow(clippy::print_stderr)] // the harness keeps it for failed tests
+    #[expect(clippy::print_stderr, reason = "the harness keeps it for failed tests")]
     fn drop(&mut self) {
         fate::decide(None);
         if std::thread::panicking() {
@@ -123,9 +125,10 @@ impl Sim {
     fn new(seed: u64) -> Self {
         let fate = Fate::new(seed);
         fate::decide(Some(Arc::clone(&fate)));
-        let dir = tempfile::tempdir().unwrap();
+        static WORLDS: AtomicU64 = AtomicU64::new(0);
+        let file = PathBuf::from(format!("/world-{}/tidegate.db", WORLDS.fetch_add(1, Ordering::Relaxed)));
         let clock = Arc::new(SimClock { began: Moment::now(), offset: AtomicI64::new(0), set_back: Mutex::new(None) });
-        let catalog = Arc::new(Catalog::open(&dir.path().join("tidegate.db"), clock.clone()).unwrap());
+        let catalog = open_at(&file, &clock).unwrap();
         let create = |e: &crate::catalog::Edit<'_>| {
             let project = e.create_project(e.tenant_named(DEFAULT_TENANT)?.id, "web")?.id;
             let set = e.put_metric_set(project, "crashes")?.0.id;
@@ -135,9 +138,12 @@ impl Sim {
         };
         let (project, set) = catalog.edit(create).unwrap();
         // What is due is known by its time; looking more often than this finds nothing new.
-        let settings = ExportSettings { tick: Duration::from_secs(20), ..ExportSettings::default() };
+        // At the end everything is looked at, however long ago it was.
+        let (series_idle, keep_records) = (Duration::from_secs(1 << 30), Duration::from_secs(1 << 30));
+        let tick = Duration::from_secs(20);
+        let settings = ExportSettings { tick, series_idle, keep_records, ..ExportSettings::default() };
         Self {
-            dir,
+            file,
             chance: StdRng::seed_from_u64(seed),
             net: Arc::new(Net::new(Arc::clone(&fate), clock.clone())),
             fate,
@@ -224,7 +230,7 @@ impl Sim {
         self.source.restart();
         self.wanted = true;
         // A full disk may not even let it be opened; the old handle still reads.
-        let Some(catalog) = open_at(self.dir.path(), &self.clock) else { return false };
+        let Some(catalog) = open_at(&self.file, &self.clock) else { return false };
         self.catalog = catalog;
         self.numbers = prometheus::Registry::new();
         let mut options =
@@ -285,11 +291,14 @@ impl Sim {
     /// Lets time pass; a host that dies meanwhile is started again.
     async fn pass(&mut self, span: Duration) {
         let end = Moment::now() + span;
+        // A supervisor that starts it again and again does so less and less often.
+        let mut pause = Duration::from_secs(7);
         loop {
             let fate = Arc::clone(&self.fate);
             if self.wanted && !self.runs() && !self.start().await {
                 self.kill().await;
-                tokio::time::sleep_until(end.min(Moment::now() + Duration::from_secs(7))).await;
+                tokio::time::sleep_until(end.min(Moment::now() + pause)).await;
+                pause = (pause * 2).min(Duration::from_secs(600));
             }
             tokio::select! {
             biased;
@@ -319,6 +328,7 @@ impl Sim {
     async fn settle(&mut self) {
         self.fate.set_disk(Disk::Well);
         self.source.set_trouble(None);
+        self.source.set_bad(None);
         self.net.heal();
         for store in self.stores.clone() {
             let _ = self.catalog.edit(|e| e.set_paused(store.id, false));
@@ -328,7 +338,7 @@ impl Sim {
         }
         // Past what an earlier, faster clock had stamped, and past every wait.
         let newest = self.source.newest().max(self.now());
-        self.seconds(newest - self.now() + 900).await;
+        self.seconds(newest - self.now() + 900 + 2 * self.settings.tick.as_secs()).await;
         for _ in 0..1000 {
             let left =
                 self.stores.iter().any(|s| self.facts(s.id).counts.queued > 0 || self.facts(s.id).failed_windows > 0);
@@ -343,8 +353,9 @@ impl Sim {
     }
 }
 
-fn open_at(dir: &std::path::Path, clock: &Arc<SimClock>) -> Option<Arc<Catalog>> {
-    Catalog::open(&dir.join("tidegate.db"), clock.clone()).ok().map(Arc::new)
+fn open_at(file: &Path, clock: &Arc<SimClock>) -> Option<Arc<Catalog>> {
+    let key = KeySource::Given(Secret::new("5a".repeat(32)));
+    Catalog::open_with(file, &key, clock.clone()).ok().map(Arc::new)
 }
 
 /// The value of a counter or gauge on a page of numbers, all labels that hold `label` together.

@@ -1,6 +1,7 @@
 //! Events as the event store holds them: an arrival is never before a seal and never before the one that came last. Counts them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,8 +45,9 @@ impl SimSource {
         last.max(self.floor.load(Ordering::SeqCst)).div_ceil(1_000_000)
     }
 
-    pub(super) fn events(&self) -> Vec<(u64, String)> {
-        self.events.lock().unwrap().clone()
+    /// Looks at the series of all events that arrived in `window`, in microseconds.
+    pub(super) fn inside<T>(&self, window: Range<u64>, look: impl FnOnce(&[(u64, String)]) -> T) -> T {
+        look(within(&self.events.lock().unwrap(), &window))
     }
 }
 
@@ -74,11 +76,17 @@ impl Source for SimSource {
         let events = self.events.lock().unwrap();
         let inside = window.start().micros()..window.end().micros();
         let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
-        for (_, series) in events.iter().filter(|(at, _)| inside.contains(at)) {
+        for (_, series) in within(&events, &inside) {
             *counts.entry(series).or_default() += 1.0;
         }
         Ok(metrics.iter().map(|spec| counted(spec, &counts)).collect())
     }
+}
+
+/// The events of a span: arrivals never go back.
+fn within<'e>(events: &'e [(u64, String)], span: &Range<u64>) -> &'e [(u64, String)] {
+    let before = |bound: u64| events.partition_point(|(at, _)| *at < bound);
+    &events[before(span.start)..before(span.end).max(before(span.start))]
 }
 
 /// A metric called `all` has no groups; any other is grouped by `d`.

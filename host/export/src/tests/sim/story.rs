@@ -4,6 +4,10 @@
 use super::net::Mood;
 use super::{Sim, simulate};
 use crate::offload::fate::Disk;
+use std::collections::BTreeSet;
+use std::panic::catch_unwind;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tidegate_events::SourceError;
 
@@ -31,7 +35,7 @@ async fn chapter(sim: &mut Sim, scale: u64) {
         let series = ["a", "b", "c", "d"][usize::try_from(sim.below(4)).unwrap()];
         sim.submit(series);
     }
-    match sim.below(14) {
+    match sim.below(16) {
         0..4 => {
             let which = usize::try_from(sim.below(sim.stores.len() as u64)).unwrap();
             let (sink, mood) = (sim.stores[which].sink.clone(), mood(sim));
@@ -75,6 +79,8 @@ async fn chapter(sim: &mut Sim, scale: u64) {
             // The disk may be dead at the moment, and the host too.
             let _ = sim.catalog.edit(|e| e.set_paused(store, paused));
         }
+        13 => sim.source.set_bad(Some("errors")),
+        14 => sim.source.set_bad(None),
         _ => {}
     }
     let span = match sim.below(3) {
@@ -89,39 +95,58 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|n| n.parse().ok())
 }
 
+/// Tells the story of a seed to its end, and how many seconds passed in it.
+fn tell(seed: u64) -> u64 {
+    let mut seconds = 0;
+    simulate(seed, async |sim| {
+        // The same number of windows, over hours, days or weeks.
+        let scale = [60, 1, 6][usize::try_from(seed % 3).unwrap()];
+        sim.settings.tick *= u32::try_from(scale).unwrap();
+        let hours = [4, 24][usize::try_from(sim.below(2)).unwrap()];
+        sim.settings.look_back = Duration::from_secs(hours * 3600 * scale);
+        let period = |seconds: u64| u32::try_from(seconds * scale).unwrap();
+        sim.push_store("central", period(60));
+        sim.push_store("slow", period(300));
+        sim.push_store("other", period(60));
+        sim.pull_store("page", period(60));
+        while !sim.start().await {}
+        for _ in 0..80 {
+            chapter(sim, scale).await;
+        }
+        sim.settle().await;
+        sim.check();
+        seconds = sim.clock.began.elapsed().as_secs();
+    });
+    seconds
+}
+
+/// Stories share nothing, so each processor tells its own.
 #[test]
-#[allow(clippy::print_stderr)] // the harness keeps it, unless it is asked for progress
+#[expect(clippy::print_stderr, reason = "the harness keeps it, unless it is asked for progress")]
 fn whatever_happens_every_window_is_accounted_for_and_no_value_is_wrong() {
     let stories = number("TIDEGATE_SIM_STORIES").unwrap_or(STORIES);
-    // Odd seeds tell of hours, even ones of days.
     let seeds = match (number("TIDEGATE_SIM_SEED"), number("TIDEGATE_SIM_FROM").unwrap_or(1)) {
         (Some(seed), _) => seed..seed + 1,
         (None, first) => first..first + stories,
     };
-    let first = seeds.start;
-    for seed in seeds {
-        simulate(seed, async |sim| {
-            // The same number of windows, over some days.
-            let scale = if seed.is_multiple_of(2) { 6 } else { 1 };
-            sim.settings.tick *= u32::try_from(scale).unwrap();
-            let hours = [4, 24][usize::try_from(sim.below(2)).unwrap()];
-            sim.settings.look_back = Duration::from_secs(hours * 3600 * scale);
-            let period = |seconds: u64| u32::try_from(seconds * scale).unwrap();
-            sim.push_store("central", period(60));
-            sim.push_store("slow", period(300));
-            sim.push_store("other", period(60));
-            sim.pull_store("page", period(60));
-            while !sim.start().await {}
-            for _ in 0..80 {
-                chapter(sim, scale).await;
+    let (first, count) = (seeds.start, seeds.end - seeds.start);
+    let (next, told, seconds) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
+    let failed = Mutex::new(BTreeSet::new());
+    let narrator = || {
+        while let Some(seed) = Some(next.fetch_add(1, Ordering::SeqCst)).filter(|seed| seeds.contains(seed)) {
+            match catch_unwind(|| tell(seed)) {
+                Ok(passed) => drop(seconds.fetch_add(passed, Ordering::SeqCst)),
+                Err(_) => drop(failed.lock().unwrap().insert(seed)),
             }
-            sim.settle().await;
-            sim.check();
-        });
-        if (seed + 1 - first).is_multiple_of(10) {
-            eprintln!("{} stories, seeds {first} to {seed}", seed + 1 - first);
+            let told = told.fetch_add(1, Ordering::SeqCst) + 1;
+            if told.is_multiple_of(100) || told == count {
+                eprintln!("{told} stories from seed {first} on, {} hours", seconds.load(Ordering::SeqCst) / 3600);
+            }
         }
-    }
+    };
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..processors).for_each(|_| drop(scope.spawn(narrator))));
+    assert_eq!(failed.into_inner().unwrap(), BTreeSet::new(), "seeds whose stories failed; why is said above");
 }
 
 #[test]

@@ -16,6 +16,7 @@ const BECAME = { push: [["confirmed", "arrived"], ["queued", "waiting"], ["rejec
 export async function history(root, found, query, signal, admin) {
   const pulls = found.status.direction === "pull";
   const became = (w) => w.delivery?.state ?? w.state;
+  const named = (w) => (w.metric ? `${w.metric_set ?? ""}/${w.metric}` : w.metric_set ?? "");
   const wanted = { outcome: query.outcome ?? "", metric_set: query.set ?? "" };
   const choice = (key, name, label, any, entries) => {
     const id = fresh(name);
@@ -35,7 +36,7 @@ export async function history(root, found, query, signal, admin) {
     },
     columns: [
       { label: "Window", cell: (w) => h("span", time(fromSeconds(w.start)), " – ", time(fromSeconds(w.end), "clock")) },
-      { label: "Metric Set", cell: (w) => w.metric_set ?? h("span.none", "deleted") },
+      { label: "Metric Set", cell: (w) => named(w) || h("span.none", "deleted") },
       { label: "Outcome", cell: (w) => h("div", outcome(became(w)), why(w) && h("div.small.soft", why(w))), clip: true },
       { label: "Rows", number: true, cell: (w) => (w.delivery && (w.delivery.accepted_rows || w.delivery.rejected_rows)
         ? `${number(w.delivery.accepted_rows)} of ${number(w.delivery.accepted_rows + w.delivery.rejected_rows)} accepted` : number(w.rows)) },
@@ -56,7 +57,7 @@ function details(root, w, pulls, admin) {
     const place = h("div", { "aria-live": "polite" });
     const rejections = Array.isArray(w.delivery?.rejections) ? w.delivery.rejections : [];
     const show = (send) => async (e) => doing(e.target, place, async () => {
-      const replay = await api.post(`${root}/replay`, { metric_set: w.metric_set, at: w.start, send });
+      const replay = await api.post(`${root}/replay`, { metric_set: w.metric_set, metric: w.metric, at: w.start, send });
       const same = { same: "These are the bytes that were sent before.", "not-comparable": "Adapter or settings have changed since, so the bytes may differ from those that were sent.", "never-sent": "Nothing was sent of this window before." };
       fill(place, h("div.stack", replay.sent && message("good", h("p", `Sent again: ${count(replay.sent.accepted_rows, "row")} accepted, ${number(replay.sent.rejected_rows)} rejected.`)), h("p.soft", same[replay.bytes]), wire(replay)));
     }, "The window was not replayed");

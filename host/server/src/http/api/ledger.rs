@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_export::catalog::Subject;
 use tidegate_export::{ExportError, Replay, Replays, verify_database};
-use tidegate_model::{ProjectId, Window};
+use tidegate_model::{Name, ProjectId, Window};
 
 /// What the list of stores in the ledger can do.
 pub(crate) const OWED: Rules = Rules {
@@ -29,7 +29,7 @@ pub(crate) const OWED: Rules = Rules {
 /// What the list of lost windows can do.
 pub(crate) const GAPS: Rules = Rules {
     list: "gaps",
-    id: &["project", "store", "metric_set", "period", "start", "outcome", "reason"],
+    id: &["project", "store", "metric_set", "metric", "period", "start", "outcome", "reason"],
     sorts: &["project", "store", "start", "end", "windows"],
     filters: &["project", "store", "metric_set", "outcome"],
 };
@@ -74,6 +74,8 @@ pub(crate) async fn windows(
 #[serde(deny_unknown_fields)]
 struct Past {
     metric_set: String,
+    /// With `at`: a metric that could not be evaluated with its set.
+    metric: Option<Name>,
     at: Option<u64>,
     from: Option<u64>,
     to: Option<u64>,
@@ -87,10 +89,14 @@ pub(crate) async fn replay(
     Path(path): Path<(String, String)>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let Past { metric_set, at, from, to, send } = tidegate_model::strict::read(body).map_err(Problem::invalid)?;
+    let Past { metric_set, metric, at, from, to, send } =
+        tidegate_model::strict::read(body).map_err(Problem::invalid)?;
     let (tenant, subject) = (call.tenant(), Subject::Store(path.0.clone(), path.1.clone()));
     let which = match (at, from, to) {
         (Some(at), None, None) => Ok(at),
+        (None, Some(_), Some(_)) if metric.is_some() => {
+            return Err(Problem::invalid("metric: a range has all of them"));
+        }
         (None, Some(from), Some(to)) if from < to => Err((from, to)),
         (None, Some(_), Some(_)) => return Err(Problem::invalid("to: expected a later time than `from`")),
         _ => return Err(Problem::invalid("expected either `at`, or `from` and `to`, in seconds since the epoch")),
@@ -107,11 +113,13 @@ pub(crate) async fn replay(
         };
         call.note("replay", subject, vec![format!("metric set {}, {windows}", set.name)]).await?;
     }
-    let export = &call.host.export;
+    let replayer = call.host.export.replayer();
     match which {
-        Ok(at) => Ok(Json(replay_json(&export.replay(store.id, set.id, at, send).await?)).into_response()),
+        Ok(at) => {
+            Ok(Json(replay_json(&replayer.replay(store.id, set.id, at, None, metric, send).await?)).into_response())
+        }
         Err((from, to)) => {
-            let Replays { windows, next } = export.replay_range(store.id, set.id, from, to, send).await?;
+            let Replays { windows, next } = replayer.replay_range(store.id, set.id, from, to, send).await?;
             let shown = |(window, replay): &(Window, Result<Replay, ExportError>)| match replay {
                 Ok(replay) => replay_json(replay),
                 Err(error) => json!({"window": window_json(*window), "problem": error.to_string()}),
@@ -129,6 +137,7 @@ fn window_json(window: Window) -> Value {
 fn replay_json(replay: &Replay) -> Value {
     let mut document = message_json(&replay.message);
     document["window"] = window_json(replay.window);
+    document["metric"] = json!(replay.metric.as_ref().map(|name| name.as_str()));
     document["state"] = json!(replay.state);
     document["bytes"] = json!(replay.same);
     if let Some((accepted, rejected)) = replay.sent {

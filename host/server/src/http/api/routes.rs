@@ -363,7 +363,7 @@ fn in_projects() -> Vec<Route> {
             .does("Have a store use the version before again")
             .gives(200, any_object())
             .edits(),
-        post("/projects/{project}/stores/{store}/replay", Project(Admin), ledger::replay).does("The bytes of the past window that holds a moment, or of those that begin in a range (`windows`, and `next` if there are more); sends them again if asked to").takes(body(&[("metric_set", text())], &[("at", count()), ("from", count()), ("to", count()), ("send", boolean())])).gives(200, any_object()),
+        post("/projects/{project}/stores/{store}/replay", Project(Admin), ledger::replay).does("The bytes of the past window that holds a moment, or of those that begin in a range (`windows`, and `next` if there are more); sends them again if asked to").takes(body(&[("metric_set", text())], &[("metric", maybe(&name())), ("at", count()), ("from", count()), ("to", count()), ("send", boolean())])).gives(200, any_object()),
         post("/projects/{project}/stores/{store}/rename", Project(Admin), stores::rename).does("Give a store another name").takes(body(&[("name", name())], &[])).ends(204).edits(),
         post("/projects/{project}/stores/{store}/pause", Project(Admin), stores::pause).does("Hold deliveries back").ends(204).edits(),
         post("/projects/{project}/stores/{store}/resume", Project(Admin), stores::resume).does("Let deliveries go on").ends(204).edits(),
