@@ -1,35 +1,14 @@
 //! Version 2 of the same adapter: the same values in other words.
 
-use tidegate_adapter::{Batch, Endpoint, PushAdapter, Request, Requests, Settings, Verdict, export_push};
+#[path = "../../shared/evolving.rs"]
+mod evolving;
 
-/// Where it sends to.
-#[derive(Settings)]
-pub struct Where {
-    #[setting(label = "URL", help = "Where to send to")]
-    url: Endpoint,
-}
+use evolving::Evolving;
+use tidegate_adapter::export_push;
 
-/// The adapter.
-pub struct Evolving;
-
-impl PushAdapter for Evolving {
-    type Settings = Where;
-
-    fn encode(settings: &Where, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
-        let mut request = Request::post(&settings.url);
-        for metric in batch.metrics() {
-            for row in metric.columns().live() {
-                for (_, value) in row.values() {
-                    request.body().text(&format!("amount {} {value}\n", batch.window_end()));
-                }
-                request.carries(&metric, row.index());
-            }
-        }
-        if !request.body().is_empty() {
-            requests.send(request);
-        }
-        Ok(())
-    }
-}
+/// What a line begins with.
+const WORD: &str = "amount";
+/// Whether it crashes when a label says bomb.
+const EXPLODES: bool = false;
 
 export_push!(Evolving, name = "evolving");

@@ -1,25 +1,14 @@
 //! Version 2 of the same adapter: crashes when a label says bomb.
 
-use tidegate_adapter::{Page, PullAdapter, Scrape, Snapshot, export_pull};
+#[path = "../../shared/paging.rs"]
+mod paging;
 
-/// The adapter.
-pub struct Paging;
+use paging::Paging;
+use tidegate_adapter::export_pull;
 
-impl PullAdapter for Paging {
-    type Settings = ();
-
-    fn render((): &(), snapshot: &Snapshot<'_>, _: &Scrape<'_>) -> Result<Page, String> {
-        let mut page = Page::new("text/plain");
-        page.body().text("made by version 2\n");
-        for batch in snapshot.batches() {
-            for metric in batch.metrics() {
-                for row in metric.columns().live() {
-                    assert!(row.labels().all(|(_, label)| label != "bomb"), "boom");
-                }
-            }
-        }
-        Ok(page)
-    }
-}
+/// What its pages begin with.
+const MADE_BY: &str = "made by version 2\n";
+/// Whether it crashes when a label says bomb.
+const EXPLODES: bool = true;
 
 export_pull!(Paging, name = "paging");
