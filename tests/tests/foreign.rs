@@ -1,4 +1,5 @@
-//! Adapters that other toolchains make: they deliver to a real server, find a system that leads nowhere, and are compiled once.
+//! Adapters that other toolchains make: they deliver to a real server, conform, find a system that leads nowhere, and are compiled
+//! once.
 
 use crate::world::{self, PATIENCE, PROJECT};
 use serde_json::{Value as Json, json};
@@ -6,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 use tidegate_tests::foreign::Foreign;
 use tidegate_tests::generator::Generator;
+use tidegate_tests::guests;
 use tidegate_tests::receiver::Receiver;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::Influxd;
@@ -44,7 +46,7 @@ fn delivers(foreign: Foreign, name: &str, packages: &[&str], without: &[&str]) {
     let folder = scratch.folder("adapters");
     let influxd = Influxd::start(&scratch);
     let mut tidegate = host(&scratch, &folder).start();
-    let _ = foreign.install(&folder);
+    let component = foreign.install(&folder);
     let adapter = offered(&tidegate, name);
     let system: Vec<_> =
         adapter["system"].as_array().expect("a list").iter().map(|s| s["interface"].to_string()).collect();
@@ -75,6 +77,18 @@ fn delivers(foreign: Foreign, name: &str, packages: &[&str], without: &[&str]) {
     events.extend(tidegate.api().bulk_until_acknowledged(PROJECT, &generator.events(60)));
     world::compare_with_influxdb(&influxd, &world::expected(&metrics, 2, &events));
     world::no_errors_in_the_log(&tidegate);
+    conforms(&tidegate, &component);
+}
+
+/// What somebody starts from passes every check that the suite knows.
+#[track_caller]
+fn conforms(tidegate: &Tidegate, component: &Path) {
+    let ran = tidegate.cli_output(&["adapter", "check", "--json", &component.display().to_string()]);
+    let report: Json = serde_json::from_slice(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {ran:?}"));
+    let checks = report["checks"].as_array().expect("a list");
+    let failed: Vec<_> = checks.iter().filter(|check| check["passed"] != true).collect();
+    assert!(failed.is_empty() && ran.status.success(), "{}: {failed:#?}", report["adapter"]);
+    assert!(checks.len() >= 12, "few checks were made: {report}");
 }
 
 #[test]
@@ -91,6 +105,13 @@ fn an_adapter_in_javascript_delivers_every_window_exactly_and_is_compiled_once()
 #[test]
 fn an_adapter_in_rust_for_wasip2_delivers_every_window_exactly_and_is_compiled_once() {
     delivers(Foreign::Wasip2, "lines-wasip2", &["wasi:cli/stdout"], &["wasi:http", "wasi:sockets"]);
+}
+
+#[test]
+fn the_template_that_authors_start_from_conforms_like_those_of_other_toolchains() {
+    let scratch = Scratch::new("template");
+    let tidegate = world::tidegate(&scratch).start();
+    conforms(&tidegate, &guests::template(&scratch.folder("template")));
 }
 
 #[test]
