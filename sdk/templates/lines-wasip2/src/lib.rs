@@ -9,11 +9,11 @@ use tidegate_adapter::{
 pub struct LinesSettings {
     #[setting(label = "URL", help = "Address of the server")]
     url: Endpoint,
-    #[setting(label = "Database")]
+    #[setting(label = "Database", help = "It has to exist")]
     database: String,
-    #[setting(label = "User")]
+    #[setting(label = "User", help = "If the server asks for one")]
     user: Option<CredentialSlot>,
-    #[setting(label = "Password", secret)]
+    #[setting(label = "Password", help = "Of that user", secret)]
     password: Option<CredentialSlot>,
 }
 
