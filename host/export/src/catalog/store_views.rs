@@ -19,6 +19,8 @@ use tidegate_model::{Description, Name, Period, ProjectId, Settings, StoreId, Te
 pub(crate) struct StoreMark {
     pub(crate) store: StoreId,
     pub(crate) is_draining: bool,
+    /// Whether deliveries are held back.
+    pub(crate) is_paused: bool,
     pub(crate) hash: u64,
 }
 
@@ -107,7 +109,12 @@ impl View<'_> {
             let mut hasher = DefaultHasher::new();
             let pin: Option<Vec<u8>> = row.get(7)?;
             (is_draining, numbers, row.get_ref(5)?.as_str().ok(), row.get_ref(6)?.as_str().ok(), pin).hash(&mut hasher);
-            Ok(StoreMark { store: StoreId(row.get(0)?), is_draining, hash: hasher.finish() })
+            Ok(StoreMark {
+                store: StoreId(row.get(0)?),
+                is_draining,
+                is_paused: numbers[1] != 0,
+                hash: hasher.finish(),
+            })
         };
         Ok(statement.query_map([], mark)?.collect::<Result<_, _>>()?)
     }

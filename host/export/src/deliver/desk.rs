@@ -37,6 +37,10 @@ struct Slot {
     turn: Option<Instant>,
     /// What of the catalog it last worked with.
     mark: u64,
+    /// Whether it was paused then.
+    is_paused: bool,
+    /// The count of edits when it began to work.
+    edits: u64,
 }
 
 struct Desk {
@@ -150,6 +154,7 @@ impl Desk {
             }
             slot.turn = None;
             slot.is_working = true;
+            slot.edits = *self.shared.catalog.edits().borrow();
             let new = || Box::new(Worker::new(store, Arc::clone(&self.shared), Arc::clone(&self.healths)));
             let worker = slot.worker.take().unwrap_or_else(new);
             let task = self.working.spawn(async move { (store, worker.work().await) });
@@ -179,6 +184,17 @@ impl Desk {
                         slot.worker = Some(worker);
                         if let Some(at) = at {
                             self.wake(store, at);
+                        }
+                    }
+                    Rest::Paused(worker) => {
+                        slot.worker = Some(worker);
+                        // Paused and let go on between two looks at the catalog, it looks as it did before: so the next look
+                        // counts as a change, and what was edited meanwhile is a reason to work again.
+                        if !slot.is_paused {
+                            slot.mark = 0;
+                        }
+                        if slot.edits != *self.shared.catalog.edits().borrow() {
+                            self.wake(store, now);
                         }
                     }
                     Rest::Gone => self.forget(store),
@@ -229,6 +245,7 @@ impl Desk {
             let is_new = !self.slots.contains_key(&mark.store);
             let slot = self.slots.entry(mark.store).or_default();
             let is_changed = std::mem::replace(&mut slot.mark, mark.hash) != mark.hash;
+            slot.is_paused = mark.is_paused;
             // At the start only those have something to do that have a queue.
             if is_changed && (!is_first || !is_new || mark.is_draining) {
                 self.wake(mark.store, now);

@@ -61,6 +61,8 @@ pub(super) enum Turn {
     Worked,
     /// Nothing to do before this moment, or before something changes.
     Idle(Option<Instant>),
+    /// Nothing to do before somebody lets the store go on.
+    Paused,
     /// The store is gone.
     Gone,
 }
@@ -69,6 +71,8 @@ pub(super) enum Turn {
 pub(super) enum Rest {
     /// Nothing before this moment, or before something changes.
     Until(Box<Worker>, Option<Instant>),
+    /// Nothing before somebody lets it go on.
+    Paused(Box<Worker>),
     /// The store is gone.
     Gone,
 }
@@ -100,6 +104,7 @@ impl Worker {
                     return Rest::Gone;
                 }
                 Turn::Idle(until) => return Rest::Until(self, until),
+                Turn::Paused => return Rest::Paused(self),
             }
         }
     }
@@ -123,7 +128,10 @@ impl Worker {
         let reference = config.store.adapter_reference();
         let adapter = reference.as_str();
         if config.store.paused {
-            return self.rest(now, adapter, None).await;
+            return match self.rest(now, adapter, None).await {
+                Turn::Idle(None) => Turn::Paused,
+                other => other,
+            };
         }
         let revision = config.store.revision;
         if self.revision.replace(revision).is_some_and(|last| last != revision) {

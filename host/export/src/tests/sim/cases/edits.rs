@@ -91,6 +91,35 @@ fn a_paused_store_keeps_its_windows_and_gets_the_live_one_first_and_then_the_old
 }
 
 #[test]
+fn a_store_that_is_paused_and_let_go_on_before_anybody_has_looked_goes_on() {
+    simulate(704, async |sim| {
+        let store = sim.push_store("central", 60);
+        sim.net.set("central.example", Mood::Says(429, Some(5)));
+        assert!(sim.start().await);
+        sim.submit("a");
+        sim.seconds(64).await;
+        assert_eq!(
+            got(sim, "central.example").len(),
+            1,
+            "it is tried again after five seconds, and up to half a one more"
+        );
+        sim.pass(Duration::from_millis(600)).await;
+        sim.catalog.edit(|e| e.set_paused(store, true)).unwrap();
+        // Who looks at the catalog now sees nothing, and looks again in a second.
+        sim.fate.set_disk(Disk::Dead);
+        sim.pass(Duration::from_millis(100)).await;
+        sim.fate.set_disk(Disk::Well);
+        // The store's turn comes before.
+        sim.pass(Duration::from_millis(850)).await;
+        assert_eq!(got(sim, "central.example").len(), 1, "it is paused");
+        sim.net.heal();
+        sim.catalog.edit(|e| e.set_paused(store, false)).unwrap();
+        sim.seconds(10).await;
+        assert_eq!(sim.facts(store).counts.confirmed, 1);
+    });
+}
+
+#[test]
 fn a_renamed_store_keeps_its_queue_and_its_series() {
     simulate(701, async |sim| {
         let store = sim.push_store("central", 60);
