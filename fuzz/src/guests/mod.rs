@@ -8,7 +8,7 @@ mod text;
 use made::Bytes;
 use serde_json::Map;
 use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tidegate_model::{BatchView, Period, Secret, SettingValue, Settings};
 use tidegate_sandbox::{
@@ -53,8 +53,15 @@ pub(crate) fn inspection(bytes: &[u8]) {
     }
 }
 
+/// The sandbox for one input alone: tests run side by side, and each looks whether it has left an instance behind.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A file in the adapter folder: read, inspected, compiled, described, and used if it is an adapter.
 pub(crate) fn component(bytes: &[u8]) {
+    let _alone = alone();
     let Ok(adapter) = sandbox().load(bytes) else { return };
     let settings = Arc::new(Settings::check(adapter.description(), &Map::new()).unwrap_or_default());
     let view = made::view(&mut Bytes::new(b"some rows for whatever adapter this is"));
@@ -68,6 +75,7 @@ pub(crate) fn component(bytes: &[u8]) {
 
 /// What a guest calls and answers, value by value: the input is the script of a guest that says whatever its script says.
 pub(crate) fn calls(bytes: &[u8]) {
+    let _alone = alone();
     static PUPPET: OnceLock<Arc<Adapter>> = OnceLock::new();
     let puppet = PUPPET.get_or_init(|| load(&puppet::component()));
     let Some((&first, script)) = bytes.split_first() else { return };
@@ -93,6 +101,7 @@ pub(crate) fn calls(bytes: &[u8]) {
 
 /// What the host hands to a guest: the input becomes a batch, and a guest sends all that it reads back, byte by byte.
 pub(crate) fn columns(bytes: &[u8]) {
+    let _alone = alone();
     static MIRROR: OnceLock<Arc<Adapter>> = OnceLock::new();
     let mirror = MIRROR.get_or_init(|| load(&mirror::component()));
     let view = made::view(&mut Bytes::new(bytes));

@@ -72,6 +72,12 @@ impl CpuTime {
     }
 }
 
+/// What this thread has worked since it began. Only worth something beside another reading of the same thread.
+#[must_use]
+pub fn thread_cpu_time() -> Duration {
+    thread_time()
+}
+
 #[cfg(unix)]
 fn thread_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

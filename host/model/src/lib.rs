@@ -22,7 +22,7 @@ pub mod window;
 
 pub use adapter::{Description, DescriptionError, Direction};
 pub use batch::{Aggregate, Batch, BatchView, Dimension, MeasureColumn, MetricBatch, StringPool};
-pub use clock::{Clock, CpuTime, ManualClock, SystemClock};
+pub use clock::{Clock, CpuTime, ManualClock, SystemClock, thread_cpu_time};
 pub use event::{Attachment, Event, EventLimits};
 pub use id::{MetricId, MetricSetId, ObjectId, ProjectId, StoreId, TenantId};
 pub use name::{Name, NameError};

@@ -11,11 +11,14 @@ use crate::text::{plain, quoted};
 use crate::ticker::ticks;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidegate_model::CpuTime;
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
+use tidegate_model::{CpuTime, thread_cpu_time};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// Functions of a crash that the operator is shown.
 const FRAMES_SHOWN: usize = 5;
+
+/// What a call may take is CPU time. On a machine that is busy with others it may last so many times as long, and no longer.
+const PATIENCE: u32 = 10;
 
 /// An instance to be, or one that lives.
 pub(crate) struct Run {
@@ -25,6 +28,15 @@ pub(crate) struct Run {
     places: u32,
     // Given back after the store has given back what it holds of the pool.
     _place: Place,
+}
+
+/// What is to come of a call that has lasted as long as it may work.
+fn fallen_due((started, cpu): (Instant, Duration), most: Duration, tick: Duration) -> UpdateDeadline {
+    let worked = thread_cpu_time().saturating_sub(cpu);
+    if worked >= most || started.elapsed() >= most.saturating_mul(PATIENCE) {
+        return UpdateDeadline::Interrupt;
+    }
+    UpdateDeadline::Continue(ticks(most.saturating_sub(worked), tick))
 }
 
 impl Run {
@@ -39,13 +51,15 @@ impl Run {
         // bytes would be copied twice.
         store.set_hostcall_fuel(memory);
         store.set_max_component_handles(limits.handles as usize);
-        let deadline = ticks(limits.call_time, options.tick);
+        let (deadline, most, tick) = (ticks(limits.call_time, options.tick), limits.call_time, options.tick);
+        store.epoch_deadline_callback(move |context| Ok(fallen_due(context.data().began, most, tick)));
         Ok(Self { store, limits: limits.clone(), deadline, places: options.max_instances, _place: place })
     }
 
     /// Runs `body` under the deadline, and says what came of it and what it used.
     pub(crate) fn call<T>(&mut self, body: impl FnOnce(&mut Store<State>) -> wasmtime::Result<T>) -> Called<T> {
         let (started, mut cpu) = (Instant::now(), CpuTime::start());
+        self.store.data_mut().began = (started, thread_cpu_time());
         self.store.set_epoch_deadline(self.deadline);
         let result = body(&mut self.store);
         let (spent, cpu) = (started.elapsed(), cpu.lap());
@@ -59,7 +73,10 @@ impl Run {
             handles_peak: state.handles_peak(),
             log_lines: state.console.lines(),
         };
-        Called { result: result.map_err(|error| self.fault(&error, spent)), usage }
+        Called {
+            result: result.map_err(|error| self.fault(&error, if cpu < self.limits.call_time { spent } else { cpu })),
+            usage,
+        }
     }
 
     /// What this run may use.

@@ -19,6 +19,7 @@ use crate::meter::Meter;
 use crate::wasi::{Console, Prints};
 use buffers::Buffers;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tidegate_model::{BatchView, Description, Settings};
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable, ResourceTableError};
 
@@ -49,6 +50,8 @@ pub(crate) struct State {
     reach: Reach,
     view: Option<Arc<BatchView>>,
     buffers: Buffers,
+    /// When the call under way began, by the clock and by the CPU time of its thread.
+    pub(crate) began: (Instant, Duration),
 }
 
 impl State {
@@ -66,6 +69,7 @@ impl State {
             reach,
             view: None,
             buffers,
+            began: (Instant::now(), Duration::ZERO),
         }
     }
 
