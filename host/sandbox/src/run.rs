@@ -11,7 +11,7 @@ use crate::text::{plain, quoted};
 use crate::ticker::ticks;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidegate_model::{CpuTime, thread_cpu_time};
+use tidegate_model::thread_cpu_time;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// Functions of a crash that the operator is shown.
@@ -58,11 +58,11 @@ impl Run {
 
     /// Runs `body` under the deadline, and says what came of it and what it used.
     pub(crate) fn call<T>(&mut self, body: impl FnOnce(&mut Store<State>) -> wasmtime::Result<T>) -> Called<T> {
-        let (started, mut cpu) = (Instant::now(), CpuTime::start());
-        self.store.data_mut().began = (started, thread_cpu_time());
+        let (started, worked) = (Instant::now(), thread_cpu_time());
+        self.store.data_mut().began = (started, worked);
         self.store.set_epoch_deadline(self.deadline);
         let result = body(&mut self.store);
-        let (spent, cpu) = (started.elapsed(), cpu.lap());
+        let (spent, cpu) = (started.elapsed(), thread_cpu_time().saturating_sub(worked));
         let state = self.store.data_mut();
         state.tell();
         let usage = Usage {
@@ -122,4 +122,25 @@ impl Run {
 fn frames(error: &wasmtime::Error) -> Vec<String> {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
     backtrace.frames().iter().filter_map(|frame| frame.func_name().map(plain)).take(FRAMES_SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_over_when_it_has_worked_as_long_as_it_may_or_lasted_ten_times_as_long() {
+        let (most, tick) = (Duration::from_secs(1000), Duration::from_millis(10));
+        let lasted = |span: u64| Instant::now().checked_sub(Duration::from_millis(span)).unwrap();
+        // One that waited for others has all of its time left, and a tick that is under way.
+        let short = Duration::from_millis(100);
+        let waited = fallen_due((lasted(900), thread_cpu_time()), short, tick);
+        assert!(matches!(waited, UpdateDeadline::Continue(10 | 11)));
+        assert!(matches!(fallen_due((lasted(1_000), thread_cpu_time()), short, tick), UpdateDeadline::Interrupt));
+        assert!(matches!(
+            fallen_due((lasted(0), Duration::ZERO), Duration::from_nanos(1), tick),
+            UpdateDeadline::Interrupt
+        ));
+        assert!(matches!(fallen_due((lasted(0), thread_cpu_time()), most, tick), UpdateDeadline::Continue(_)));
+    }
 }
