@@ -84,6 +84,9 @@ macro_rules! __about {
             $($crate::__about!(@$way $adapter);)+
         }
 
+        // Where nothing is exported, this is what uses a private adapter; without it the compiler calls the whole crate dead code.
+        const _: fn() -> usize = ::core::mem::size_of::<$adapter>;
+
         const _: () = assert!(
             $crate::settings::is_key($name),
             "the name of an adapter must be 1 to 64 lower-case letters, digits, - or _, a letter first"
