@@ -1,5 +1,6 @@
-//! Explore beside DuckDB: the same 5 million events, the same questions, CPU seconds of all threads on both sides. DuckDB's table is
-//! in memory. Ours is read from disk each time: Explore leaves nothing behind in memory, so that it costs the next window nothing.
+//! Explore beside DuckDB: the same 5 million events, the same questions, CPU seconds of all threads on both sides. Ours is read from
+//! disk each time: Explore leaves nothing behind in memory, so that it costs the next window nothing. DuckDB answers twice: from a
+//! file that was just opened, which is the same work, and from a table in memory, which is the most that one could wish for.
 //!
 //! Every answer is compared row by row, in its order.
 
@@ -30,8 +31,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let (ours, answer) = cpu::seconds(ask)?;
         let theirs = peer[name].as_object().with_context(|| format!("the peer's answer to {name}"))?;
         compare(name, &document(&answer), &theirs["rows"])?;
-        let seconds = theirs["cpu"].as_f64().context("the peer's CPU time")?;
-        report(&format!("explore_{name}"), ours, "duckdb", seconds, "s");
+        for (who, field) in [("duckdb_file", "cpu_of_file"), ("duckdb_memory", "cpu")] {
+            let seconds = theirs[field].as_f64().context("the peer's CPU time")?;
+            report(&format!("explore_{name}"), ours, who, seconds, "s");
+        }
     }
     store.close();
     Ok(())
