@@ -13,6 +13,7 @@ use crate::scalar::{self, Attributes, FieldError, Scalar, shown};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use indexmap::IndexMap;
+use memchr::memchr2;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -109,19 +110,12 @@ fn read(json: &str) -> Result<Report<'_>, String> {
 
 /// Depth is counted before anything is parsed, so that no part of the report can go deeper than allowed.
 fn check_nesting(json: &str, limits: &EventLimits) -> Result<(), String> {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
-    for byte in json.bytes() {
-        if in_text {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
-            }
-            continue;
-        }
+    let json = json.as_bytes();
+    let (mut depth, mut deepest, mut at) = (0usize, 0, 0);
+    while let Some(byte) = json.get(at) {
+        at += 1;
         match byte {
-            b'"' => in_text = true,
+            b'"' => at = end_of_text(json, at),
             b'{' | b'[' => {
                 depth += 1;
                 deepest = deepest.max(depth);
@@ -132,6 +126,19 @@ fn check_nesting(json: &str, limits: &EventLimits) -> Result<(), String> {
     }
     let most = limits.nesting;
     if deepest > most { Err(format!("a report may nest {most} levels deep, this one has {deepest}")) } else { Ok(()) }
+}
+
+/// The place behind the quote that ends the text whose inside begins at `at`; the end of the report if there is none.
+fn end_of_text(json: &[u8], mut at: usize) -> usize {
+    while let Some(found) = json.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if json[at - 1] == b'"' {
+            return at;
+        }
+        // What follows a backslash is part of the text, whatever it is.
+        at += 1;
+    }
+    json.len()
 }
 
 fn read_attributes(json: &str, attributes: &mut Attributes<'_>) -> Result<(), ReportError> {
@@ -267,15 +274,22 @@ fn put_callstack(report: &Report<'_>, attributes: &mut Attributes<'_>, limits: &
     }
 }
 
+/// The threads by their identifiers. They are most of a report, so they are read in one go; only where one of them is no thread
+/// each is looked at by itself, so that the others count.
+fn threads(json: &str) -> Option<IndexMap<String, Thread<'_>>> {
+    serde_json::from_str(json).ok().or_else(|| {
+        let each: IndexMap<String, &RawValue> = serde_json::from_str(json).ok()?;
+        Some(each.into_iter().filter_map(|(id, json)| Some((id, serde_json::from_str(json.get()).ok()?))).collect())
+    })
+}
+
 /// The function names of the faulting thread, top frame first: of the main thread if it is at fault or none is.
 fn faulting_stack(report: &Report<'_>) -> Option<Vec<String>> {
-    let threads: IndexMap<String, &RawValue> = serde_json::from_str(report.threads?.get()).ok()?;
+    let threads = threads(report.threads?.get())?;
     let main = report.main_thread.and_then(|json| match scalar::scalar(json.get()) {
         Ok(Scalar::Value(value)) => Some(value.text().into_owned()),
         _ => None,
     });
-    let threads: IndexMap<String, Thread<'_>> =
-        threads.into_iter().filter_map(|(id, json)| Some((id, serde_json::from_str(json.get()).ok()?))).collect();
     let at_fault = |thread: &&Thread<'_>| thread.fault.is_some_and(|fault| fault.get() == "true");
     let main = main.and_then(|id| threads.get(&id));
     let thread = main.filter(at_fault).or_else(|| threads.values().find(at_fault)).or(main);

@@ -118,6 +118,9 @@ fn the_faulting_thread_is_found_wherever_it_stands() {
     let none = threads.replace("FAULT", "false");
     assert_eq!(top(&format!(r#"{{{none},"mainThread":2}}"#)), r#"{"frame":["two"]}"#);
     assert_eq!(top(&format!("{{{none}}}")), r#"{"frame":["one"]}"#);
+    // What is no thread does not hide the others.
+    let odd = at_fault.replace("{\"1\"", "{\"0\":7,\"3\":{\"fault\":1,\"fault\":true},\"1\"");
+    assert_eq!(top(&format!("{{{odd}}}")), r#"{"frame":["two"]}"#);
 }
 
 #[test]
