@@ -1,6 +1,7 @@
 //! The database file: its tables, how connections are set up, and how an older file is brought up to date.
 
 use super::error::EventStoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -123,9 +124,15 @@ pub(super) fn open_writer(file: &Path, file_bytes: Option<u64>) -> Result<Connec
     Ok(db)
 }
 
+/// Without it SQLite plans a statement anew whenever another value is bound, which is each time.
+fn keep_plans(db: &Connection) -> rusqlite::Result<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
 fn set_up(db: &Connection, file: &Path) -> Result<(), EventStoreError> {
     let told = told(file);
     db.set_prepared_statement_cache_capacity(PREPARED);
+    keep_plans(db).map_err(&told)?;
     db.busy_timeout(Duration::from_secs(5)).map_err(&told)?;
     let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(&told)?;
     if !mode.eq_ignore_ascii_case("wal") {
@@ -195,6 +202,7 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.file, flags)?;
         db.set_prepared_statement_cache_capacity(PREPARED);
+        keep_plans(&db)?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.pragma_update(None, "query_only", true)?;
         Ok(db)

@@ -8,6 +8,7 @@ mod copy;
 pub use copy::{CopyError, Verified, copy_database, verify_database};
 
 use crate::offload::is_alone;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -201,6 +202,8 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     // What is deleted is overwritten: credentials are among it.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // Without it SQLite plans a statement anew whenever another value is bound, which is each time.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
@@ -263,6 +266,27 @@ mod tests {
         std::fs::write(&file, "this is not a database, however long one reads on ".repeat(40)).unwrap();
         let told = Db::open(&file).unwrap_err().to_string();
         assert!(told.contains("tidegate.db is damaged (file is not a database). It was left as it is."), "{told}");
+    }
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&dir.path().join("tidegate.db")).unwrap();
+        let planned_again = |c: &Connection| {
+            let sql = "SELECT DISTINCT l.store FROM links l JOIN stores s ON s.id = l.store \
+                       WHERE l.metric_set = ?1 AND l.period = ?2 AND l.since <= ?3 AND s.deleted IS NULL";
+            let mut statement = c.prepare(sql)?;
+            for n in 0..5 {
+                statement.query_map([n, n + 1, n + 2], |_| Ok(()))?.count();
+            }
+            Ok::<_, rusqlite::Error>(statement.get_status(rusqlite::StatementStatus::RePrepare))
+        };
+        assert_eq!(db.read(planned_again).unwrap(), 0);
+        let without = |c: &Connection| {
+            c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, false)?;
+            planned_again(c)
+        };
+        assert!(db.read(without).unwrap() > 0, "what keeps plans is not needed any more");
     }
 
     fn filled(file: &Path) {

@@ -197,7 +197,7 @@ impl Ledger {
                        WHERE id IN (SELECT id FROM (SELECT d.id AS id, sum(length(w.batch)) \
                        OVER (ORDER BY d.window_end DESC, d.id DESC) AS kept FROM deliveries d JOIN windows w ON w.id = d.window \
                        WHERE d.store = ?1 AND d.state = 'queued') WHERE kept > ?2)";
-            let expired = t.execute(sql, params![store.0, signed(most), micros(now), reason])?;
+            let expired = t.prepare_cached(sql)?.execute(params![store.0, signed(most), micros(now), reason])?;
             count_expired(t, store, expired)?;
             Ok(expired as u64)
         })
@@ -260,7 +260,7 @@ impl Ledger {
             let sql = "UPDATE deliveries SET state = 'expired', updated = ?4, \
                        problem = CASE WHEN problem IS NULL THEN ?3 ELSE ?3 || '; the last problem was: ' || problem END \
                        WHERE store = ?1 AND state = 'queued' AND window_end <= ?2";
-            let expired = t.execute(sql, params![store.0, signed(horizon.seconds()), reason, micros(now)])?;
+            let expired = t.prepare_cached(sql)?.execute(params![store.0, signed(horizon.seconds()), reason, micros(now)])?;
             count_expired(t, store, expired)?;
             Ok(expired as u64)
         })

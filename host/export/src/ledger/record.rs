@@ -112,15 +112,15 @@ impl Ledger {
                 // What was evaluated while it was live is no part of the gap.
                 let last = first + windows * u64::from(period);
                 let there = "SELECT count(*) FROM windows WHERE metric_set = ?1 AND period = ?2 AND start >= ?3 AND start < ?4 AND metric = ''";
-                let there: i64 = t.query_row(there, params![set, period, signed(*first), signed(last)], |row| row.get(0))?;
+                let there: i64 = t.prepare_cached(there)?.query_row(params![set, period, signed(*first), signed(last)], |row| row.get(0))?;
                 let windows = signed(*windows) - there;
                 let key = params![store.0, set, period, signed(*first), windows, reason, micros(now)];
-                if t.execute(sql, key)? == 1 {
+                if t.prepare_cached(sql)?.execute(key)? == 1 {
                     super::deliveries::count(t, store.0, "expired", windows, 0, 0)?;
                 }
             }
             let sql = "UPDATE cursors SET next_start = max(next_start, ?3) WHERE metric_set = ?1 AND period = ?2";
-            t.execute(sql, params![track.0.0, track.1.seconds(), signed(to)])?;
+            t.prepare_cached(sql)?.execute(params![track.0.0, track.1.seconds(), signed(to)])?;
             advance(t, track)?;
             Ok(())
         })
@@ -153,7 +153,7 @@ impl Ledger {
     /// For each project that is still there, the end of the newest window on record: nothing may arrive before it.
     pub(crate) fn seals(&self) -> Result<Vec<(ProjectId, Instant)>, LedgerError> {
         self.db.read(|c| {
-            let mut statement = c.prepare(
+            let mut statement = c.prepare_cached(
                 "SELECT project, max(start + period) FROM windows \
                  WHERE project IN (SELECT id FROM projects) GROUP BY project",
             )?;
@@ -264,7 +264,7 @@ fn add_totals(
     let is_gone = |name: &str| item.metric.is_none() && !current.contains(name);
     for gone in sums.keys().filter(|name| is_gone(name)) {
         let sql = "DELETE FROM totals WHERE metric_set = ?1 AND period = ?2 AND metric = ?3";
-        t.execute(sql, params![set, period, gone])?;
+        t.prepare_cached(sql)?.execute(params![set, period, gone])?;
     }
     sums.retain(|name, _| !is_gone(name));
     for (metric, query) in item.batch.metrics.iter().zip(&item.queries) {
