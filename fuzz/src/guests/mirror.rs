@@ -82,9 +82,6 @@ const EXPORTS: &str = r#"
 /// The component.
 pub(crate) fn component() -> Vec<u8> {
     let mut text = Text::new();
-    let from = "[export]tidegate:adapter/push@1.0.0";
-    text.import(from, "[resource-new]delivery", "$delivery", "(param i32) (result i32)");
-    text.prelude();
     let (out, post) = (text.literal("out"), text.literal("POST"));
     for part in [SENDING, MEASURE, METRIC, &EXPORTS.replace("OUT", &out).replace("POST", &post)] {
         text.add(part);

@@ -135,9 +135,6 @@ const EXPORTS: &str = r#"
 /// The component.
 pub(crate) fn component() -> Vec<u8> {
     let mut text = Text::new();
-    let from = "[export]tidegate:adapter/push@1.0.0";
-    text.import(from, "[resource-new]delivery", "$delivery", "(param i32) (result i32)");
-    text.prelude();
     let script = text.literal("script");
     text.add(&READING.replace("SCRIPT", &script));
     texts(&mut text);

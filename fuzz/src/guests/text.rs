@@ -7,6 +7,8 @@ use wit_parser::{Function, PackageId, Resolve, TypeDefKind};
 
 const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/v1/adapter.wit");
 const MODEL: &str = "tidegate:adapter/model@1.0.0";
+/// Where a guest has the handles of its own deliveries from.
+const PUSH: &str = "[export]tidegate:adapter/push@1.0.0";
 
 /// Two endpoints, a secret, and settings of other kinds.
 const DESCRIPTION: &str = r#"{"name":"guest","version":"1.0.0","settings":[
@@ -50,6 +52,7 @@ pub(super) fn id(function: &str) -> String {
 }
 
 impl Text {
+    /// With all imports, memory and allocation, and the description of itself.
     pub(super) fn new() -> Self {
         let mut resolve = Resolve::default();
         let package = resolve.push_file(CONTRACT).unwrap_or_else(|error| panic!("{error:#}"));
@@ -67,6 +70,8 @@ impl Text {
             let drops = format!("[resource-drop]{resource}");
             text.import(MODEL, &drops, &id(&drops), "(param i32)");
         }
+        text.import(PUSH, "[resource-new]delivery", "$delivery", "(param i32) (result i32)");
+        text.prelude();
         text
     }
 
@@ -86,7 +91,7 @@ impl Text {
         id.map_or_else(|| panic!("the contract has no model"), |id| &self.resolve.interfaces[*id])
     }
 
-    pub(super) fn import(&mut self, from: &str, name: &str, id: &str, types: &str) {
+    fn import(&mut self, from: &str, name: &str, id: &str, types: &str) {
         self.add(&format!("(import \"{from}\" \"{name}\" (func {id} {types}))"));
     }
 
@@ -111,7 +116,7 @@ impl Text {
     }
 
     /// Memory and allocation; all imports must be there by now.
-    pub(super) fn prelude(&mut self) {
+    fn prelude(&mut self) {
         self.add(PRELUDE);
         let (at, length) = self.string(DESCRIPTION);
         self.add(&format!(
