@@ -48,7 +48,7 @@ await story(async () => {
     await settled(page);
     await page.getByRole("button", { name: "Change limits" }).click();
     await dialog.getByLabel(/^Projects/).fill("1");
-    await dialog.getByLabel(/^Memory of one call/).fill("16000000");
+    await dialog.getByLabel(/^Memory of one call/).fill("16");
     await look("limits");
     await dialog.getByRole("button", { name: "Save" }).click();
     await dialog.waitFor({ state: "detached" });

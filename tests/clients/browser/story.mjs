@@ -49,7 +49,11 @@ await story(async () => {
     await page.getByLabel("Value", { exact: true }).fill("15");
     await page.getByRole("button", { name: "Apply" }).click();
     await found(15).waitFor();
+    // A dialog that is open does not stay over the page before.
+    await page.getByRole("button", { name: "Condition" }).click();
+    await page.getByRole("dialog").waitFor();
     await page.goBack();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     await found(30).waitFor();
     await page.goForward();
     await found(15).waitFor();

@@ -1,5 +1,6 @@
 //! What the ledger says of a store: the raw material of its status.
 
+use super::record::NOTHING_TO_SEND;
 use super::{Ledger, LedgerError, unsigned};
 use crate::catalog::{corrupt, listed};
 use crate::status::{DeliveryCounts, FoldedGroups};
@@ -114,7 +115,8 @@ impl Gathered<'_> {
         self.each(&noted, |facts, row| {
             let end = instant(row.get(3)?);
             if facts.newest_confirmed.is_some_and(|(newest, _)| newest == end) {
-                facts.note = row.get(2)?;
+                // A quiet window is nothing that somebody should see to.
+                facts.note = row.get::<_, Option<String>>(2)?.filter(|note| note != NOTHING_TO_SEND);
             }
             Ok(())
         })?;

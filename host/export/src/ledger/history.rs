@@ -1,4 +1,4 @@
-//! What one store got, window by window, for people: newest first, a page at a time.
+//! What one store got, window by window, for people: newest first or oldest first, a page at a time.
 //!
 //! A push store has a delivery for each window, a pull store has none. The trap is the order: after an outage the live window is
 //! recorded before those that were missed, so what counts is when a window began, and each set is read by its own index.
@@ -39,11 +39,13 @@ pub struct StoreWindow {
 /// What may become of a window: of one that is sent, then of one that is read, and of one whose values are not there yet.
 pub const WINDOW_OUTCOMES: [&str; 6] = ["confirmed", "queued", "rejected", "expired", "evaluated", "failed"];
 
-/// Which windows of a store, newest first.
+/// Which windows of a store, newest first unless it is said otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct WindowFilter {
-    /// Those that begin before this second, where a page before ended.
-    pub before: Option<u64>,
+    /// Those behind the ones that begin at this second, where a page before ended.
+    pub behind: Option<u64>,
+    /// The oldest first.
+    pub oldest_first: bool,
     /// Those that begin at this second or later.
     pub since: Option<u64>,
     /// Those that begin before this second.
@@ -121,19 +123,26 @@ fn window(row: &Row<'_>) -> rusqlite::Result<StoreWindow> {
 }
 
 impl Ledger {
-    /// The windows of a store that a filter leaves, newest first.
+    /// The windows of a store that a filter leaves, in its order.
     pub(crate) fn store_windows(&self, store: StoreId, wanted: &WindowFilter) -> Result<Vec<StoreWindow>, LedgerError> {
+        let order = if wanted.oldest_first { "ASC" } else { "DESC" };
         let sql = "SELECT m.name, w.period, w.start, w.state, w.reason, w.live_rows, w.batch IS NOT NULL, w.recorded, s.name, \
                    d.state, d.attempts, d.problem, d.accepted_rows, d.rejected_rows, d.rejections, d.action_digest, d.updated, w.metric \
                    FROM windows w JOIN metric_sets m ON m.id = w.metric_set JOIN stores s ON s.id = ?1 \
                    LEFT JOIN deliveries d ON d.store = ?1 AND d.window = w.id WHERE w.metric_set = ?2 AND w.period = ?3 \
                    AND w.start >= ?4 AND w.start < ?5 AND (?6 IS NULL OR coalesce(d.state, w.state) = ?6) \
-                   AND (?7 IS NULL OR m.name = ?7) ORDER BY w.start DESC, w.metric";
+                   AND (?7 IS NULL OR m.name = ?7) ORDER BY w.start";
+        let sql = format!("{sql} {order}, w.metric");
         let bound = |second: Option<u64>, none| second.map_or(none, signed);
-        let (since, most) = (bound(wanted.since, 0), wanted.most);
-        let before = bound(wanted.before, i64::MAX).min(bound(wanted.until, i64::MAX));
+        let (after, before) = if wanted.oldest_first {
+            (wanted.behind.map(|second| second.saturating_add(1)), None)
+        } else {
+            (None, wanted.behind)
+        };
+        let (since, most) = (bound(wanted.since, 0).max(bound(after, 0)), wanted.most);
+        let before = bound(before, i64::MAX).min(bound(wanted.until, i64::MAX));
         self.db.read(|c| {
-            let mut statement = c.prepare_cached(sql)?;
+            let mut statement = c.prepare_cached(&sql)?;
             let mut found: Vec<StoreWindow> = Vec::new();
             for Span { metric_set, period, since: connected, until } in spans(c, store)? {
                 let (since, before) = (connected.max(since), until.min(before));
@@ -150,9 +159,12 @@ impl Ledger {
                     found.push(one);
                 }
             }
-            found.sort_by(|a, b| (b.start, &a.metric_set, &a.metric).cmp(&(a.start, &b.metric_set, &b.metric)));
+            let later = |a: u64, b: u64| if wanted.oldest_first { a.cmp(&b) } else { b.cmp(&a) };
+            found.sort_by(|a, b| {
+                later(a.start, b.start).then_with(|| (&a.metric_set, &a.metric).cmp(&(&b.metric_set, &b.metric)))
+            });
             if let Some(last) = found.get((most as usize).saturating_sub(1)).map(|w| w.start) {
-                found.retain(|w| w.start >= last);
+                found.retain(|w| later(w.start, last).is_le());
             }
             Ok(found)
         })

@@ -327,6 +327,9 @@ fn cursor_in(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Track, u64)> {
     Ok(((MetricSetId(row.get(0)?), period), unsigned(row.get(2)?)))
 }
 
+/// What stands with a window without rows.
+pub(super) const NOTHING_TO_SEND: &str = "nothing to send";
+
 /// One delivery for each push store that wants the window. What has no rows is delivered by that fact.
 fn queue_deliveries(
     t: &Transaction<'_>,
@@ -336,7 +339,7 @@ fn queue_deliveries(
     queued: &mut Vec<(StoreId, Instant)>,
 ) -> Result<(), LedgerError> {
     let empty = item.batch.live_rows() == 0;
-    let (state, problem) = if empty { ("confirmed", Some("nothing to send")) } else { ("queued", None) };
+    let (state, problem) = if empty { ("confirmed", Some(NOTHING_TO_SEND)) } else { ("queued", None) };
     let (start, end) = (item.batch.window.start().seconds(), item.batch.window.end().seconds());
     let period = item.batch.window.period();
     let sql = "SELECT DISTINCT l.store FROM links l JOIN stores s ON s.id = l.store \

@@ -211,6 +211,7 @@ fn a_window_without_rows_is_confirmed_without_being_sent() {
     assert!(f.job(store, 5).is_none());
     let facts = f.ledger.facts(store).unwrap();
     assert_eq!((facts.counts.confirmed, facts.counts.queued), (1, 0));
+    assert_eq!(facts.note, None, "it is usual, and no remark");
 }
 
 #[test]

@@ -124,7 +124,7 @@ async fn the_history_of_a_store_tells_each_window_once_page_by_page() {
     world.clock.set(world.window(2).end());
     world.until_confirmed(push, 3).await;
     world.until(pull, |s| s.last_window_end == Some(world.window(2).end())).await;
-    let asked = |before, most| WindowFilter { before, most, ..WindowFilter::default() };
+    let asked = |behind, most| WindowFilter { behind, most, ..WindowFilter::default() };
     for store in [push, pull] {
         let first = world.export().store_windows(store, asked(None, 2)).await.unwrap();
         let rest = world.export().store_windows(store, asked(Some(first[1].start), 2)).await.unwrap();
@@ -136,6 +136,11 @@ async fn the_history_of_a_store_tells_each_window_once_page_by_page() {
             let delivery = window.delivery.as_ref().map(|d| (d.state.as_str(), d.accepted_rows));
             assert_eq!(delivery, (store == push).then_some(("confirmed", 2)));
         }
+        let oldest = |behind| WindowFilter { oldest_first: true, ..asked(behind, 2) };
+        let first = world.export().store_windows(store, oldest(None)).await.unwrap();
+        let rest = world.export().store_windows(store, oldest(Some(first[1].start))).await.unwrap();
+        let starts: Vec<_> = first.iter().chain(&rest).map(|w| w.start).collect();
+        assert_eq!(starts, [T0, T0 + 60, T0 + 120], "the oldest first, and none twice");
         let outcome = if store == push { "confirmed" } else { "evaluated" };
         let mid = (Some(T0 + 60), Some(T0 + 120));
         for (outcome, metric_set, (since, until), left) in [

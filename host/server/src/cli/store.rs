@@ -24,7 +24,7 @@ pub enum StoreCommand {
     Check(OneArgs),
     /// Send one labelled point through a push store and tell what its sink says; it is in no metric.
     Test(OneArgs),
-    /// What became of a store's windows, newest first.
+    /// What became of a store's windows.
     Windows(super::store_windows::WindowsArgs),
     /// Give a pull store a new URL, and a new login if it has one; what held before is refused at once.
     Rotate(OneArgs),

@@ -29,6 +29,9 @@ pub struct WindowsArgs {
     /// Windows that begin before this time.
     #[arg(long, value_name = "TIME", value_parser = time::argument)]
     pub until: Option<u64>,
+    /// The oldest window first.
+    #[arg(long)]
+    pub oldest_first: bool,
     /// How many windows.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
@@ -56,7 +59,7 @@ fn told(out: &mut Output, answer: &Json) -> Result<(), CliError> {
     }
 }
 
-/// The newest windows of a store.
+/// The windows of a store.
 pub(crate) async fn windows(args: &WindowsArgs, out: &mut Output) -> Result<(), CliError> {
     let [a, b, c, d] = args.one.path()?;
     let mut query = vec![("limit", args.limit.to_string())];
@@ -64,6 +67,9 @@ pub(crate) async fn windows(args: &WindowsArgs, out: &mut Output) -> Result<(), 
     query.extend(args.set.iter().map(|set| ("metric_set", set.clone())));
     query.extend(args.since.map(|time| ("since", time.to_string())));
     query.extend(args.until.map(|time| ("until", time.to_string())));
+    if args.oldest_first {
+        query.push(("sort", "start".to_owned()));
+    }
     let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let client = ApiClient::new(&args.one.ask.server)?;
     let answer = client.get_with(&[a, b, c, d, "windows"], &query).await?;

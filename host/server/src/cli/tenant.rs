@@ -4,9 +4,9 @@ use super::client::{ApiClient, AskArgs};
 use super::store::text;
 use super::{CliError, Output};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
-use tidegate_export::catalog::Quotas;
 
 /// Commands about tenants.
 #[derive(Debug, Subcommand)]
@@ -46,6 +46,14 @@ pub struct LimitArgs {
     /// Which tenant.
     #[command(flatten)]
     pub one: OneArgs,
+    /// What it may have.
+    #[command(flatten)]
+    pub quotas: QuotaArgs,
+}
+
+/// What a tenant may have, named as in the API.
+#[derive(Debug, Args, Serialize)]
+pub struct QuotaArgs {
     /// Projects.
     #[arg(long, value_name = "N")]
     pub projects: Option<u32>,
@@ -106,30 +114,6 @@ fn bytes(text: &str) -> Result<u32, String> {
         .map_err(|_| format!("{bytes} bytes are more than a quota can say, which is {} bytes", u32::MAX))
 }
 
-impl LimitArgs {
-    fn quotas(&self) -> Quotas {
-        Quotas {
-            projects: self.projects,
-            metric_stores: self.metric_stores,
-            events_per_second: self.events_per_second,
-            stored_megabytes: self.stored_megabytes,
-            adapters: self.adapters,
-            evaluation_cpu: self.evaluation_cpu,
-            query_cpu: self.query_cpu,
-            adapter_time: self.adapter_time,
-            adapter_memory: self.adapter_memory,
-            adapter_output: self.adapter_output,
-            adapter_actions: self.adapter_actions,
-            adapter_handles: self.adapter_handles,
-            adapter_log_lines: self.adapter_log_lines,
-            adapter_size: self.adapter_size,
-            adapter_cpu: self.adapter_cpu,
-            tenant_cpu: self.tenant_cpu,
-            tenant_instances: self.tenant_instances,
-        }
-    }
-}
-
 pub(crate) async fn run(command: TenantCommand, out: &mut Output) -> Result<ExitCode, CliError> {
     match command {
         TenantCommand::List(args) => {
@@ -150,7 +134,7 @@ pub(crate) async fn run(command: TenantCommand, out: &mut Output) -> Result<Exit
             out.show(args.ask.json, &answer, show)?;
         }
         TenantCommand::Limit(args) => {
-            let wanted = json!(args.quotas());
+            let wanted = json!(args.quotas);
             let one = args.one;
             let answer = ApiClient::new(&one.ask.server)?.put(&["tenants", &one.name, "quotas"], &wanted).await?;
             out.show(one.ask.json, &answer, show)?;
@@ -169,23 +153,54 @@ fn show(out: &mut Output, quotas: &Json) -> Result<(), CliError> {
             .as_f64()
             .map_or_else(|| "-".to_owned(), |n| format!("{n:.1}").trim_end_matches(".0").to_owned());
         let limit = quota["limit"].as_u64().map_or_else(|| "none".to_owned(), |n| n.to_string());
-        vec![name.replace('_', " "), used, limit]
+        vec![name.replace('_', " "), used, limit, unit(name).to_owned()]
     };
     let rows = quotas.as_object().into_iter().flatten().map(row).collect();
-    out.table(&["quota", "used", "limit"], rows, "There are no quotas.")
+    out.table(&["quota", "used", "limit", "unit"], rows, "There are no quotas.")
+}
+
+/// What a quota is counted in, where its name does not say it.
+fn unit(quota: &str) -> &'static str {
+    match quota {
+        "adapter_time" => "ms",
+        "adapter_memory" | "adapter_output" | "adapter_size" => "bytes",
+        "stored_megabytes" => "MB",
+        cpu if cpu.ends_with("_cpu") => "ms a minute",
+        _ => "",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::output::testing::Captured;
+    use clap::{CommandFactory, FromArgMatches, Parser};
+    use tidegate_export::catalog::Quotas;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        quotas: QuotaArgs,
+    }
+
+    #[test]
+    fn each_quota_has_a_flag_of_its_name_and_no_flag_is_anything_else() {
+        let flags: Vec<String> =
+            Line::command().get_arguments().filter_map(|flag| Some(format!("--{}", flag.get_long()?))).collect();
+        let line = flags.iter().flat_map(|flag| [flag.as_str(), "7"]);
+        let matches = Line::command().get_matches_from(["limit"].into_iter().chain(line));
+        let wanted = json!(Line::from_arg_matches(&matches).unwrap().quotas);
+        let quotas: Quotas = serde_json::from_value(wanted.clone()).unwrap();
+        assert_eq!(json!(quotas), wanted);
+        assert!(wanted.as_object().unwrap().values().all(|bound| bound == 7), "{wanted}");
+    }
 
     #[test]
     fn each_quota_is_shown_with_what_is_used_of_it() {
         let captured = Captured::default();
-        let quotas = json!({"projects": {"used": 3, "limit": 10}, "stored_megabytes": {"used": 1.25, "limit": null}});
+        let quotas = json!({"projects": {"used": 3, "limit": 10}, "query_cpu": {"used": 1.25, "limit": null}});
         show(&mut captured.output(), &quotas).unwrap();
         let told = captured.text();
-        assert!(told.contains("projects          3     10") && told.contains("stored megabytes  1.2   none"), "{told}");
+        assert!(told.contains("projects   3     10") && told.contains("query cpu  1.2   none   ms a minute"), "{told}");
     }
 }

@@ -45,6 +45,7 @@ files! {
     "js/pages/tokens.js",
     "js/pages/users.js",
     "js/parts/bits.js",
+    "js/parts/creation.js",
     "js/parts/dialog.js",
     "js/parts/fields.js",
     "js/parts/frame.js",

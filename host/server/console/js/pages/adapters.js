@@ -118,14 +118,14 @@ export async function adapter({ params: { adapter: name }, query, signal }) {
       ]), h("div.field", h("span.label", "Digest"), h("div.help", PINNED), copyable(found.digest, "the digest"))),
       card("What it may reach", found.endpoints.length
         ? [h("p.soft", "It names these by their keys; the host fills in the store's settings, checks the address and connects. It sees no URL and no credential."),
-          plain("Endpoints", ["Key", "Kind", "Where"], found.endpoints.map((e) => [e.key, e.kind, h("code", e.url ?? `{${e.host}}:{${e.port}}`)]))]
+          plain("Endpoints", ["Key", "Kind", "Where"], found.endpoints.map((e) => [e.key, e.kind, h("code.break", e.url ?? `{${e.host}}:{${e.port}}`)]), { fold: true })]
         : h("p", "Nothing. It only renders pages that others read.")),
       card("What it asks for", found.settings.length ? plain("Settings", ["Setting", "Kind", "Needed", "What it is"], found.settings.map((s) => [
         h("div", h("strong", s.label), h("div", h("code.small", s.key))), s.kind + (s.choices?.length ? `: ${s.choices.map((c) => c.label).join(", ")}` : ""),
         s.required ? "yes" : s.default !== undefined ? `no, ${JSON.stringify(s.default)}` : "no",
-        h("div", s.help, s.when && h("div.small.soft", `Only if ${s.when.setting} is ${s.when.is.join(" or ")}`))])) : h("p", "Nothing: it works as it is.")),
+        h("div", s.help, s.when && h("div.small.soft", `Only if ${s.when.setting} is ${s.when.is.join(" or ")}`))]), { fold: true }) : h("p", "Nothing: it works as it is.")),
       card("What it uses", found.limits?.length
-        ? plain("Limits", ["Limit", "Used of it", "By the store that is nearest to it"], found.limits.map((l) => [limitName(l), used(l), `${l.of.project}/${l.of.store}`]))
+        ? plain("Limits", ["Limit", "Used of it", "By the store that is nearest to it"], found.limits.map((l) => [limitName(l), used(l), `${l.of.project}/${l.of.store}`]), { fold: true })
         : h("p.soft", found.stores ? "It was not called since the start of the server." : "No metric store uses it, so it uses nothing.")),
       card("Who uses it", usersOf(found, query)),
     ],

@@ -23,7 +23,7 @@ function narrowing(query, changed) {
     return { name, control: h("span", h("label.hidden", { for: id }, label), h("select", { id, onchange: set(name) }, h("option", { value: "" }, any), Object.entries(entries).map(([value, text]) => h("option", { value, selected: value === query[name] }, text)))) };
   };
   const line = (name, label) => ({ name, control: h("input.short", { type: "search", "aria-label": label, placeholder: label, value: query[name] ?? "", autocomplete: "off", oninput: later(250, set(name)) }) });
-  return [choice("kind", "About", "About anything", KINDS), line("object", "About this, and what is in it"), line("actor", "By whom"), choice("within", "When", "At any time", SPANS)];
+  return [choice("kind", "About", "About anything", KINDS), line("object", "Name, as web/page"), line("actor", "By whom"), choice("within", "When", "At any time", SPANS)];
 }
 
 export async function audit({ query, signal }) {
@@ -66,8 +66,9 @@ function details(line) {
   return dialog(`${line.actor}: ${line.action} ${line.object}`, (close) => {
     const [before, after] = [flat(line.before), flat(line.after)];
     const changed = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((k) => text(before[k]) !== text(after[k]));
-    const extra = [line.details].flat().filter(Boolean);
-    return [h("p.soft", time(fromMicros(line.at))), changed.length ? plain("Before and after", ["Member", "Before", "After"], changed.map((k) => [k, h("code.break", text(before[k])), h("code.break", text(after[k]))])) : h("p", "No member differs."),
+    // What the table shows is not said twice.
+    const extra = [line.details].flat().filter((d) => d && !changed.some((k) => String(d).startsWith(`${k}: `)));
+    return [h("p.soft", time(fromMicros(line.at))), changed.length ? plain("Before and after", ["Member", "Before", "After"], changed.map((k) => [k, h("code.break", text(before[k])), h("code.break", text(after[k]))]), { fold: true }) : extra.length === 0 && h("p", "No member differs."),
       extra.length > 0 && h("ul", extra.map((d) => h("li", text(d)))), h("div.actions", h("button", { type: "button", onclick: () => close() }, "Close"))];
   });
 }

@@ -2,11 +2,12 @@
 
 import * as api from "../lib/api.js";
 import { at } from "../lib/api.js";
-import { fill, h } from "../lib/dom.js";
+import { h } from "../lib/dom.js";
 import { ago, bytes, fromMicros, number } from "../lib/format.js";
 import { go, link, path } from "../lib/router.js";
 import { administers, may } from "../lib/session.js";
 import { card, copyable, empty, facts, head } from "../parts/bits.js";
+import { creation } from "../parts/creation.js";
 import { confirm, dialog } from "../parts/dialog.js";
 import { textField } from "../parts/fields.js";
 import { forgetProjects } from "../parts/frame.js";
@@ -36,19 +37,12 @@ function kept(retention) {
 }
 
 export async function newProject() {
-  const name = textField({ label: "Name", required: true, maxlength: 100, help: "As people know the product; letters, digits and . _ - " });
-  const place = h("div");
-  const button = h("button.main", { type: "submit" }, "Create project");
-  const box = h("section.card", h("form.stack", { onsubmit: (e) => {
-    e.preventDefault();
-    doing(button, place, async () => {
-      const made = await api.post("/projects", { name: name.control.value.trim() });
-      forgetProjects();
-      fill(box, created(made));
-      box.querySelector("h2").focus();
-    }, "The project was not created");
-  } }, name, place, h("div.actions", button, h("a.button", { href: link("/") }, "Cancel"))));
-  return { title: "New project", crumbs: [["Projects", link("/")]], body: [head("New project"), box], focus: name.control };
+  const { box, focus } = creation({ help: "As people know the product; letters, digits and . _ - ", label: "Create project", cancel: link("/"), failed: "The project was not created", make: async (name) => {
+    const made = await api.post("/projects", { name });
+    forgetProjects();
+    return created(made);
+  } });
+  return { title: "New project", crumbs: [["Projects", link("/")]], body: [head("New project"), box], focus };
 }
 
 function created(made) {
@@ -84,7 +78,7 @@ export async function project({ params: { project: name }, query, signal }) {
       ["Kept", kept(found.retention)],
       found.owed_since && ["Owed to stores since", ago(fromMicros(found.owed_since))],
     ]), admin && h("div.actions", h("button", { type: "button", onclick: async () => { if (await keep(name)) again(); } }, "Change how long they are kept"))),
-    h("div.cards", 
+    h("div.cards.two",
       h("a.card", { href: path`/p/${name}/metric-sets` }, h("h2", "Metric Sets"), h("p.soft", found.metric_sets.length ? `${number(found.metric_sets.length)}: ${some(found.metric_sets)}` : "None yet. Metrics are made from queries in Explore.")),
       h("a.card", { href: path`/p/${name}/stores` }, h("h2", "Metric Stores"), h("p.soft", found.metric_stores.length ? `${number(found.metric_stores.length)}: ${some(found.metric_stores)}` : "None yet. A store shares metric sets with a monitoring system."))),
     tokens && submission(name, tokens.submission_tokens ?? tokens.tokens ?? [], query, again),

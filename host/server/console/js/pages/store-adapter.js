@@ -37,7 +37,7 @@ export async function versions(root, found, query, signal, admin) {
     card("In use", facts([["Version", known.version ?? "not told"], ["Digest", known.digest ? h("code", short(known.digest)) : "not fixed"], known.trial_until && ["On trial until", time(fromMicros(known.trial_until))], known.previous && ["Before", known.previous.version ?? short(known.previous.digest)]]),
       known.problem && message("bad", h("p", known.problem)), known.update && message("hint", h("p", `Version ${known.update.version} is there. Compare first: you see what the windows on record would be with it.`)), admin && back && h("div.actions", back)),
     card("What it uses", found.status.limits?.length
-      ? plain("Limits", ["Limit", "Used of it"], found.status.limits.map((l) => [limitName(l), used(l)]))
+      ? plain("Limits", ["Limit", "Used of it"], found.status.limits.map((l) => [limitName(l), used(l)]), { fold: true })
       : h("p.soft", "It was not called since the start of the server.")),
     table);
 }

@@ -29,13 +29,13 @@ export async function history(root, found, query, signal, admin) {
   const table = listing({
     label: "Windows", noun: "window", query, signal, keys: ["find", "sort", "page", "from"], find: false, filtered: () => Object.values(wanted).some(Boolean),
     tools: [...choice("outcome", "outcome", "Outcome", "Any outcome", BECAME[found.status.direction] ?? BECAME.push), ...choice("metric_set", "set", "Metric Set", "Any metric set", found.metric_sets.map((set) => [set, set]))],
-    fetch: async ({ cursor, limit }) => {
-      const asked = new URLSearchParams({ limit, ...Object.fromEntries(Object.entries({ ...wanted, cursor }).filter(([, value]) => value)) });
+    fetch: async ({ sort, cursor, limit }) => {
+      const asked = new URLSearchParams({ limit, ...Object.fromEntries(Object.entries({ ...wanted, sort, cursor }).filter(([, value]) => value)) });
       const got = await api.get(`${root}/windows?${asked}`, { signal });
       return { rows: got.windows, next: got.next };
     },
     columns: [
-      { label: "Window", cell: (w) => h("span", time(fromSeconds(w.start)), " – ", time(fromSeconds(w.end), "clock")) },
+      { label: "Window", by: "start", cell: (w) => h("span", time(fromSeconds(w.start)), " – ", time(fromSeconds(w.end), "clock")) },
       { label: "Metric Set", cell: (w) => named(w) || h("span.none", "deleted") },
       { label: "Outcome", cell: (w) => h("div", outcome(became(w)), why(w) && h("div.small.soft", why(w))), clip: true },
       { label: "Rows", number: true, cell: (w) => (w.delivery && (w.delivery.accepted_rows || w.delivery.rejected_rows)
@@ -47,7 +47,7 @@ export async function history(root, found, query, signal, admin) {
     empty: empty("No window yet", found.metric_sets.length ? "The first one is recorded when it ends." : "No metric set is connected to this store."),
   });
   await table.ready;
-  return h("div.stack", h("p.soft", "The newest first. Every window ends as arrived, rejected or expired, with a reason: there is no silent gap."), table);
+  return h("div.stack", h("p.soft", "Every window ends as arrived, rejected or expired, with a reason: there is no silent gap."), table);
 }
 
 const why = (w) => w.delivery?.problem ?? w.reason;

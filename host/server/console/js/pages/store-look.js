@@ -6,6 +6,9 @@ import { bytes, fromSeconds, time } from "../lib/format.js";
 import { card, copyable, facts } from "../parts/bits.js";
 import { doing, message } from "../parts/say.js";
 
+/** What the server puts in the place of a secret. */
+const HIDDEN = "…";
+
 /** What to enter in the product that reads the store's page. */
 export function reading(found, admin) {
   const box = h("div.stack");
@@ -17,9 +20,26 @@ export function reading(found, admin) {
         const shown = await doing(e.target, null, () => api.get(`${api.at`/projects/${found.project}/stores/${found.name}`}?reveal=true`));
         if (shown) draw(shown.pull, true);
       } }, "Show"), h("span.small.dim", "Who looks at it is noted in the log."))),
-    pull.guide.map((entry) => h("div.field", h("span.label", entry.label), copyable(entry.text, entry.label, { block: entry.text.includes("\n") || entry.text.length > 60 }))));
+    pull.guide.map((entry) => h("div.field", h("span.label", entry.label), entry.text === HIDDEN ? h("div.row", h("code", "••••••••"), h("span.small.dim", "The password, as above."))
+      : copyable(entry.text, entry.label, { block: entry.text.includes("\n") || entry.text.length > 60 }),
+    entry.text !== HIDDEN && entry.text.includes(HIDDEN) && h("div.small.dim", "Show the password first: until then it stands here as ", h("code", HIDDEN), "."))));
   draw(found.pull, false);
   return card("How it is read", box);
+}
+
+/** Where a push store sends: the endpoints of its adapter, with the store's settings in them. */
+export function target(found, adapter) {
+  const setting = (key) => adapter.settings.find((s) => s.key === key);
+  const plainly = (key) => found.settings[key] ?? setting(key)?.default;
+  const asked = (key) => { const { when } = setting(key) ?? {}; return !when || when.is.includes(String(plainly(when.setting))); };
+  const keysOf = (e) => (e.kind === "tcp" ? [e.host, e.port] : [...e.url.matchAll(/\{([^}]+)\}/g)].map((m) => m[1]));
+  const usable = adapter.endpoints.filter((e) => keysOf(e).every((key) => asked(key) && plainly(key) !== undefined && plainly(key) !== null));
+  // Where a choice such as "another place" asks for an address, no endpoint is made of the choice itself.
+  const settled = new Set(usable.flatMap(keysOf).map((key) => setting(key)?.when?.setting).filter(Boolean));
+  const shown = (key) => (plainly(key) === HIDDEN ? h("span.dim", `${setting(key)?.label ?? key}, set and not shown`) : plainly(key));
+  const parts = (e) => (e.kind === "tcp" ? [shown(e.host), ":", shown(e.port)] : e.url.split(/(\{[^}]+\})/).filter(Boolean).map((part) => (part.startsWith("{") ? shown(part.slice(1, -1)) : part)));
+  const places = usable.filter((e) => !keysOf(e).some((key) => settled.has(key)));
+  return card("Where it sends", places.length ? places.map((e) => h("p", h("code.break", parts(e)))) : h("p.soft", "The settings do not say; edit the store."));
 }
 
 /** A message as it goes out. */

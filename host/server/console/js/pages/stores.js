@@ -11,7 +11,7 @@ import { card, empty, facts, head, tabs } from "../parts/bits.js";
 import { confirm, dialog, menu, prompt } from "../parts/dialog.js";
 import { listing } from "../parts/listing.js";
 import { message, note } from "../parts/say.js";
-import { checkOrTest, preview, reading } from "./store-look.js";
+import { checkOrTest, preview, reading, target } from "./store-look.js";
 import { versions } from "./store-adapter.js";
 import { history } from "./store-history.js";
 import { STATES, state } from "./states.js";
@@ -85,9 +85,9 @@ export async function store({ params: { project, store: name }, query, signal })
   const tabHref = (key) => path`/p/${project}/stores/${name}` + (key === "overview" ? "" : `?tab=${key}`);
   const pulls = found.status.direction === "pull";
   const bodies = {
-    overview: () => overview(found, admin, again),
+    overview: () => overview(found, admin, again, signal),
     preview: () => preview(root, found, signal),
-    test: () => (admin ? checkOrTest(root, found) : overview(found, admin, again)),
+    test: () => (admin ? checkOrTest(root, found) : overview(found, admin, again, signal)),
     history: () => history(root, found, query, signal, admin),
     adapter: () => versions(root, found, query, signal, admin),
   };
@@ -134,13 +134,17 @@ function statusCard(found) {
     ]));
 }
 
-function overview(found, admin, again) {
+async function overview(found, admin, again, signal) {
+  const pushes = found.status.direction !== "pull";
+  // The version that it uses may be gone; then nothing is sent, and the state says so.
+  const adapter = pushes ? await api.get(at`/adapters/${found.adapter_version?.digest ?? found.adapter}`, { signal }).catch(() => null) : null;
   const sets = card("Metric Sets", found.metric_sets.length
     ? h("ul", found.metric_sets.map((set) => h("li", h("a", { href: path`/p/${found.project}/metric-sets/${set}` }, set))))
     : h("p", "None is connected, so nothing is shared. ", admin && h("a", { href: path`/p/${found.project}/stores/${found.name}/edit` }, "Connect one")));
   const settings = Object.entries(found.settings);
   return h("div.stack.wide",
     found.pull && reading(found, admin, again),
+    adapter && target(found, adapter),
     h("div.cards.two", sets, card("Settings", settings.length ? h("div.table-plain", h("table", h("tbody", settings.map(([key, value]) => h("tr", h("th", { scope: "row" }, key), h("td.break", value === "…" ? h("span.dim", "set, not shown") : String(value))))))) : h("p.soft", "Everything is as the adapter has it."))));
 }
 

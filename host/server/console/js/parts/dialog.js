@@ -5,16 +5,19 @@ import { icon } from "./icons.js";
 import { doing } from "./say.js";
 
 /** Opens a dialog; `body(close)` gives what is in it. Gives what `close` was called with, or undefined. */
-export function dialog(title, body, { narrow = false } = {}) {
+export function dialog(title, body, { narrow = false, wide = false } = {}) {
   return new Promise((done) => {
     const id = fresh("title");
     let answer;
     const close = (value) => { answer = value; element.close(); };
-    const element = h(narrow ? "dialog.narrow" : "dialog", { "aria-labelledby": id });
+    const element = h(narrow ? "dialog.narrow" : wide ? "dialog.wide" : "dialog", { "aria-labelledby": id });
     element.append(h("div.dialog",
       h("header", h("h2", { id }, title), h("button.plain.icon.small", { type: "button", "aria-label": "Close", onclick: () => close() }, icon("close"))),
       body(close)));
-    element.addEventListener("close", () => { element.remove(); done(answer); });
+    // Back and forward lead to another page, on which it has no business.
+    const left = () => close();
+    addEventListener("popstate", left);
+    element.addEventListener("close", () => { removeEventListener("popstate", left); element.remove(); done(answer); });
     document.body.append(element);
     element.showModal();
     element.querySelector("[autofocus], input:not([type=hidden]), select, textarea")?.focus();

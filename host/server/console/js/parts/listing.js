@@ -29,7 +29,7 @@ export function listing({ label, columns, rows = [], text, fetch = null, query =
   const id = fresh("find");
   const find = h("input", { type: "search", id, value: state.find, placeholder: "Filter", autocomplete: "off" });
   // The roles are those that the elements have anyway; browsers drop them where the style makes blocks of rows.
-  const table = h("table.fold", { "aria-label": label, role: "table" }, h("thead", { role: "rowgroup" }, heads), body);
+  const table = h(columns.length > 7 ? "table.fold.dense" : "table.fold", { "aria-label": label, role: "table" }, h("thead", { role: "rowgroup" }, heads), body);
   const scroll = h("div.scroll", table);
   const foot = h("div.foot", said, pager);
   const order = h("select", { "aria-label": `Sort ${label.toLowerCase()} by`, onchange: () => { state.sort = order.value; anew(); } },
@@ -128,9 +128,10 @@ export function compare(a, b) {
   return String(a).localeCompare(String(b), undefined, { numeric: true });
 }
 
-/** A table that is only looked at. */
-export function plain(label, heads, rows) {
-  return h("div.table-plain", { tabindex: "0", role: "region", "aria-label": label }, h("table", { "aria-label": label },
-    h("thead", h("tr", heads.map((head) => h("th", { scope: "col", class: head.number ? "number" : null }, head.label ?? head)))),
-    h("tbody", rows.map((cells) => h("tr", cells.map((cell, i) => h("td", { class: heads[i]?.number ? "number" : null }, cell)))))));
+/** A table that is only looked at. With `fold`, its rows become small cards on a narrow screen, for which heads have to be text. */
+export function plain(label, heads, rows, { fold = false } = {}) {
+  const said = (head) => head.label ?? head;
+  return h("div.table-plain", { tabindex: "0", role: "region", "aria-label": label }, h(fold ? "table.fold" : "table", { "aria-label": label, role: "table" },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads.map((head) => h("th", { scope: "col", role: "columnheader", class: head.number ? "number" : null }, said(head))))),
+    h("tbody", { role: "rowgroup" }, rows.map((cells) => h("tr", { role: "row" }, cells.map((cell, i) => h("td", { role: "cell", class: heads[i]?.number ? "number" : null, "data-label": fold ? said(heads[i]) : null }, h("div.cell", cell))))))));
 }

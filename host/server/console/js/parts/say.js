@@ -33,6 +33,8 @@ export const message = (kind, ...children) => h(`div.message.${kind}`, ...childr
 
 /** Does something at a button's request: the button waits, an error is shown in `place`. */
 export async function doing(button, place, work, title) {
+  // A second click while the first is under way would do it twice.
+  if (button.getAttribute("aria-disabled") === "true") return undefined;
   button.setAttribute("aria-disabled", "true");
   button.setAttribute("aria-busy", "true");
   if (place) fill(place);

@@ -9,6 +9,7 @@ use crate::http::auth::{self, Call};
 use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::state::blocking;
+use crate::http::writer::Pictures;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +23,7 @@ use tidegate_model::{Name, ProjectId, Window};
 pub(crate) const OWED: Rules = Rules {
     list: "stores",
     id: &["project", "store"],
-    sorts: &["project", "store", "queued", "queued_bytes", "oldest_undelivered"],
+    sorts: &["project", "store", "queued", "queued_bytes", "oldest_undelivered", "confirmed", "rejected", "expired"],
     filters: &["project", "store"],
 };
 
@@ -30,7 +31,7 @@ pub(crate) const OWED: Rules = Rules {
 pub(crate) const GAPS: Rules = Rules {
     list: "gaps",
     id: &["project", "store", "metric_set", "metric", "period", "start", "outcome", "reason"],
-    sorts: &["project", "store", "start", "end", "windows"],
+    sorts: &["project", "store", "metric_set", "start", "end", "windows", "outcome"],
     filters: &["project", "store", "metric_set", "outcome"],
 };
 
@@ -111,7 +112,7 @@ pub(crate) async fn replay(
             Ok(at) => format!("window at {at}"),
             Err((from, to)) => format!("windows from {from} to {to}"),
         };
-        call.note("replay", subject, vec![format!("metric set {}, {windows}", set.name)]).await?;
+        call.note("replay", Pictures::none(subject), vec![format!("metric set {}, {windows}", set.name)]).await?;
     }
     let replayer = call.host.export.replayer();
     match which {
@@ -162,7 +163,7 @@ pub(crate) async fn backup(call: Call) -> Result<Response, Problem> {
         other => Problem::internal(other),
     })?;
     let Made { folder, bytes, problems } = made;
-    call.note("backup", Subject::Host, vec![format!("{} ({bytes} bytes)", folder.display())]).await?;
+    call.note("backup", Pictures::none(Subject::Host), vec![format!("{} ({bytes} bytes)", folder.display())]).await?;
     let document = json!({"backup": folder.display().to_string(), "bytes": bytes, "problems": problems});
     Ok((StatusCode::CREATED, Json::<Value>(document)).into_response())
 }

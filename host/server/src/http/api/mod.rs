@@ -6,6 +6,7 @@ mod adapters;
 mod apply;
 mod events;
 mod ledger;
+mod log_page;
 pub(super) mod openapi;
 mod page;
 mod preview;

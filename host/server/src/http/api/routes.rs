@@ -5,7 +5,7 @@ use super::openapi::{self, Doc, list_of};
 use super::page::Rules;
 use super::schema::{self, any_object, array, body, boolean, count, maybe, name, object, text};
 use super::{
-    accounts, adapters, apply, events, ledger, preview, projects, query, quotas, sets, status, store_history,
+    accounts, adapters, apply, events, ledger, log_page, preview, projects, query, quotas, sets, status, store_history,
     store_list, stores, tokens, versions,
 };
 use crate::http::auth::Need;
@@ -88,6 +88,14 @@ impl Route {
     fn asks(mut self, name: &'static str, schema: Value, meaning: &'static str) -> Self {
         self.doc.query.push((name, schema, meaning));
         self
+    }
+
+    /// A log, with the parameters that all logs have.
+    fn pages_of_a_log(self, orders: &'static [&'static str]) -> Self {
+        let limit = json!({"type": "integer", "minimum": 1, "maximum": log_page::MOST, "default": log_page::USUAL});
+        self.asks("sort", schema::one_of(orders), "The newest first, or the oldest")
+            .asks("cursor", count(), "What `next` of the page before says")
+            .asks("limit", limit, "Most lines of a page")
     }
 
     /// It makes something: a repetition with the same `Idempotency-Key` makes nothing twice.
@@ -202,9 +210,7 @@ fn accounts_and_host() -> Vec<Route> {
             .asks("tenant", text(), "Its name")
             .asks("since", count(), "Seconds since the epoch")
             .asks("until", count(), "Seconds since the epoch")
-            .asks("sort", schema::one_of(&accounts::audit::SORTS), "The newest first, or the oldest")
-            .asks("cursor", count(), "What `next` of the page before says")
-            .asks("limit", json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}), "Most lines")
+            .pages_of_a_log(&accounts::audit::SORTS)
             .gives(200, object(&[("audit", array(&schema::audit_line()))], &[("next", maybe(&text()))])),
         get("/status", Somewhere(Viewer), status::status).does("How the server is doing").gives(
             200,
@@ -336,13 +342,12 @@ fn in_projects() -> Vec<Route> {
         delete("/projects/{project}/stores/{store}", Project(Admin), stores::delete).does("Remove a store").asks("backlog", schema::one_of(&["drain", "expire"]), "What becomes of its queue").ends(204).gives(202, object(&[("queued", count())], &[])).edits(),
         get("/projects/{project}/stores/{store}/preview", Project(Viewer), preview::store).does("What the store would send or show next").gives(200, object(&[("parts", array(&any_object()))], &[])),
         get("/projects/{project}/stores/{store}/windows", Project(Viewer), store_history::windows)
-            .does("What the store got, window by window, newest first")
+            .does("What the store got, window by window")
             .asks("outcome", schema::one_of(&WINDOW_OUTCOMES), "Windows of which this became")
             .asks("metric_set", text(), "Windows of this metric set")
             .asks("since", count(), "Windows that begin at this second since the epoch or later")
             .asks("until", count(), "Windows that begin before this second since the epoch")
-            .asks("cursor", count(), "What `next` of the page before says")
-            .asks("limit", json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}), "Most windows")
+            .pages_of_a_log(&store_history::SORTS)
             .gives(200, object(&[("windows", array(&any_object()))], &[("next", text())])),
         post("/projects/{project}/stores/{store}/test", Project(Admin), store_history::test)
             .does("Send one labelled point")

@@ -1,10 +1,11 @@
 //! What a store got, window by window, and a point to try it with.
 
 use super::preview::message_json;
-use super::stores;
+use super::{log_page, stores};
 use crate::http::auth::Call;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
+use crate::http::writer::Pictures;
 use axum::Json;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
@@ -14,8 +15,8 @@ use serde_json::json;
 use tidegate_export::catalog::Subject;
 use tidegate_export::{WINDOW_OUTCOMES, WindowFilter};
 
-/// Most windows of a page.
-const MOST_WINDOWS: u32 = 1_000;
+/// The orders that there are: the newest first, unless it is said otherwise.
+pub(crate) const SORTS: [&str; 2] = ["-start", "start"];
 
 /// Which windows.
 #[derive(Debug, Deserialize)]
@@ -29,35 +30,28 @@ pub(crate) struct Wish {
     until: Option<u64>,
     /// Windows of this metric set.
     metric_set: Option<String>,
+    /// The order.
+    sort: Option<String>,
     /// Windows of which this became.
     outcome: Option<String>,
     /// Windows of the page.
-    #[serde(default = "hundred")]
-    limit: u32,
+    limit: Option<u32>,
 }
 
-fn hundred() -> u32 {
-    100
-}
-
-/// The windows that a store got or was to get, newest first.
+/// The windows that a store got or was to get, newest first unless it is asked for otherwise.
 pub(crate) async fn windows(
     call: Call,
     Path(path): Path<(String, String)>,
     wish: Result<Query<Wish>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(wish) = wish.map_err(|e| Problem::bad_request(e.body_text()))?;
-    if !(1..=MOST_WINDOWS).contains(&wish.limit) {
-        return Err(Problem::bad_request(format_args!("limit: expected 1 to {MOST_WINDOWS}, found {}", wish.limit)));
-    }
-    if let Some(outcome) = wish.outcome.as_deref().filter(|outcome| !WINDOW_OUTCOMES.contains(outcome)) {
-        let known = WINDOW_OUTCOMES.join(", ");
-        return Err(Problem::bad_request(format_args!("outcome: expected one of {known}; found {outcome:?}")));
-    }
+    let limit = log_page::limit(wish.limit)?;
+    log_page::one_of("outcome", &WINDOW_OUTCOMES, wish.outcome.as_deref())?;
+    let oldest_first = log_page::oldest_first(&SORTS, wish.sort.as_deref())?;
     let tenant = call.tenant();
     let (_, store) = call.host.read(move |view| stores::find(view, tenant, &path)).await?;
-    let Wish { cursor, since, until, metric_set, outcome, limit } = wish;
-    let filter = WindowFilter { before: cursor, since, until, metric_set, outcome, most: limit };
+    let Wish { cursor, since, until, metric_set, outcome, .. } = wish;
+    let filter = WindowFilter { behind: cursor, oldest_first, since, until, metric_set, outcome, most: limit };
     let windows = call.host.export.store_windows(store.id, filter).await?;
     let whole = windows.len() >= limit as usize;
     let mut document = json!({"windows": windows});
@@ -72,7 +66,9 @@ pub(crate) async fn test(call: Call, Path(path): Path<(String, String)>) -> Resu
     let tenant = call.tenant();
     let subject = Subject::Store(path.0.clone(), path.1.clone());
     let (_, store) = call.host.read(move |view| stores::find(view, tenant, &path)).await?;
-    call.note("test", subject, vec!["one labelled point is sent".to_owned()]).await?;
+    if !store.pull {
+        call.note("test", Pictures::none(subject), vec!["one labelled point is sent".to_owned()]).await?;
+    }
     let sent = call.host.export.test_store(store.id).await?;
     let mut document = message_json(&sent.message);
     document["window"] = json!({"start": sent.window.start().seconds(), "end": sent.window.end().seconds()});

@@ -93,9 +93,9 @@ async fn stores_come_page_by_page_filtered_and_sorted() {
     }
     let (status, history) = server.get("/projects/web/stores/s3/windows?limit=5").await;
     assert_eq!((status, history), (200, json!({"windows": []})));
-    let narrowed = "outcome=rejected&metric_set=crashes&since=1&until=2";
+    let narrowed = "outcome=rejected&metric_set=crashes&since=1&until=2&sort=start";
     assert_eq!(server.get(&format!("/projects/web/stores/s3/windows?{narrowed}")).await.0, 200);
-    for wrong in ["limit=0", "outcome=lost", "since=x"] {
+    for wrong in ["limit=0", "outcome=lost", "since=x", "sort=colour"] {
         assert_eq!(server.get(&format!("/projects/web/stores/s3/windows?{wrong}")).await.0, 400, "{wrong}");
     }
     let (status, told) = server.send(Method::POST, "/projects/web/stores/s3/test", json!({})).await;

@@ -1,5 +1,6 @@
 //! `GET /api/v1/audit`: who changed what. Operators read everything, others what belongs to their tenant.
 
+use crate::http::api::log_page;
 use crate::http::auth::Call;
 use crate::http::problem::Problem;
 use axum::Json;
@@ -11,8 +12,6 @@ use serde_json::{Value, json};
 use tidegate_export::catalog::{AUDIT_KINDS, AuditFilter, AuditRecord};
 use tidegate_model::{Instant, TenantId};
 
-/// Lines of one answer, unless fewer are asked for.
-const MOST_LINES: u32 = 1000;
 /// Words of a search.
 const MOST_WORDS: usize = 16;
 
@@ -39,17 +38,8 @@ pub(crate) struct Wish {
 impl Wish {
     /// The filter that it comes to, for lines of a tenant or of all.
     fn filter(self, tenant: Option<TenantId>, limit: u32) -> Result<AuditFilter, Problem> {
-        if let Some(kind) = self.kind.as_deref().filter(|kind| !AUDIT_KINDS.contains(kind)) {
-            let known = AUDIT_KINDS.join(", ");
-            return Err(Problem::bad_request(format_args!("kind: expected one of {known}; found {kind:?}")));
-        }
-        let sort = self.sort.as_deref().unwrap_or(SORTS[0]);
-        if !SORTS.contains(&sort) {
-            return Err(Problem::bad_request(format_args!(
-                "sort: expected one of {}; found {sort:?}",
-                SORTS.join(", ")
-            )));
-        }
+        log_page::one_of("kind", &AUDIT_KINDS, self.kind.as_deref())?;
+        let oldest_first = log_page::oldest_first(&SORTS, self.sort.as_deref())?;
         let words: Vec<String> =
             self.search.unwrap_or_default().split_whitespace().take(MOST_WORDS + 1).map(ToOwned::to_owned).collect();
         if words.len() > MOST_WORDS {
@@ -66,7 +56,7 @@ impl Wish {
             since: at(self.since),
             until: at(self.until),
             after_id: self.cursor.map(|id| i64::try_from(id).unwrap_or(i64::MAX)),
-            oldest_first: sort == "at",
+            oldest_first,
             limit,
         })
     }
@@ -75,10 +65,7 @@ impl Wish {
 /// The log, newest first unless it is asked for otherwise.
 pub(crate) async fn list(call: Call, wish: Result<Query<Wish>, QueryRejection>) -> Result<Response, Problem> {
     let Query(wish) = wish.map_err(|e| Problem::bad_request(e.body_text()))?;
-    let limit = wish.limit.unwrap_or(100);
-    if limit == 0 || limit > MOST_LINES {
-        return Err(Problem::bad_request(format_args!("limit: expected 1 to {MOST_LINES}, found {limit}")));
-    }
+    let limit = log_page::limit(wish.limit)?;
     let (operator, own) = (call.access().operator, call.tenant());
     let named = |tenant: &String| call.host.catalog.tenant_id(tenant).filter(|id| operator || *id == own);
     let tenant = match &wish.tenant {
