@@ -5,7 +5,7 @@
 //! and nothing leaves the host. It shows what changes and proves that the new version stands these batches; it cannot prove
 //! that it stands the next one. So the first hour after the change is a trial, and a crash in it takes the store back.
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Edit};
 use crate::config::{Config, ConfigError};
 use crate::ledger::Track;
 use crate::offload::blocking;
@@ -249,7 +249,13 @@ impl Trials {
         let version = &config.adapter.description().version;
         let problem = format!("version {version} (sha256:{}) was taken back: {fault}", &hex::encode(from)[..12]);
         let told = problem.clone();
-        let done = blocking(move || catalog.edit(|e| e.roll_back_adapter(id, &from, Some(&told)))).await;
+        let done = blocking(move || {
+            catalog.edit(|edit| {
+                let back = |edit: &Edit<'_>| edit.roll_back_adapter(id, &from, Some(&told));
+                edit.store_by_host(id, "roll-back", &told, back)
+            })
+        })
+        .await;
         match done {
             Ok(Ok(())) => {
                 tracing::error!(store = %config.name, "{problem}");

@@ -7,7 +7,7 @@ use super::{CatalogError, Edit, Grant, View};
 use rusqlite::{Row, params, params_from_iter, types::Value as Sql};
 use serde_json::{Value as Json, json};
 use std::net::IpAddr;
-use tidegate_model::{Instant, TenantId};
+use tidegate_model::{Instant, StoreId, TenantId};
 
 /// How long lines are kept: four hundred days, which covers a year and the audit after it.
 const KEEP_MICROS: i64 = 400 * 86_400 * 1_000_000;
@@ -27,8 +27,8 @@ pub enum Subject {
     MetricSet(String, String),
     Metric(String, String, String),
     Store(String, String),
-    /// Anything else: a kind and its name.
-    Other(String, String),
+    /// A version of an adapter, which is not in the catalog.
+    Adapter(String),
 }
 
 impl Subject {
@@ -45,7 +45,7 @@ impl Subject {
             Self::MetricSet(project, set) => format!("metric-set {project}/{set}"),
             Self::Metric(project, set, metric) => format!("metric {project}/{set}/{metric}"),
             Self::Store(project, store) => format!("metric-store {project}/{store}"),
-            Self::Other(kind, name) => format!("{kind} {name}"),
+            Self::Adapter(version) => format!("adapter {version}"),
         }
     }
 }
@@ -216,12 +216,48 @@ impl View<'_> {
                     "settings": store.settings, "metric_sets": store.metric_sets, "paused": store.paused,
                     "draining": store.draining, "revision": store.revision}))
             }),
-            Subject::Host | Subject::Other(..) => return Ok(None),
+            Subject::Host | Subject::Adapter(_) => return Ok(None),
         };
         match found {
             Ok(picture) => Ok(Some(picture)),
             Err(CatalogError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// What comes and goes with a thing, each with the tenant that it is of, in the order in which it is made.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`].
+    pub fn parts(&self, tenant: TenantId, subject: &Subject) -> Result<Vec<(TenantId, Subject)>, CatalogError> {
+        let found = match subject {
+            Subject::Tenant(name) => self.tenant_named(name).and_then(|of| {
+                let tokens = self.api_tokens(of.id)?;
+                Ok(tokens.into_iter().map(|token| (of.id, Subject::ApiToken(token.name.to_string()))).collect())
+            }),
+            Subject::Project(name) => self.project_named(tenant, name).and_then(|project| {
+                let own = || project.name.to_string();
+                let tokens = self.submission_tokens(project.id)?.into_iter();
+                let mut parts: Vec<_> = tokens.map(|t| Subject::SubmissionToken(own(), t.id.to_string())).collect();
+                for set in self.metric_sets(project.id)? {
+                    parts.push(Subject::MetricSet(own(), set.name.to_string()));
+                    let metrics = self.metrics(set.id)?.into_iter();
+                    parts.extend(metrics.map(|m| Subject::Metric(own(), set.name.to_string(), m.name.to_string())));
+                }
+                let stores = self.stores(project.id)?.into_iter();
+                parts.extend(stores.map(|store| Subject::Store(own(), store.name.to_string())));
+                Ok(parts.into_iter().map(|part| (tenant, part)).collect())
+            }),
+            Subject::MetricSet(project, set) => self.project_named(tenant, project).and_then(|of| {
+                let metrics = self.metrics(self.metric_set_named(of.id, set)?.id)?.into_iter();
+                let metric = |name: String| Subject::Metric(project.clone(), set.clone(), name);
+                Ok(metrics.map(|m| (tenant, metric(m.name.to_string()))).collect())
+            }),
+            _ => Ok(Vec::new()),
+        };
+        match found {
+            Err(CatalogError::NotFound { .. }) => Ok(Vec::new()),
+            other => other,
         }
     }
 
@@ -283,6 +319,43 @@ fn record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
 }
 
 impl Edit<'_> {
+    /// Does something to a store that nobody has asked for just now, and writes that down in the name of the host.
+    ///
+    /// # Errors
+    /// What `work` returns, and [`CatalogError::Storage`].
+    pub(crate) fn store_by_host<T>(
+        &self,
+        store: StoreId,
+        action: &str,
+        why: &str,
+        work: impl FnOnce(&Self) -> Result<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        let known = self.store(store)?;
+        let project = self.project(known.project)?;
+        let subject = Subject::Store(project.name.to_string(), known.name.to_string());
+        self.by_host(project.tenant, action, &subject, why, work)
+    }
+
+    /// Does something in the name of the host, and writes down what the thing was before and after.
+    ///
+    /// # Errors
+    /// What `work` returns, and [`CatalogError::Storage`].
+    pub fn by_host<T>(
+        &self,
+        tenant: TenantId,
+        action: &str,
+        subject: &Subject,
+        why: &str,
+        work: impl FnOnce(&Self) -> Result<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        let before = self.portrait(tenant, subject)?;
+        let done = work(self)?;
+        let after = self.portrait(tenant, subject)?;
+        let (tenant, details) = (Some(tenant), &[why.to_owned()]);
+        self.record(&AuditEntry { tenant, actor: "host", address: None, action, subject, before, after, details })?;
+        Ok(done)
+    }
+
     /// Writes a line.
     ///
     /// # Errors

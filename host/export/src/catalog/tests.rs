@@ -344,8 +344,10 @@ fn a_token_that_an_admin_brings_along_is_taken_once_and_refused_if_short_or_take
     let tenant = f.catalog.read(|v| v.tenant_named(DEFAULT_TENANT)).unwrap().id;
     let other = f.catalog.edit(|e| e.create_project(tenant, "other")).unwrap().id;
     let put = |p, text: &str| f.catalog.edit(|e| e.put_submission_token(p, &Secret::new(text.to_owned())));
-    assert!(put(project, "0123456789abcdef").unwrap());
-    assert!(!put(project, "0123456789abcdef").unwrap());
+    let number = put(project, "0123456789abcdef").unwrap();
+    let known = f.catalog.read(|v| v.submission_tokens(project)).unwrap();
+    assert_eq!(number, known.last().map(|token| token.id));
+    assert_eq!(put(project, "0123456789abcdef").unwrap(), None);
     assert!(told(put(other, "0123456789abcdef")).contains("belongs to another project"));
     let short = told(put(project, "canary-5"));
     assert!(short.contains("16 to 256") && short.contains("this one has 8 characters"), "{short}");

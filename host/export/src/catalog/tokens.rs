@@ -186,12 +186,12 @@ impl Edit<'_> {
         Ok((made, token))
     }
 
-    /// Lets a token that the admin brings along submit to a project. Tells whether it is new there.
+    /// Lets a token that the admin brings along submit to a project. Tells its number if it is new there.
     ///
     /// # Errors
     /// [`CatalogError::Invalid`] if it is too short to be one or would not survive in a URL; [`CatalogError::Conflict`] if it
     /// belongs to another project. Neither shows the token.
-    pub fn put_submission_token(&self, of: ProjectId, token: &Secret) -> Result<bool, CatalogError> {
+    pub fn put_submission_token(&self, of: ProjectId, token: &Secret) -> Result<Option<i64>, CatalogError> {
         let project = self.project(of)?;
         let text = token.expose();
         let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
@@ -207,7 +207,7 @@ impl Edit<'_> {
         let mut known = self.connection.prepare_cached(sql)?;
         let owners: Vec<i64> = known.query_map([hash], |row| row.get(0))?.collect::<Result<_, _>>()?;
         match owners.first() {
-            Some(&owner) if owner == of.0 => return Ok(false),
+            Some(&owner) if owner == of.0 => return Ok(None),
             Some(_) => {
                 let why = "one of the submission tokens belongs to another project; each token leads to one";
                 return Err(CatalogError::conflict(Kind::Project, project.name, why));
@@ -216,7 +216,7 @@ impl Edit<'_> {
         }
         let sql = "INSERT INTO submission_tokens (project, hash, hint, created) VALUES (?1, ?2, ?3, ?4)";
         self.connection.execute(sql, params![of.0, hash, hint(text), self.now_micros()])?;
-        Ok(true)
+        Ok(Some(self.connection.last_insert_rowid()))
     }
 
     /// Revokes a submission token of a project.

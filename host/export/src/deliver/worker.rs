@@ -198,7 +198,11 @@ impl Worker {
     /// A store that was to be deleted has got everything that was queued for it.
     async fn remove(&self, config: &Config) {
         let (catalog, store, name) = (Arc::clone(&self.shared.catalog), self.store, config.store.name.clone());
-        match blocking(move || catalog.edit(|e| e.delete_store(store))).await {
+        let work = move || {
+            let why = "everything that was queued for it has been delivered";
+            catalog.edit(|edit| edit.store_by_host(store, "delete", why, |edit| edit.delete_store(store)))
+        };
+        match blocking(work).await {
             Ok(Ok(())) => tracing::info!(store = %name, "everything was delivered, and the store is deleted"),
             Ok(Err(error)) => tracing::warn!(store = %name, "the drained store is deleted later: {error}"),
             Err(cut) => tracing::warn!(store = %name, "the drained store is deleted later: {cut}"),

@@ -4,7 +4,7 @@ use super::document::{Document, MetricSetDoc, ProjectDoc, StoreDoc};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use std::cell::RefCell;
-use tidegate_export::catalog::{self, Catalog, CatalogError, Edit, Kind, Store, StoreSpec};
+use tidegate_export::catalog::{self, Catalog, CatalogError, Edit, Kind, Store, StoreSpec, Subject};
 use tidegate_model::{Description, Direction, ProjectId, Secret, TenantId};
 
 /// The adapters that stores may name.
@@ -91,8 +91,20 @@ pub struct ApplyError {
     pub cause: Box<CatalogError>,
 }
 
+/// A thing that is new or different, with what it looked like before and after; no secret is in that.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the words say it")]
+pub struct Noted<'n> {
+    pub sign: Sign,
+    pub subject: Subject,
+    pub before: Option<Json>,
+    pub after: Option<Json>,
+    /// As in [`Change`].
+    pub details: &'n [String],
+}
+
 /// Writes down what was changed, in the transaction that changes it.
-pub type Record<'r> = dyn Fn(&Edit<'_>, &Outcome) -> Result<(), CatalogError> + 'r;
+pub type Record<'r> = dyn Fn(&Edit<'_>, Noted<'_>) -> Result<(), CatalogError> + 'r;
 
 /// Applies a document to a tenant, all of it or nothing.
 ///
@@ -108,11 +120,11 @@ pub fn apply(
 ) -> Result<Outcome, ApplyError> {
     let place = RefCell::new(String::new());
     let work = |edit: &Edit<'_>| {
-        let mut run = Run { edit, adapters, place: &place, outcome: Outcome { dry_run, ..Outcome::default() } };
+        let outcome = Outcome { dry_run, ..Outcome::default() };
+        let mut run = Run { edit, tenant, adapters, record, place: &place, outcome };
         for (p, project) in document.projects.iter().enumerate() {
-            run.project(tenant, project, &format!("projects[{p}]"))?;
+            run.project(project, &format!("projects[{p}]"))?;
         }
-        record(edit, &run.outcome)?;
         Ok(run.outcome)
     };
     let result = if dry_run { catalog.rehearse(work) } else { catalog.edit(work) };
@@ -126,7 +138,9 @@ pub fn apply(
 
 struct Run<'r> {
     edit: &'r Edit<'r>,
+    tenant: TenantId,
     adapters: &'r dyn Adapters,
+    record: &'r Record<'r>,
     place: &'r RefCell<String>,
     outcome: Outcome,
 }
@@ -136,58 +150,89 @@ impl Run<'_> {
         *self.place.borrow_mut() = place;
     }
 
-    fn note(&mut self, change: &catalog::Change, kind: Kind, name: String, details: Vec<String>) {
+    /// Does something to a thing, and notes what became of it.
+    fn change<T>(
+        &mut self,
+        subject: Subject,
+        work: impl FnOnce(&Edit<'_>) -> Result<(T, catalog::Change, Vec<String>), CatalogError>,
+    ) -> Result<T, CatalogError> {
+        let before = self.edit.portrait(self.tenant, &subject)?;
+        let (done, change, details) = work(self.edit)?;
+        let name = subject.words();
+        let name = name.split_once(' ').map_or(name.as_str(), |(_, name)| name).to_owned();
+        self.note(subject, name, before, &change, details)?;
+        Ok(done)
+    }
+
+    fn note(
+        &mut self,
+        subject: Subject,
+        name: String,
+        before: Option<Json>,
+        change: &catalog::Change,
+        details: Vec<String>,
+    ) -> Result<(), CatalogError> {
         let sign = match change {
             catalog::Change::Created => Sign::Added,
             catalog::Change::Updated(_) => Sign::Changed,
             catalog::Change::Unchanged => Sign::Unchanged,
         };
-        self.outcome.changes.push(Change { sign, kind: kind.to_string(), name, details });
+        let words = subject.words();
+        let kind = words.split(' ').next().unwrap_or_default().replace('-', " ");
+        if sign != Sign::Unchanged {
+            let after = self.edit.portrait(self.tenant, &subject)?;
+            (self.record)(self.edit, Noted { sign, subject, before, after, details: &details })?;
+        }
+        self.outcome.changes.push(Change { sign, kind, name, details });
+        Ok(())
     }
 
-    fn project(&mut self, tenant: TenantId, doc: &ProjectDoc, place: &str) -> Result<(), CatalogError> {
+    fn project(&mut self, doc: &ProjectDoc, place: &str) -> Result<(), CatalogError> {
         self.at(place.to_owned());
-        let name = doc.name.as_str();
-        let (project, change) = match self.edit.project_named(tenant, name) {
-            Ok(project) => (project, catalog::Change::Unchanged),
-            Err(CatalogError::NotFound { .. }) => (self.edit.create_project(tenant, name)?, catalog::Change::Created),
-            Err(error) => return Err(error),
-        };
-        let new = change == catalog::Change::Created;
-        let (mut change, mut details) = (change, Vec::new());
-        if let Some(retention) = doc.retention
-            && let catalog::Change::Updated(what) = self.edit.set_retention(project.id, retention)?
-        {
-            change = if new { change } else { catalog::Change::Updated(what.clone()) };
-            details = what;
-        }
-        self.note(&change, Kind::Project, name.to_owned(), details);
-        self.tokens(project.id, doc, new, place)?;
+        let (tenant, name) = (self.tenant, doc.name.as_str());
+        let (project, new) = self.change(Subject::Project(name.to_owned()), |edit| {
+            let (project, mut change) = match edit.project_named(tenant, name) {
+                Ok(project) => (project, catalog::Change::Unchanged),
+                Err(CatalogError::NotFound { .. }) => (edit.create_project(tenant, name)?, catalog::Change::Created),
+                Err(error) => return Err(error),
+            };
+            let (new, mut details) = (change == catalog::Change::Created, Vec::new());
+            if let Some(retention) = doc.retention
+                && let catalog::Change::Updated(what) = edit.set_retention(project.id, retention)?
+            {
+                details.clone_from(&what);
+                change = if new { change } else { catalog::Change::Updated(what) };
+            }
+            Ok(((project.id, new), change, details))
+        })?;
+        self.tokens(project, doc, new, place)?;
         for (s, set) in doc.metric_sets.iter().enumerate() {
-            self.metric_set(project.id, name, set, &format!("{place}.metric_sets[{s}]"))?;
+            self.metric_set(project, name, set, &format!("{place}.metric_sets[{s}]"))?;
         }
         for (s, store) in doc.metric_stores.iter().enumerate() {
             self.at(format!("{place}.metric_stores[{s}]"));
-            let (_, change, details) = put_store(self.edit, project.id, store, self.adapters)?;
-            self.note(&change, Kind::Store, format!("{name}/{}", store.name), details);
+            let (subject, adapters) = (Subject::Store(name.to_owned(), store.name.to_string()), self.adapters);
+            self.change(subject, |edit| put_store(edit, project, store, adapters))?;
         }
         Ok(())
     }
 
     fn tokens(&mut self, project: ProjectId, doc: &ProjectDoc, new: bool, place: &str) -> Result<(), CatalogError> {
         let name = doc.name.as_str();
+        // A token has no name; in the outcome it goes by its place in the document.
+        let subject = |id: i64| Subject::SubmissionToken(name.to_owned(), id.to_string());
         for (t, token) in doc.submission_tokens.iter().enumerate() {
             self.at(format!("{place}.submission_tokens[{t}]"));
             let added = self.edit.put_submission_token(project, &Secret::new(token.clone()))?;
-            let change = if added { catalog::Change::Created } else { catalog::Change::Unchanged };
-            self.note(&change, Kind::SubmissionToken, format!("{name}/{}", t + 1), Vec::new());
+            let change = if added.is_some() { catalog::Change::Created } else { catalog::Change::Unchanged };
+            let called = format!("{name}/{}", t + 1);
+            self.note(subject(added.unwrap_or_default()), called, None, &change, Vec::new())?;
         }
         if new && doc.submission_tokens.is_empty() {
-            let (_, token) = self.edit.create_submission_token(project)?;
-            let made = MadeToken { project: name.to_owned(), token: token.expose().to_owned() };
-            self.outcome.tokens.push(made);
+            let (made, token) = self.edit.create_submission_token(project)?;
+            self.outcome.tokens.push(MadeToken { project: name.to_owned(), token: token.expose().to_owned() });
             let details = vec!["made, since the document brings none".to_owned()];
-            self.note(&catalog::Change::Created, Kind::SubmissionToken, format!("{name}/1"), details);
+            self.note(subject(made.id), format!("{name}/1"), None, &catalog::Change::Created, details)?;
         }
         Ok(())
     }
@@ -200,14 +245,20 @@ impl Run<'_> {
         place: &str,
     ) -> Result<(), CatalogError> {
         self.at(place.to_owned());
-        let (set, change) = self.edit.put_metric_set(project, doc.name.as_str())?;
-        self.note(&change, Kind::MetricSet, format!("{of}/{}", doc.name), Vec::new());
+        let set = self.change(Subject::MetricSet(of.to_owned(), doc.name.to_string()), |edit| {
+            let (set, change) = edit.put_metric_set(project, doc.name.as_str())?;
+            Ok((set.id, change, Vec::new()))
+        })?;
         for (m, metric) in doc.metrics.iter().enumerate() {
             self.at(format!("{place}.metrics[{m}]"));
-            let put = self.edit.put_metric(set.id, metric.name.as_str(), &metric.query)?;
-            let mut details = if let catalog::Change::Updated(what) = &put.change { what.clone() } else { Vec::new() };
-            details.extend(put.dropped_time_frame.iter().map(|t| format!("time frame dropped: {t}")));
-            self.note(&put.change, Kind::Metric, format!("{of}/{}/{}", doc.name, metric.name), details);
+            let subject = Subject::Metric(of.to_owned(), doc.name.to_string(), metric.name.to_string());
+            self.change(subject, |edit| {
+                let put = edit.put_metric(set, metric.name.as_str(), &metric.query)?;
+                let mut details =
+                    if let catalog::Change::Updated(what) = &put.change { what.clone() } else { Vec::new() };
+                details.extend(put.dropped_time_frame.iter().map(|t| format!("time frame dropped: {t}")));
+                Ok(((), put.change, details))
+            })?;
         }
         Ok(())
     }

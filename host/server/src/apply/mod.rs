@@ -7,5 +7,5 @@ mod document;
 mod execute;
 
 pub use document::{Document, DocumentError, MetricDoc, MetricSetDoc, ProjectDoc, StoreDoc};
-pub use execute::{Adapters, ApplyError, Change, Outcome, Record, Sign, apply};
+pub use execute::{Adapters, ApplyError, Change, Noted, Outcome, Record, Sign, apply};
 pub(crate) use execute::{Known, put_store};

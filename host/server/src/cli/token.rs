@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use tidegate_export::catalog::{Catalog, DEFAULT_TENANT, TokenSpec};
+use tidegate_export::catalog::{Catalog, DEFAULT_TENANT, Subject, TokenSpec};
 use tidegate_model::SystemClock;
 
 /// Commands about tokens.
@@ -153,7 +153,9 @@ fn make_without_server(data_dir: &Path, args: &CreateArgs) -> Result<String, Cli
             DEFAULT_TENANT => TokenSpec::operator(&args.name),
             _ => TokenSpec::admin(&args.name),
         };
-        edit.create_api_token(edit.tenant_named(tenant)?.id, &spec)
+        let (tenant, subject) = (edit.tenant_named(tenant)?.id, Subject::ApiToken(args.name.clone()));
+        let why = "made on the host, without the server";
+        edit.by_host(tenant, "create", &subject, why, |edit| edit.create_api_token(tenant, &spec))
     });
     Ok(made.map_err(|e| CliError::Failed(e.to_string()))?.expose().to_owned())
 }
@@ -163,6 +165,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use clap::Parser;
+    use tidegate_export::catalog::AuditFilter;
 
     fn create(data_dir: &Path) -> Result<String, CliError> {
         let line = ["tidegate", "token", "create", "--data-dir", data_dir.to_str().unwrap()];
@@ -179,6 +182,14 @@ mod tests {
         let catalog = Catalog::open(&folder.path().join("tidegate.db"), Arc::new(SystemClock)).unwrap();
         let access = catalog.api_access(&token).unwrap();
         assert_eq!((access.actor.to_string().as_str(), access.operator), ("token recovery", true));
+        let filter = AuditFilter { limit: 2, ..AuditFilter::default() };
+        let lines = catalog.read(|view| view.audit(&filter)).unwrap();
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!((line.actor.as_str(), line.object.as_str()), ("host", "token recovery"));
+        assert!(
+            line.before.is_none() && line.after.as_ref().is_some_and(|after| after["operator"] == true),
+            "{line:?}"
+        );
     }
 
     #[test]

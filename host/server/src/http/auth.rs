@@ -8,6 +8,7 @@ use super::condition::{self, Wanted, etag, named};
 use super::problem::Problem;
 use super::session;
 use super::state::{App, Host, blocking};
+use super::writer::{Pictures, Writer};
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
@@ -17,7 +18,7 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tidegate_export::catalog::{
-    Access, Actor, AuditEntry, CatalogError, DEFAULT_TENANT, Edit, Kind, Once, Project, Role, Subject, View,
+    Access, Actor, CatalogError, DEFAULT_TENANT, Edit, Kind, Once, Project, Role, Subject, View,
 };
 use tidegate_model::{ProjectId, TenantId};
 
@@ -151,6 +152,20 @@ impl Call {
         self.change_and_tell(action, subject, move |edit| Ok((work(edit)?, Vec::new()))).await
     }
 
+    /// Removes `subject` with all that is in it, and writes that down: a line for each part and one for itself.
+    pub(crate) async fn remove<T: Send + 'static>(
+        &self,
+        subject: Subject,
+        work: impl FnOnce(&Edit<'_>) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (writer, tenant, whole) = (self.writer(), self.tenant, subject.clone());
+        let remove = move |edit: &Edit<'_>| {
+            writer.goes_with(edit, tenant, &whole)?;
+            work(edit)
+        };
+        self.change("delete", subject, remove).await
+    }
+
     /// As [`change`](Self::change), with what the pictures before and after do not show.
     pub(crate) async fn change_and_tell<T: Send + 'static>(
         &self,
@@ -186,8 +201,12 @@ impl Call {
                 let _ = left.set(etag(after));
             }
             // What was put as it was is no change.
+            let new = before.is_none() && after.is_some();
             if before != after || before.is_none() || !details.is_empty() {
-                writer.write(edit, action, &subject, before, after, &details)?;
+                writer.write(edit, action, Pictures { of: subject.clone(), before, after }, &details)?;
+            }
+            if new {
+                writer.came_with(edit, tenant, &subject)?;
             }
             Ok(done)
         };
@@ -199,11 +218,11 @@ impl Call {
     pub(crate) async fn note(
         &self,
         action: &'static str,
-        subject: Subject,
+        pictures: Pictures,
         details: Vec<String>,
     ) -> Result<(), Problem> {
         let (writer, catalog) = (self.writer(), Arc::clone(&self.host.catalog));
-        let write = move || catalog.edit_accounts(|edit| writer.write(edit, action, &subject, None, None, &details));
+        let write = move || catalog.edit_accounts(|edit| writer.write(edit, action, pictures, &details));
         Ok(blocking(write).await??)
     }
 
@@ -216,32 +235,6 @@ impl Call {
     /// Writes lines of the audit log in the name of the caller.
     pub(crate) fn writer(&self) -> Writer {
         Writer { tenant: Some(self.tenant), actor: self.by(), address: self.address }
-    }
-}
-
-/// Writes lines of the audit log.
-#[derive(Clone, Debug)]
-pub(crate) struct Writer {
-    pub(crate) tenant: Option<TenantId>,
-    pub(crate) actor: String,
-    pub(crate) address: Option<IpAddr>,
-}
-
-impl Writer {
-    pub(crate) fn write(
-        &self,
-        edit: &Edit<'_>,
-        action: &str,
-        subject: &Subject,
-        before: Option<serde_json::Value>,
-        after: Option<serde_json::Value>,
-        details: &[String],
-    ) -> Result<(), CatalogError> {
-        let host_wide =
-            matches!(subject, Subject::Host | Subject::User(_) | Subject::Tenant(_)) && action != "set-roles";
-        let tenant = self.tenant.filter(|_| !host_wide);
-        let (actor, address) = (self.actor.as_str(), self.address);
-        edit.record(&AuditEntry { tenant, actor, address, action, subject, before, after, details })
     }
 }
 

@@ -34,6 +34,7 @@ mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod tls;
+mod writer;
 
 pub(crate) use api::openapi::document as openapi;
 pub use attempts::LoginLimits;

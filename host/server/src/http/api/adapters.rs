@@ -8,6 +8,7 @@ use crate::http::body::BodyReader;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::state::{App, Host, blocking};
+use crate::http::writer::Pictures;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
@@ -16,6 +17,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path as FsPath, PathBuf};
@@ -42,6 +44,13 @@ pub(super) fn summary(registry: &Registry, registered: &Registered) -> Value {
         "default": default,
         "signature": signatures::told(adapter.digest(), &registered.signature),
     })
+}
+
+/// What the log of changes shows of a version.
+fn picture(registry: &Registry, registered: &Registered) -> Value {
+    let mut picture = summary(registry, registered);
+    picture["asks"] = json!(registered.adapter.asks());
+    picture
 }
 
 /// `sha256:` and the digits.
@@ -152,15 +161,21 @@ pub(crate) async fn install(
     let component = whole.await.map_err(|e| Problem::new(e.status(), e))?;
     let host = Arc::clone(&call.host);
     let (adapter, size) = (Arc::clone(&host), component.len());
-    let taken = blocking(move || taken(&adapter, &component, signature.as_deref(), dry_run)).await??;
-    let (adapter, signature) = taken;
+    let taken = blocking(move || {
+        let known = adapter.registry.find(&Sha256::digest(&component).into());
+        let before = known.map(|known| picture(&adapter.registry, &known));
+        taken(&adapter, &component, signature.as_deref(), dry_run).map(|taken| (taken, before))
+    });
+    let ((adapter, signature), before) = taken.await??;
     let description = adapter.description();
-    if !dry_run {
-        let subject = Subject::Other("adapter".to_owned(), format!("{}@{}", description.name, description.version));
-        call.note("install", subject, vec![digest_text(adapter.digest())]).await?;
+    let registered = host.registry.find(adapter.digest());
+    let after = registered.as_ref().map(|registered| picture(&host.registry, registered));
+    // The same bytes again are no change.
+    if !dry_run && before != after {
+        let of = Subject::Adapter(format!("{}@{}", description.name, description.version));
+        call.note("install", Pictures { of, before, after }, Vec::new()).await?;
     }
     let (asks, system) = (adapter.asks(), json!(adapter.stubs()));
-    let registered = host.registry.find(adapter.digest());
     let files = Default::default();
     let registered = registered.unwrap_or(Registered { adapter, builtin: false, files, size, signature });
     let mut document = summary(&host.registry, &registered);
@@ -233,8 +248,9 @@ pub(crate) async fn remove(call: Call, Path(reference): Path<String>) -> Result<
         return Err(Problem::conflict(told).with("stores", json!(own)));
     }
     let description = found.adapter.description();
-    let subject = Subject::Other("adapter".to_owned(), format!("{}@{}", description.name, description.version));
-    call.note("remove", subject, vec![digest_text(&digest)]).await?;
+    let of = Subject::Adapter(format!("{}@{}", description.name, description.version));
+    let before = Some(picture(&call.host.registry, &found));
+    call.note("remove", Pictures { of, before, after: None }, Vec::new()).await?;
     let host = Arc::clone(&call.host);
     blocking(move || {
         let used = host.catalog.read(|view| view.pinned())?;

@@ -1,16 +1,17 @@
 //! `POST /api/v1/apply`: the whole configuration in one document.
 
 use super::JsonBody;
-use crate::apply::{self, ApplyError, Document, Outcome, Sign};
+use crate::apply::{self, ApplyError, Document, Noted, Sign};
 use crate::http::auth::Call;
 use crate::http::problem::Problem;
 use crate::http::state::{RegistryAdapters, blocking};
+use crate::http::writer::Pictures;
 use axum::Json;
 use axum::extract::Query;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::sync::Arc;
-use tidegate_export::catalog::{CatalogError, Edit, Subject};
+use tidegate_export::catalog::{CatalogError, Edit};
 
 /// What may be said in the query string.
 #[derive(Debug, Deserialize)]
@@ -32,13 +33,10 @@ pub(crate) async fn apply(
     let adapters = RegistryAdapters(Arc::clone(&call.host.registry));
     let writer = call.writer();
     // In the same transaction: a line for each thing that is different now.
-    let record = move |edit: &Edit<'_>, outcome: &Outcome| {
-        let changes = outcome.changes.iter().filter(|change| change.sign != Sign::Unchanged);
-        changes.into_iter().try_for_each(|change| {
-            let subject = Subject::Other(change.kind.replace(' ', "-"), change.name.clone());
-            let action = if change.sign == Sign::Added { "apply-create" } else { "apply-update" };
-            writer.write(edit, action, &subject, None, None, &change.details)
-        })
+    let record = move |edit: &Edit<'_>, noted: Noted<'_>| {
+        let action = if noted.sign == Sign::Added { "apply-create" } else { "apply-update" };
+        let pictures = Pictures { of: noted.subject, before: noted.before, after: noted.after };
+        writer.write(edit, action, pictures, noted.details)
     };
     let outcome = blocking(move || apply::apply(&catalog, tenant, &document, &adapters, dry_run, &record)).await?;
     let outcome = outcome.map_err(refused)?;

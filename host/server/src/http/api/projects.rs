@@ -52,7 +52,7 @@ pub(crate) async fn delete_tenant(call: Call, Path(name): Path<String>) -> Resul
         return Err(Problem::conflict("the first tenant cannot be removed: the host's own tokens are in it"));
     }
     let subject = Subject::Tenant(name.clone());
-    call.change("delete", subject, move |edit| edit.delete_tenant(edit.tenant_named(&name)?.id)).await?;
+    call.remove(subject, move |edit| edit.delete_tenant(edit.tenant_named(&name)?.id)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -153,6 +153,6 @@ async fn make(call: &Call, name: String) -> Result<Response, Problem> {
 pub(crate) async fn delete(call: Call, Path(name): Path<String>) -> Result<Response, Problem> {
     let tenant = call.tenant();
     let subject = Subject::Project(name.clone());
-    call.change("delete", subject, move |edit| edit.delete_project(auth::project(edit, tenant, &name)?.id)).await?;
+    call.remove(subject, move |edit| edit.delete_project(auth::project(edit, tenant, &name)?.id)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -89,7 +89,7 @@ pub(crate) async fn put(call: Call, Path((project, set)): Path<(String, String)>
 pub(crate) async fn delete(call: Call, Path((project, set)): Path<(String, String)>) -> Result<Response, Problem> {
     let tenant = call.tenant();
     let subject = Subject::MetricSet(project.clone(), set.clone());
-    call.change("delete", subject, move |edit| edit.delete_metric_set(find(edit, tenant, &project, &set)?.id)).await?;
+    call.remove(subject, move |edit| edit.delete_metric_set(find(edit, tenant, &project, &set)?.id)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -8,6 +8,7 @@ use crate::http::guide::Reading;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::state::{Host, RegistryAdapters};
+use crate::http::writer::Pictures;
 use axum::Json;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
@@ -132,7 +133,7 @@ pub(crate) async fn show(
         if role < Some(Role::Admin) {
             return Err(Problem::forbidden("reveal: only who has the role admin in the project sees credentials"));
         }
-        call.note("reveal", named, vec!["the login of the store's page was shown".to_owned()]).await?;
+        call.note("reveal", Pictures::none(named), vec!["the login of the store's page was shown".to_owned()]).await?;
     }
     let mut document = store_json(&call.host, &project, &store, wish.reveal).await?;
     if role < Some(Role::Admin) {

@@ -4,17 +4,17 @@ use super::{Server, told};
 use reqwest::{Method, Response};
 use serde_json::{Value as Json, json};
 
-const PASSWORD: &str = "canary horse battery";
+pub(super) const PASSWORD: &str = "canary horse battery";
 
 /// A browser that is signed in.
-struct Browser<'s> {
+pub(super) struct Browser<'s> {
     server: &'s Server,
     cookie: String,
     csrf: String,
 }
 
 impl<'s> Browser<'s> {
-    async fn of(server: &'s Server, response: Response) -> Self {
+    pub(super) async fn of(server: &'s Server, response: Response) -> Self {
         let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();
         for part in ["tidegate_session=", "; Path=/", "; HttpOnly", "; SameSite=Strict", "; Max-Age=604800"] {
             assert!(cookie.contains(part), "{part} in {cookie}");
@@ -24,7 +24,7 @@ impl<'s> Browser<'s> {
         Self { server, cookie, csrf: document["csrf"].as_str().unwrap().to_owned() }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Json) -> (u16, Json) {
+    pub(super) async fn send(&self, method: Method, path: &str, body: Json) -> (u16, Json) {
         let request = self.server.bare(method, &format!("/api/v1{path}")).header("cookie", &self.cookie);
         told(request.header("x-csrf-token", &self.csrf).body(body.to_string()).send().await.unwrap()).await
     }
@@ -37,12 +37,12 @@ impl<'s> Browser<'s> {
     }
 }
 
-async fn sign_in(server: &Server, user: &str, password: &str) -> Response {
+pub(super) async fn sign_in(server: &Server, user: &str, password: &str) -> Response {
     let body = json!({"user": user, "password": password}).to_string();
     server.bare(Method::POST, "/api/v1/session").body(body).send().await.unwrap()
 }
 
-async fn set_up(server: &Server) -> Browser<'_> {
+pub(super) async fn set_up(server: &Server) -> Browser<'_> {
     let link = server.running.setup_link().unwrap().expose().to_owned();
     assert!(link.starts_with(&server.url("/console/setup#")), "{link}");
     let token = link.split_once('#').unwrap().1;
@@ -251,7 +251,8 @@ async fn the_log_tells_who_changed_what_from_what_to_what_and_no_secret() {
     assert_eq!(found("").await, actions);
     assert_eq!(found("sort=at").await, actions.iter().rev().copied().collect::<Vec<_>>());
     assert_eq!(found("kind=metric-store").await, ["put", "put"]);
-    assert_eq!(found("actor=ada&object=web&sort=at").await, ["create", "put", "put"]);
+    // The project, and the token that comes with it.
+    assert_eq!(found("actor=ada&object=web&sort=at").await, ["create", "create", "put", "put"]);
     assert_eq!(found("search=INFLUXDB%20central").await, ["put", "put"]);
     assert_eq!((found("search=canary").await, found("until=1").await), (vec![], vec![]));
     for wrong in ["limit=0", "limit=1001", "limit=x", "nothing=1", "kind=moon", "sort=who"] {

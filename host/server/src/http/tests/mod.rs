@@ -3,6 +3,7 @@
 mod accounts;
 mod adapters;
 mod api;
+mod audit;
 mod bulk;
 mod console;
 mod form;

@@ -60,7 +60,7 @@ async fn everybody(server: &Server) -> Vec<Somebody> {
 }
 
 /// Things for the routes to work on, as they are before each of them. Gives the id of a submission token.
-async fn furnish(server: &Server, route: &Route) -> String {
+pub(super) async fn furnish(server: &Server, route: &Route) -> String {
     // Made anew each time: without quotas.
     for path in [
         "/tenants/spare",
@@ -101,7 +101,7 @@ async fn furnish(server: &Server, route: &Route) -> String {
 }
 
 /// The path with names in it, and a body that the route takes.
-fn fill(route: &Route, id: &str) -> (String, Json) {
+pub(super) fn fill(route: &Route, id: &str) -> (String, Json) {
     let set = if route.method == Method::PUT && route.path.ends_with("{set}") { "made" } else { "crashes" };
     let mut path = route.path.to_owned();
     for (parameter, value) in [
@@ -150,7 +150,7 @@ async fn ask(server: &Server, route: &Route, path: &str, body: &Json, token: Opt
     told(request.send().await.unwrap()).await
 }
 
-async fn newest_line(server: &Server) -> Json {
+pub(super) async fn newest_line(server: &Server) -> Json {
     server.get("/audit?limit=1").await.1["audit"][0].clone()
 }
 

@@ -4,10 +4,11 @@
 
 use super::edit;
 use crate::http::api::JsonBody;
-use crate::http::auth::{self, Call, Peer, Writer};
+use crate::http::auth::{self, Call, Peer};
 use crate::http::problem::Problem;
 use crate::http::session::{csrf, from_elsewhere, set_cookie};
 use crate::http::state::{App, Host};
+use crate::http::writer::{Pictures, Writer};
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -96,7 +97,7 @@ pub(crate) async fn sign_in(
             move |view| Ok(view.user_named(&user).is_ok())
         });
         let writer = if known.await? { writer } else { Writer { actor: "unknown user".to_owned(), ..writer } };
-        edit(&host, move |edit| writer.write(edit, "sign-in-failed", &Subject::Host, None, None, &[])).await?;
+        edit(&host, move |edit| writer.write(edit, "sign-in-failed", Pictures::none(Subject::Host), &[])).await?;
         return Err(Problem::unauthorized("user name or password is wrong"));
     };
     app.attempts().succeeded(&user, address);
@@ -124,7 +125,7 @@ pub(crate) async fn set_up(
         let made = edit.create_user(&user, Some(&hash), true)?;
         let subject = Subject::User(user);
         let after = edit.portrait(tidegate_model::TenantId(0), &subject)?;
-        by.write(edit, "set-up", &subject, None, after, &[])?;
+        by.write(edit, "set-up", Pictures { of: subject, before: None, after }, &[])?;
         Ok(Some(made.id))
     });
     let wrong = || {
@@ -140,7 +141,7 @@ async fn begin(app: &App, host: &Host, user: i64, writer: Writer, status: Status
     let (idle, age) = app.limits().session_micros();
     let token = edit(host, move |edit| {
         let token = edit.create_session(user, idle, age)?;
-        writer.write(edit, "sign-in", &Subject::Host, None, None, &[])?;
+        writer.write(edit, "sign-in", Pictures::none(Subject::Host), &[])?;
         Ok(token)
     });
     let token = token.await?;
@@ -186,7 +187,7 @@ pub(crate) async fn sign_out(State(app): State<App>, call: Call) -> Result<Respo
     let writer = call.writer();
     edit(&call.host, move |edit| {
         edit.end_session(&session)?;
-        writer.write(edit, "sign-out", &Subject::Host, None, None, &[])
+        writer.write(edit, "sign-out", Pictures::none(Subject::Host), &[])
     })
     .await?;
     Ok(signed_out(&app))
@@ -198,7 +199,7 @@ pub(crate) async fn sign_out_everywhere(State(app): State<App>, call: Call) -> R
     let writer = call.writer();
     edit(&call.host, move |edit| {
         edit.end_sessions(user)?;
-        writer.write(edit, "sign-out-everywhere", &Subject::Host, None, None, &[])
+        writer.write(edit, "sign-out-everywhere", Pictures::none(Subject::Host), &[])
     })
     .await?;
     Ok(signed_out(&app))
@@ -236,7 +237,7 @@ pub(crate) async fn change_password(
     edit(&call.host, move |edit| {
         edit.set_password(id, &hash)?;
         let details = ["another password; all sessions ended".to_owned()];
-        writer.write(edit, "set-password", &Subject::User(name), None, None, &details)
+        writer.write(edit, "set-password", Pictures::none(Subject::User(name)), &details)
     })
     .await?;
     Ok(signed_out(&app))
