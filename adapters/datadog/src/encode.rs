@@ -7,6 +7,7 @@
 use crate::names::{self, Tags};
 use crate::settings::{Api, DatadogSettings};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use tidegate_adapter::{Batch, Columns, MAX_ACTIONS, MeasureInfo, Metric, Names, Pieces, Request, Requests, Verdict};
 
 /// A body has no more bytes than this, unless a single row has. The limits of v2 are 512,000 bytes compressed and 5,242,880
@@ -22,7 +23,7 @@ const END: &str = "]}";
 pub(crate) fn encode(settings: &DatadogSettings, batch: &Batch<'_>, requests: &mut Requests) -> Result<(), Verdict> {
     let metrics = batch.metrics();
     let names = names(settings, batch, &metrics);
-    let mut writer = Writer { settings, requests, request: None, series: 0, sent: 0 };
+    let mut writer = Writer { settings, batch, requests, request: None, series: 0, sent: 0 };
     for (metric, names) in metrics.iter().zip(&names) {
         if metric.live_rows() > 0 {
             let columns = metric.columns();
@@ -111,6 +112,7 @@ impl Template {
 
 struct Writer<'a> {
     settings: &'a DatadogSettings,
+    batch: &'a Batch<'a>,
     requests: &'a mut Requests,
     request: Option<Request>,
     /// In the request that is open.
@@ -121,7 +123,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn metric(&mut self, metric: &Metric, columns: &Columns, template: &Template) -> Result<(), Verdict> {
         let count_tags = template.tags.may_be_too_many();
-        let twins = template.tags.twins(columns);
+        let twins = self.twins(metric, columns, template);
         let codes: Vec<&[u32]> = columns.dimensions.iter().map(|dimension| dimension.codes.as_slice()).collect();
         for row in 0..columns.live_rows {
             let at = row as usize;
@@ -159,6 +161,18 @@ impl Writer<'_> {
             request.carries(metric, row);
         }
         Ok(())
+    }
+
+    /// The rows that must not be sent, with the reason. Of a window that goes out in halves all rows are compared, so that each half
+    /// says the same of a row, whichever half the other one is in.
+    fn twins(&self, metric: &Metric, columns: &Columns, template: &Template) -> BTreeMap<u32, String> {
+        if template.tags.are_all_different() {
+            return BTreeMap::new();
+        }
+        let whole = self.batch.whole(metric);
+        let twins = template.tags.twins(&whole.columns).into_iter();
+        let here = twins.filter_map(|(row, reason)| Some((row.checked_sub(whole.first_row)?, reason)));
+        here.filter(|(row, _)| *row < columns.live_rows).collect()
     }
 
     /// Whether a row of `more` bytes needs a new request.

@@ -112,12 +112,14 @@ impl Tags {
         Self { constant: quoted.join(",").into_bytes(), constants: constant.len(), dimensions, alike }
     }
 
+    /// Whether no two entries of a dictionary are written alike, so that rows which differ have different tags.
+    pub(crate) fn are_all_different(&self) -> bool {
+        self.alike.iter().all(|alike| alike.0.is_empty())
+    }
+
     /// The rows that cannot be sent beside another, which would have the same tags, with the reason. Of such rows the one stays
     /// that needs the fewest changes, then the first: so a value that is fine keeps its series, whatever else occurs.
     pub(crate) fn twins(&self, columns: &Columns) -> BTreeMap<u32, String> {
-        if self.alike.iter().all(|alike| alike.0.is_empty()) {
-            return BTreeMap::new();
-        }
         let has_value = |row: &u32| columns.measures.iter().any(|measure| measure.value(*row as usize).is_some());
         // What a row is written as, and how many of its values that changes.
         let written = |row: u32| {

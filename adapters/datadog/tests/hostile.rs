@@ -22,6 +22,38 @@ fn of_rows_that_datadog_would_make_one_the_one_that_is_fine_stays_and_the_others
 }
 
 #[test]
+fn rows_that_datadog_would_make_one_are_found_whichever_halves_of_a_window_they_are_in() {
+    let metric = MetricBuilder::new("m", ["country", "os"]).measure("count", "_tx");
+    let rows = [["NZ", "a"], ["at", "a"], ["nz", "b"], ["Nz", "a"], ["nz", "a"], ["AT", "b"]];
+    let metric = rows.into_iter().fold(metric, |metric, row| metric.row(row, [1.0]));
+    let other = MetricBuilder::new("n", ["x"]).measure("count", "_tx").row(["NZ"], [2.0]).row(["nz"], [f64::NAN]);
+    let batch = BatchBuilder::new("p", "s").metric(metric).metric(other).build();
+    // What stays of the rows of the first metric: all but those that become `nz` with `a`, of which one does.
+    for cut in 0..=6 {
+        let halves = [batch.part(&[0..cut, 0..0]), batch.part(&[cut..6, 0..2])];
+        let delivered = halves.map(|half| common::v2().deliver(&half, |_| common::accepted()));
+        let arrived: usize = delivered.iter().map(|half| common::series(half).len()).sum();
+        let different: BTreeSet<_> = delivered.iter().flat_map(|half| common::stored(half).into_keys()).collect();
+        assert_eq!((arrived, different.len()), (5, 5), "cut at {cut}");
+        let rejected: Vec<_> = [0, cut]
+            .into_iter()
+            .zip(&delivered)
+            .flat_map(|(first, half)| {
+                let each =
+                    half.verdict.rejected().iter().flat_map(|r| r.rows.iter().map(|row| (row, r.reason.as_str())));
+                each.map(move |(row, reason)| (first + row, reason.to_owned()))
+            })
+            .collect();
+        let told = |text: &str| {
+            format!(
+                "country=\"nz\" and country=\"{text}\" would be one series: Datadog knows no difference between them"
+            )
+        };
+        assert_eq!(rejected, [(0, told("NZ")), (3, told("Nz"))], "cut at {cut}");
+    }
+}
+
+#[test]
 fn a_value_is_called_the_same_in_every_window_whatever_else_occurs_in_it() {
     let called = |others: &[&str]| {
         let metric = MetricBuilder::new("m", ["country"]).measure("count", "_tx");

@@ -193,6 +193,34 @@ fn a_page_shows_live_rows_and_totals_and_knows_the_scraper() {
 }
 
 #[test]
+fn a_part_of_a_batch_leads_to_all_rows_of_its_metrics() {
+    // Of the first metric: rows, rows of the whole, first row, first row of the whole; then the codes of the whole.
+    let adapter = load(&Guest::begin(
+        r#"(call $metrics (local.get $batch) (i32.const 32))
+           (local.set $b (i32.load (i32.load (i32.const 32)))) (local.set $a (call $post))
+           (i32.store8 (i32.const 48) (call $rows (local.get $b)))
+           (i32.store8 (i32.const 50) (call $first-row (local.get $b)))
+           (local.set $b (call $whole (local.get $b)))
+           (i32.store8 (i32.const 49) (call $rows (local.get $b)))
+           (i32.store8 (i32.const 51) (call $first-row (local.get $b)))
+           (call $write (local.get $a) (i32.const 48) (i32.const 4))
+           (call $codes (local.get $b) (i32.const 0) (i32.const 64))
+           (call $write (local.get $a) (i32.load (i32.const 64)) (i32.shl (i32.load (i32.const 68)) (i32.const 2)))
+           (call $send (local.get $a))"#,
+    ));
+    let batch = batch();
+    let codes: Vec<u8> = batch.metrics[0].dimensions[0].codes.iter().flat_map(|code| code.to_le_bytes()).collect();
+    for (rows, told) in [(0..5, [5, 5, 0, 0]), (3..5, [2, 5, 3, 0]), (4..99, [1, 5, 4, 0]), (99..100, [0, 5, 5, 0])] {
+        let view = BatchView { batch: Arc::clone(&batch), rows: vec![rows, 0..0, 0..0] };
+        let Step::Act(_, Action::Send(request)) = adapter.begin(&settings(), view, &Limits::default()).result.unwrap()
+        else {
+            panic!("no request")
+        };
+        assert_eq!(request.body.concat(), [&told[..], &codes].concat());
+    }
+}
+
+#[test]
 fn a_setting_is_read_and_a_secret_only_known_to_be_there() {
     // The body is the text of `user`, then what is_set says of `token` and `spare`.
     let guest = Guest {
@@ -216,22 +244,45 @@ fn a_setting_is_read_and_a_secret_only_known_to_be_there() {
 
 #[test]
 fn all_settings_come_in_one_call_and_of_secrets_only_the_keys() {
-    // What the host lowers lies from 65536 on: the list, and the texts that it points to.
-    let guest = Guest {
-        constructor: "(call $all (local.get $settings) (i32.const 32))".to_owned(),
-        begin: r#"(local.set $a (call $post)) (i32.store8 (i32.const 48) (i32.add (i32.const 48) (i32.load (i32.const 36))))
-            (call $write (local.get $a) (i32.const 48) (i32.const 1))
-            (call $write (local.get $a) (i32.const 65536) (i32.sub (global.get $heap) (i32.const 65536)))
-            (call $send (local.get $a))"#
-            .to_owned(),
-        ..Guest::default()
-    };
-    let Action::Send(request) = action(&guest) else { panic!("not a request") };
-    let body = request.body.concat();
-    assert_eq!(body[0], b'6', "settings that have a value");
-    let holds = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
-    for told in ["url", "http://sink.example/base", "port", "2003", "user", "ann", "token", "hook"] {
-        assert!(holds(told), "{told}");
+    // What the host lowers lies from 65536 on: a list, and the texts that it points to. There are six settings that have a value.
+    for (all, entries) in [("$all", 6), ("$settings-packed", 12)] {
+        let length = if all == "$all" { 36 } else { 44 };
+        let guest = Guest {
+            constructor: format!("(call {all} (local.get $settings) (i32.const 32))"),
+            begin: format!(
+                "(local.set $a (call $post)) (call $write (local.get $a) (i32.const {length}) (i32.const 1)) \
+                 (call $write (local.get $a) (i32.const 65536) (i32.sub (global.get $heap) (i32.const 65536))) \
+                 (call $send (local.get $a))"
+            ),
+            ..Guest::default()
+        };
+        let Action::Send(request) = action(&guest) else { panic!("not a request") };
+        let body = request.body.concat();
+        assert_eq!(body[0], entries, "{all}");
+        let holds = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
+        for told in ["url", "http://sink.example/base", "port", "2003", "user", "ann", "token", "hook"] {
+            assert!(holds(told), "{all} {told}");
+        }
+        assert!(!holds(SECRET) && !holds("hook.example") && !holds("spare"), "{all}");
     }
-    assert!(!holds(SECRET) && !holds("hook.example") && !holds("spare"));
+}
+
+#[test]
+fn a_small_batch_comes_in_one_call_and_a_larger_one_does_not() {
+    // The first byte says whether there is one; what the host lowers lies from 65536 on.
+    let guest = |most: u32| {
+        Guest::begin(&format!(
+            "(call $batch-packed (local.get $batch) (i32.const {most}) (i32.const 32)) (local.set $a (call $post)) \
+             (call $write (local.get $a) (i32.const 32) (i32.const 1)) \
+             (call $write (local.get $a) (i32.const 65536) (i32.sub (global.get $heap) (i32.const 65536))) \
+             (call $send (local.get $a))"
+        ))
+    };
+    let body = |most: u32| match action(&guest(most)) {
+        Action::Send(request) => request.body.concat(),
+        Action::SendStream(_) => panic!("not a request"),
+    };
+    let told = body(1_000);
+    assert!(told[0] == 1 && told.windows(6).any(|window| window == b"1.02.0"), "{told:?}");
+    assert_eq!(body(10), [0]);
 }

@@ -1,18 +1,24 @@
 //! What an adapter reads: a batch, its metrics, their columns; and the rows made of them.
 //!
 //! A metric is read in columns, one host call each, because a call per row would cost more than all the rest. [`Columns`] is the
-//! fast view (codes, dictionaries, values) and gives the simple one ([`Row`]) for the asking. For a small batch the calls themselves
-//! are what it costs, some microsecond each, so what was asked once is kept.
+//! fast view (codes, dictionaries, values) and gives the simple one ([`Row`]) for the asking. A small batch is read as a whole before
+//! that ([`packed`](crate::packed)).
 
 use crate::bindings::model;
+use crate::packed::{Packed, PackedMetric};
 use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
 
 /// The result of one metric set over one window.
 #[derive(Debug)]
 pub struct Batch<'a> {
     host: &'a model::Batch,
+    /// All of it, if it is small.
+    packed: Option<Rc<Packed>>,
     project: OnceCell<String>,
     metric_set: OnceCell<String>,
+    /// What leads to whole metrics from a batch that was read in one piece.
+    handles: OnceCell<Vec<model::Metric>>,
     /// Whether its measures may have totals.
     is_shown: bool,
 }
@@ -20,58 +26,116 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// A batch that is to be delivered.
     pub(crate) fn new(host: &'a model::Batch) -> Self {
-        Self { host, project: OnceCell::new(), metric_set: OnceCell::new(), is_shown: false }
+        Self::read(host, Packed::of(host), false)
     }
 
     /// A batch of a snapshot.
     pub(crate) fn shown(host: &'a model::Batch) -> Self {
-        Self { is_shown: true, ..Self::new(host) }
+        Self::read(host, Packed::of(host), true)
+    }
+
+    pub(crate) fn read(host: &'a model::Batch, packed: Option<Rc<Packed>>, is_shown: bool) -> Self {
+        let (project, metric_set, handles) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { host, packed, project, metric_set, handles, is_shown }
+    }
+
+    /// Whether the settings are to be checked, and nothing else.
+    pub(crate) fn is_check(&self) -> bool {
+        self.packed.as_ref().map_or_else(|| self.host.check(), |packed| packed.check())
     }
 
     /// The name of the project that the events belong to.
     #[must_use]
     pub fn project(&self) -> String {
-        self.project.get_or_init(|| self.host.project()).clone()
+        match &self.packed {
+            Some(packed) => packed.project().to_owned(),
+            None => self.project.get_or_init(|| self.host.project()).clone(),
+        }
     }
 
     /// The name of the metric set.
     #[must_use]
     pub fn metric_set(&self) -> String {
-        self.metric_set.get_or_init(|| self.host.metric_set()).clone()
+        match &self.packed {
+            Some(packed) => packed.metric_set().to_owned(),
+            None => self.metric_set.get_or_init(|| self.host.metric_set()).clone(),
+        }
     }
 
     /// First second of the window (Unix time, UTC).
     #[must_use]
     pub fn window_start(&self) -> u64 {
-        self.host.window_start()
+        match &self.packed {
+            Some(packed) => packed.window_end().saturating_sub(packed.period().into()),
+            None => self.host.window_start(),
+        }
     }
 
     /// First second after the window (Unix time, UTC). Points are stamped with this one.
     #[must_use]
     pub fn window_end(&self) -> u64 {
-        self.host.window_end()
+        self.packed.as_ref().map_or_else(|| self.host.window_end(), |packed| packed.window_end())
     }
 
     /// Length of the window in seconds.
     #[must_use]
     pub fn period(&self) -> u32 {
-        self.host.period()
+        self.packed.as_ref().map_or_else(|| self.host.period(), |packed| packed.period())
     }
 
-    /// The metrics of the set. Their columns stay with the host until they are asked for.
+    /// The metrics of the set. The columns of a large batch stay with the host until they are asked for.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
-        let metric = |(index, host): (u32, model::Metric)| Metric {
+        let packed = |mut metric: PackedMetric| {
+            let name = std::mem::take(&mut metric.name);
+            (name, metric.live_rows, Source::Packed(metric))
+        };
+        let asked = |host: model::Metric| (host.name(), host.live_rows(), Source::Host(host, RefCell::new(None)));
+        let sources: Vec<_> = match &self.packed {
+            Some(whole) => whole.metrics().into_iter().map(packed).collect(),
+            None => self.host.metrics().into_iter().map(asked).collect(),
+        };
+        let is_shown = self.is_shown;
+        let metric = |(index, (name, live_rows, source))| Metric {
             index,
-            name: host.name(),
+            name,
+            live_rows,
+            infos: OnceCell::new(),
+            is_shown,
+            source,
+        };
+        (0..).zip(sources).map(metric).collect()
+    }
+
+    /// A metric of this batch with all rows of the window. The host halves a batch that is too large for a sink, so rows that
+    /// must not meet there may be in two halves: compare them here. Only rows of the part are to be sent and judged.
+    #[must_use]
+    pub fn whole(&self, metric: &Metric) -> Whole {
+        let handle = match &metric.source {
+            Source::Host(host, _) => Some(host),
+            Source::Packed(_) => self.handles.get_or_init(|| self.host.metrics()).get(metric.index as usize),
+        };
+        let Some(handle) = handle else { return Whole { columns: metric.columns(), first_row: 0 } };
+        let host = handle.whole();
+        let whole = Metric {
+            index: metric.index,
+            name: metric.name.clone(),
             live_rows: host.live_rows(),
             infos: OnceCell::new(),
-            measures: RefCell::new(None),
             is_shown: self.is_shown,
-            host,
+            source: Source::Host(host, RefCell::new(None)),
         };
-        (0..).zip(self.host.metrics()).map(metric).collect()
+        Whole { columns: whole.columns(), first_row: handle.first_row() }
     }
+}
+
+/// A metric with all rows of the window, of which a batch may be a part.
+#[derive(Debug)]
+pub struct Whole {
+    /// All columns of all rows.
+    pub columns: Columns,
+    /// Which of the rows the first row of the part is.
+    pub first_row: u32,
 }
 
 /// One metric of a batch.
@@ -81,10 +145,17 @@ pub struct Metric {
     name: String,
     live_rows: u32,
     infos: OnceCell<Vec<MeasureInfo>>,
-    /// What `infos` were read from, for the columns.
-    measures: RefCell<Option<Vec<model::Measure>>>,
     is_shown: bool,
-    host: model::Metric,
+    source: Source,
+}
+
+/// Where a metric's columns come from.
+#[derive(Debug)]
+enum Source {
+    /// From the host, one by one; and what the infos were read from.
+    Host(model::Metric, RefCell<Option<Vec<model::Measure>>>),
+    /// They are here.
+    Packed(PackedMetric),
 }
 
 /// Metrics of which the measures are held from the look at what they are to the reading of their columns. A host lets an adapter
@@ -107,7 +178,10 @@ impl Metric {
     /// Rows in all.
     #[must_use]
     pub fn rows(&self) -> u32 {
-        self.host.rows()
+        match &self.source {
+            Source::Host(host, _) => host.rows(),
+            Source::Packed(metric) => metric.rows,
+        }
     }
 
     /// Rows that have values in this window.
@@ -128,11 +202,14 @@ impl Metric {
             aggregate: measure.aggregate(),
             additive: measure.additive(),
         };
-        self.infos.get_or_init(|| {
-            let measures = self.host.measures();
-            let infos = measures.iter().map(info).collect();
-            self.measures.replace((self.index < HELD).then_some(measures));
-            infos
+        self.infos.get_or_init(|| match &self.source {
+            Source::Packed(metric) => metric.infos(),
+            Source::Host(host, held) => {
+                let measures = host.measures();
+                let infos = measures.iter().map(info).collect();
+                held.replace((self.index < HELD).then_some(measures));
+                infos
+            }
         })
     }
 
@@ -140,13 +217,18 @@ impl Metric {
     /// memory for one.
     #[must_use]
     pub fn columns(&self) -> Columns {
-        let dimensions = (0..).zip(self.host.dimensions()).map(|(at, name)| Dimension {
+        let rows = if self.is_shown { self.rows() } else { self.live_rows };
+        let (host, held) = match &self.source {
+            Source::Packed(metric) => return metric.columns(rows, self.is_shown),
+            Source::Host(host, held) => (host, held),
+        };
+        let dimensions = (0..).zip(host.dimensions()).map(|(at, name)| Dimension {
             name,
-            dictionary: Dictionary::new(self.host.dictionary(at)),
-            codes: self.host.codes(at),
+            dictionary: Dictionary::new(host.dictionary(at)),
+            codes: host.codes(at),
         });
         let infos = self.infos();
-        let held = self.measures.take().unwrap_or_else(|| self.host.measures());
+        let held = held.take().unwrap_or_else(|| host.measures());
         let measures = infos.iter().zip(&held).map(|(info, measure)| Measure {
             attribute: info.attribute.clone(),
             aggregate: info.aggregate.clone(),
@@ -154,12 +236,7 @@ impl Metric {
             values: measure.values(),
             totals: if self.is_shown && info.additive { measure.totals() } else { None },
         });
-        Columns {
-            rows: if self.is_shown { self.host.rows() } else { self.live_rows },
-            live_rows: self.live_rows,
-            dimensions: dimensions.collect(),
-            measures: measures.collect(),
-        }
+        Columns { rows, live_rows: self.live_rows, dimensions: dimensions.collect(), measures: measures.collect() }
     }
 }
 
@@ -216,11 +293,20 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
-    fn new(strings: model::Strings) -> Self {
+    pub(crate) fn new(strings: model::Strings) -> Self {
         // The host promises UTF-8; if that were broken, a replacement character is better than a trap.
         let text = String::from_utf8(strings.utf8)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         Self { text, ends: strings.ends }
+    }
+
+    /// These entries by themselves.
+    pub(crate) fn part(&self, entries: std::ops::Range<usize>) -> Self {
+        let ends = self.ends.get(entries.clone()).unwrap_or_default();
+        let start = entries.start.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
+        let end = ends.last().copied().unwrap_or(start);
+        let text = self.text.get(start as usize..end as usize).unwrap_or_default().to_owned();
+        Self { text, ends: ends.iter().map(|end| end.saturating_sub(start)).collect() }
     }
 
     /// Entry `code`, or an empty text beyond the end.

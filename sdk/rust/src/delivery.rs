@@ -40,9 +40,10 @@ impl<A: PushAdapter> Delivery<A> {
     }
 
     pub(crate) fn begin(&mut self, data: &model::Batch) -> Step {
+        let batch = Batch::new(data);
         let encoded = match &self.settings {
-            Ok(settings) if data.check() => A::check(settings, &mut self.requests),
-            Ok(settings) => A::encode(settings, &Batch::new(data), &mut self.requests),
+            Ok(settings) if batch.is_check() => A::check(settings, &mut self.requests),
+            Ok(settings) => A::encode(settings, &batch, &mut self.requests),
             Err(problem) => Err(Verdict::stop(problem.clone())),
         };
         match encoded {

@@ -52,6 +52,7 @@ mod export;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest;
+mod packed;
 mod pieces;
 mod pull;
 mod push;
@@ -62,7 +63,7 @@ mod template;
 pub mod testing;
 mod verdict;
 
-pub use batch::{Batch, Columns, Dictionary, Dimension, Measure, MeasureInfo, Metric, Row};
+pub use batch::{Batch, Columns, Dictionary, Dimension, Measure, MeasureInfo, Metric, Row, Whole};
 pub use body::Body;
 pub use delivery::{MAX_ACTIONS, MAX_OUTPUT_BYTES};
 pub use distinct::{Distinct, distinct};

@@ -15,6 +15,24 @@ pub(crate) mod model {
         pub(crate) ends: Vec<u32>,
     }
 
+    impl Strings {
+        fn of<'t>(texts: impl Iterator<Item = &'t str> + Clone) -> Self {
+            let mut end = 0;
+            let ends = texts.clone().map(|text| {
+                end += u32::try_from(text.len()).unwrap_or(u32::MAX);
+                end
+            });
+            Self { ends: ends.collect(), utf8: texts.collect::<String>().into_bytes() }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct Columns {
+        pub(crate) texts: Strings,
+        pub(crate) numbers: Vec<u32>,
+        pub(crate) values: Vec<f64>,
+    }
+
     #[derive(Clone, Debug)]
     pub(crate) struct Batch(pub(crate) Arc<BatchData>);
 
@@ -46,6 +64,35 @@ pub(crate) mod model {
         pub(crate) fn metrics(&self) -> Vec<Metric> {
             self.0.metrics.iter().map(|metric| Metric(Arc::clone(metric))).collect()
         }
+
+        pub(crate) fn packed(&self, most: u32) -> Option<Columns> {
+            let (mut texts, mut numbers, mut values) =
+                (vec![self.0.project.as_str(), &self.0.metric_set], vec![], vec![]);
+            let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            let halves = [self.0.window_end >> 32, self.0.window_end & 0xffff_ffff];
+            numbers.push(u32::from(self.0.check));
+            numbers.extend(halves.map(|half| u32::try_from(half).unwrap_or(u32::MAX)));
+            numbers.extend([self.0.period, count(self.0.metrics.len())]);
+            for metric in &self.0.metrics {
+                texts.push(&metric.name);
+                numbers.extend([metric.rows, metric.live_rows, count(metric.dimensions.len())]);
+                for dimension in &metric.dimensions {
+                    texts.push(&dimension.name);
+                    texts.extend(dimension.dictionary.iter().map(String::as_str));
+                    numbers.push(count(dimension.dictionary.len()));
+                    numbers.extend(&dimension.codes);
+                }
+                numbers.push(count(metric.measures.len()));
+                for measure in &metric.measures {
+                    texts.extend([measure.attribute.as_str(), &measure.aggregate]);
+                    numbers.extend([u32::from(measure.additive), u32::from(measure.totals.is_some())]);
+                    values.extend(&measure.values);
+                    values.extend(measure.totals.iter().flatten());
+                }
+            }
+            let size = texts.len() + numbers.len() + values.len();
+            (size <= most as usize).then(|| Columns { texts: Strings::of(texts.into_iter()), numbers, values })
+        }
     }
 
     #[derive(Clone, Debug)]
@@ -69,17 +116,19 @@ pub(crate) mod model {
         }
 
         pub(crate) fn dictionary(&self, dimension: u32) -> Strings {
-            let dictionary = &self.0.dimensions[dimension as usize].dictionary;
-            let mut end = 0;
-            let ends = dictionary.iter().map(|text| {
-                end += u32::try_from(text.len()).unwrap_or(u32::MAX);
-                end
-            });
-            Strings { ends: ends.collect(), utf8: dictionary.concat().into_bytes() }
+            Strings::of(self.0.dimensions[dimension as usize].dictionary.iter().map(String::as_str))
         }
 
         pub(crate) fn codes(&self, dimension: u32) -> Vec<u32> {
             self.0.dimensions[dimension as usize].codes.clone()
+        }
+
+        pub(crate) fn whole(&self) -> Self {
+            Self(self.0.whole.as_ref().map_or_else(|| Arc::clone(&self.0), |(whole, _)| Arc::clone(whole)))
+        }
+
+        pub(crate) fn first_row(&self) -> u32 {
+            self.0.whole.as_ref().map_or(0, |(_, first)| *first)
         }
 
         pub(crate) fn measures(&self) -> Vec<Measure> {
@@ -120,14 +169,15 @@ pub(crate) mod model {
     pub(crate) struct Settings(pub(crate) BTreeMap<String, SettingValue>);
 
     impl Settings {
-        pub(crate) fn all(&self) -> Vec<(String, Option<String>)> {
+        pub(crate) fn packed(&self) -> Strings {
             let told = |value: &SettingValue| match value {
-                SettingValue::Text(text) => Some(text.clone()),
-                SettingValue::Integer(n) => Some(n.to_string()),
-                SettingValue::Boolean(b) => Some(b.to_string()),
-                SettingValue::Secret => None,
+                SettingValue::Text(text) => format!("={text}"),
+                SettingValue::Integer(n) => format!("={n}"),
+                SettingValue::Boolean(b) => format!("={b}"),
+                SettingValue::Secret => String::new(),
             };
-            self.0.iter().map(|(key, value)| (key.clone(), told(value))).collect()
+            let entries: Vec<_> = self.0.iter().flat_map(|(key, value)| [key.clone(), told(value)]).collect();
+            Strings::of(entries.iter().map(String::as_str))
         }
 
         pub(crate) fn is_set(&self, key: &str) -> bool {

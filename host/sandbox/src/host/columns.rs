@@ -3,7 +3,7 @@
 //! What a getter hands over is copied once, into the guest. A view's dictionary is the metric's whole dictionary, so a part may
 //! hold entries that none of its rows uses; codes then mean the same in every part, and no dictionary is rebuilt.
 
-use super::State;
+use super::{State, packed};
 use crate::bindings::push::tidegate::adapter::model::{self, Strings};
 use crate::fault::Fault;
 use std::ops::Range;
@@ -30,11 +30,13 @@ impl BatchHandle {
     }
 }
 
-/// One metric of it.
+/// One metric of it, or of the batch that it is a part of.
 #[derive(Debug, Clone)]
 pub struct MetricHandle {
     view: Arc<BatchView>,
     metric: usize,
+    /// The rows that are read; they exist.
+    rows: Range<u32>,
 }
 
 /// One measure of that.
@@ -45,7 +47,7 @@ pub struct MeasureHandle {
 }
 
 /// The rows of metric `metric` that belong to `view`, whatever the view claims.
-fn rows_of(view: &BatchView, metric: usize) -> Range<u32> {
+pub(super) fn rows_of(view: &BatchView, metric: usize) -> Range<u32> {
     let Some(batch) = view.batch.metrics.get(metric) else { return 0..0 };
     let rows = view.rows.get(metric).cloned().unwrap_or(0..0);
     let end = rows.end.min(batch.rows);
@@ -53,10 +55,13 @@ fn rows_of(view: &BatchView, metric: usize) -> Range<u32> {
 }
 
 /// The part of those that has values.
-fn live_rows_of(view: &BatchView, metric: usize) -> Range<u32> {
-    let rows = rows_of(view, metric);
-    let live = view.batch.metrics.get(metric).map_or(0, |m| m.live_rows);
-    let end = rows.end.min(live);
+pub(super) fn live_rows_of(view: &BatchView, metric: usize) -> Range<u32> {
+    live(&rows_of(view, metric), view.batch.metrics.get(metric).map_or(0, |m| m.live_rows))
+}
+
+/// The part of `rows` that is below `live_rows`.
+fn live(rows: &Range<u32>, live_rows: u32) -> Range<u32> {
+    let end = rows.end.min(live_rows);
     rows.start.min(end)..end
 }
 
@@ -66,14 +71,19 @@ pub(crate) fn live_rows(view: &BatchView, metric: usize) -> u32 {
     live.end - live.start
 }
 
-fn cut<T: Clone>(column: &[T], rows: &Range<u32>) -> Vec<T> {
-    column.get(rows.start as usize..rows.end as usize).map(<[T]>::to_vec).unwrap_or_default()
+/// These rows of a column; nothing if it is shorter.
+pub(super) fn part<'c, T>(column: &'c [T], rows: &Range<u32>) -> &'c [T] {
+    column.get(rows.start as usize..rows.end as usize).unwrap_or_default()
 }
 
 impl MetricHandle {
     fn batch(&self) -> wasmtime::Result<&MetricBatch> {
         let metric = self.view.batch.metrics.get(self.metric);
         metric.ok_or_else(|| Fault::contract(format!("metric {} does not exist", self.metric)).into())
+    }
+
+    fn live_rows(&self) -> wasmtime::Result<Range<u32>> {
+        Ok(live(&self.rows, self.batch()?.live_rows))
     }
 
     fn dimension(&self, dimension: u32) -> wasmtime::Result<&Dimension> {
@@ -129,12 +139,17 @@ impl model::HostBatch for State {
 
     fn metrics(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<Vec<Resource<MetricHandle>>> {
         let view = Arc::clone(&self.table.get(&this)?.view);
-        let handle = |metric| MetricHandle { view: Arc::clone(&view), metric };
+        let handle = |metric| MetricHandle { view: Arc::clone(&view), metric, rows: rows_of(&view, metric) };
         (0..view.batch.metrics.len()).map(|metric| self.push(handle(metric))).collect()
     }
 
     fn check(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<bool> {
         Ok(self.table.get(&this)?.check)
+    }
+
+    fn packed(&mut self, this: Resource<BatchHandle>, most: u32) -> wasmtime::Result<Option<model::Columns>> {
+        let BatchHandle { view, check } = self.table.get(&this)?;
+        Ok(packed::columns(view, *check, most))
     }
 
     fn drop(&mut self, this: Resource<BatchHandle>) -> wasmtime::Result<()> {
@@ -148,14 +163,13 @@ impl model::HostMetric for State {
     }
 
     fn rows(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<u32> {
-        let this = self.metric(&this)?;
-        let rows = rows_of(&this.view, this.metric);
+        let rows = &self.metric(&this)?.rows;
         Ok(rows.end - rows.start)
     }
 
     fn live_rows(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<u32> {
-        let this = self.metric(&this)?;
-        Ok(live_rows(&this.view, this.metric))
+        let rows = self.metric(&this)?.live_rows()?;
+        Ok(rows.end - rows.start)
     }
 
     fn dimensions(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<Vec<String>> {
@@ -169,13 +183,24 @@ impl model::HostMetric for State {
 
     fn codes(&mut self, this: Resource<MetricHandle>, dimension: u32) -> wasmtime::Result<Vec<u32>> {
         let this = self.metric(&this)?;
-        Ok(cut(&this.dimension(dimension)?.codes, &rows_of(&this.view, this.metric)))
+        Ok(part(&this.dimension(dimension)?.codes, &this.rows).to_vec())
     }
 
     fn measures(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<Vec<Resource<MeasureHandle>>> {
         let of = self.metric(&this)?.clone();
         let measures = of.batch()?.measures.len();
         (0..measures).map(|measure| self.push(MeasureHandle { of: of.clone(), measure })).collect()
+    }
+
+    fn whole(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<Resource<MetricHandle>> {
+        let this = self.metric(&this)?;
+        let rows = 0..this.batch()?.rows;
+        let whole = MetricHandle { rows, ..this.clone() };
+        self.push(whole)
+    }
+
+    fn first_row(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<u32> {
+        Ok(self.metric(&this)?.rows.start)
     }
 
     fn drop(&mut self, this: Resource<MetricHandle>) -> wasmtime::Result<()> {
@@ -198,13 +223,12 @@ impl model::HostMeasure for State {
 
     fn values(&mut self, this: Resource<MeasureHandle>) -> wasmtime::Result<Vec<f64>> {
         let this = self.measure(&this)?;
-        Ok(cut(&this.column()?.values, &live_rows_of(&this.of.view, this.of.metric)))
+        Ok(part(&this.column()?.values, &this.of.live_rows()?).to_vec())
     }
 
     fn totals(&mut self, this: Resource<MeasureHandle>) -> wasmtime::Result<Option<Vec<f64>>> {
         let this = self.measure(&this)?;
-        let rows = rows_of(&this.of.view, this.of.metric);
-        Ok(this.column()?.totals.as_ref().map(|totals| cut(totals, &rows)))
+        Ok(this.column()?.totals.as_ref().map(|totals| part(totals, &this.of.rows).to_vec()))
     }
 
     fn drop(&mut self, this: Resource<MeasureHandle>) -> wasmtime::Result<()> {

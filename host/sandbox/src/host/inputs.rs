@@ -7,9 +7,10 @@ use super::State;
 use super::columns::BatchHandle;
 use crate::bindings::push::tidegate::adapter::model;
 use crate::exchange::Outcome;
+use std::borrow::Cow;
 use std::sync::Arc;
-use tidegate_model::adapter::{SettingKind, SettingSchema};
-use tidegate_model::{BatchView, Period, SettingValue};
+use tidegate_model::adapter::SettingKind;
+use tidegate_model::{BatchView, Period, SettingValue, StringPool};
 use wasmtime::component::Resource;
 
 /// The settings of the instance's store.
@@ -39,6 +40,19 @@ impl State {
     fn shows(&self, key: &str) -> bool {
         self.reach.description.setting(key).is_some_and(|schema| !schema.kind.is_secret())
     }
+
+    /// Every setting that has a value, and the value if the adapter may know it.
+    fn told(&self) -> impl Iterator<Item = (&str, Option<Cow<'_, str>>)> {
+        self.reach.description.settings.iter().filter_map(|schema| {
+            let value = match self.reach.settings.get(&schema.key)? {
+                SettingValue::Text(text) if schema.kind != SettingKind::Certificates => Some(text.as_str().into()),
+                SettingValue::Integer(number) => Some(number.to_string().into()),
+                SettingValue::Boolean(yes) => Some(yes.to_string().into()),
+                SettingValue::Text(_) | SettingValue::Secret(_) => None,
+            };
+            Some((schema.key.as_str(), value.filter(|_| !schema.kind.is_secret())))
+        })
+    }
 }
 
 impl model::HostSettings for State {
@@ -59,16 +73,17 @@ impl model::HostSettings for State {
     }
 
     fn all(&mut self, _: Resource<SettingsHandle>) -> wasmtime::Result<Vec<(String, Option<String>)>> {
-        let told = |schema: &SettingSchema| {
-            let value = match self.reach.settings.get(&schema.key)? {
-                SettingValue::Text(text) if schema.kind != SettingKind::Certificates => Some(text.clone()),
-                SettingValue::Integer(number) => Some(number.to_string()),
-                SettingValue::Boolean(yes) => Some(yes.to_string()),
-                SettingValue::Text(_) | SettingValue::Secret(_) => None,
-            };
-            Some((schema.key.clone(), value.filter(|_| !schema.kind.is_secret())))
-        };
-        Ok(self.reach.description.settings.iter().filter_map(told).collect())
+        Ok(self.told().map(|(key, value)| (key.to_owned(), value.map(Cow::into_owned))).collect())
+    }
+
+    fn packed(&mut self, _: Resource<SettingsHandle>) -> wasmtime::Result<model::Strings> {
+        let mut pool = StringPool::default();
+        for (key, value) in self.told() {
+            pool.push(key);
+            pool.push(&value.map_or_else(String::new, |value| format!("={value}")));
+        }
+        let (utf8, ends) = pool.parts();
+        Ok(model::Strings { utf8: utf8.as_bytes().to_vec(), ends: ends.to_vec() })
     }
 
     fn drop(&mut self, this: Resource<SettingsHandle>) -> wasmtime::Result<()> {

@@ -7,6 +7,7 @@ pub(crate) mod body;
 pub(crate) mod buffers;
 pub(crate) mod columns;
 pub(crate) mod inputs;
+mod packed;
 pub(crate) mod page;
 pub(crate) mod request;
 pub(crate) mod rules;

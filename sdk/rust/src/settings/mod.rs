@@ -13,6 +13,7 @@ pub use kinds::{Certificates, Choice, CredentialSlot, Endpoint, Host, Port, Secr
 pub use schema::{ChoiceSchema, EndpointSchema, Kind, Literal, Schema, SettingSchema, When, is_key};
 pub use traits::{GuideEntry, Login, PullTraits, PushTraits};
 
+use crate::batch::Dictionary;
 use crate::bindings::model;
 use std::fmt;
 
@@ -38,13 +39,14 @@ impl Settings for () {
     }
 }
 
-/// The settings of one store, read from the host in one call.
+/// The settings of one store, read from the host in one call: for each that has a value its key, and its value after `=` unless it
+/// is the host's to use.
 #[derive(Debug)]
-pub(crate) struct Known(Vec<(String, Option<String>)>);
+pub(crate) struct Known(Dictionary);
 
 impl Known {
     pub(crate) fn of(host: &model::Settings) -> Self {
-        Self(host.all())
+        Self(Dictionary::new(host.packed()))
     }
 }
 
@@ -59,32 +61,39 @@ impl<'a> Values<'a> {
         Self { known }
     }
 
-    fn value(self, key: &str) -> Option<&'a Option<String>> {
-        self.known.0.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    /// What stands for the value of a setting that has one.
+    fn entry(self, key: &str) -> Option<&'a str> {
+        let entries = &self.known.0;
+        let mut keys = (0..).step_by(2).take(entries.len() / 2);
+        keys.find(|at| entries.get(*at) == key).map(|at| entries.get(at + 1))
+    }
+
+    fn value(self, key: &str) -> Option<&'a str> {
+        self.entry(key)?.strip_prefix('=')
     }
 
     /// The text of a setting, or its default; none if it is unset or secret.
     #[must_use]
     pub fn text(self, key: &str) -> Option<String> {
-        self.value(key)?.clone()
+        self.value(key).map(ToOwned::to_owned)
     }
 
     /// The whole number in a setting.
     #[must_use]
     pub fn integer(self, key: &str) -> Option<i64> {
-        self.value(key)?.as_ref()?.parse().ok()
+        self.value(key)?.parse().ok()
     }
 
     /// The yes or no in a setting.
     #[must_use]
     pub fn boolean(self, key: &str) -> Option<bool> {
-        self.value(key)?.as_ref()?.parse().ok()
+        self.value(key)?.parse().ok()
     }
 
     /// Whether a setting, a secret one too, has a value.
     #[must_use]
     pub fn is_set(self, key: &str) -> bool {
-        self.value(key).is_some()
+        self.entry(key).is_some()
     }
 
     /// The value of a setting that must have one.

@@ -1,9 +1,10 @@
 //! Batches built row by row, for tests.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BatchData {
     pub(crate) project: String,
     pub(crate) metric_set: String,
@@ -20,6 +21,8 @@ pub(crate) struct MetricData {
     pub(crate) live_rows: u32,
     pub(crate) dimensions: Vec<DimensionData>,
     pub(crate) measures: Vec<MeasureData>,
+    /// What it is a part of, and which row there is its first.
+    pub(crate) whole: Option<(Arc<MetricData>, u32)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -42,6 +45,36 @@ pub(crate) struct MeasureData {
 /// A batch for tests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TestBatch(pub(crate) Arc<BatchData>);
+
+impl TestBatch {
+    /// The part of it that has these live rows of each metric, as a host makes one of a batch that is too large: rows are counted
+    /// from the start of the part, and the dictionaries are still those of the whole.
+    ///
+    /// # Panics
+    /// If a metric does not have the rows, or there are not as many ranges as metrics.
+    #[must_use]
+    pub fn part(&self, rows: &[Range<u32>]) -> Self {
+        assert_eq!(rows.len(), self.0.metrics.len(), "one range for each metric");
+        let metrics = self.0.metrics.iter().zip(rows).map(|(metric, rows)| Arc::new(part(metric, rows))).collect();
+        Self(Arc::new(BatchData { metrics, ..BatchData::clone(&self.0) }))
+    }
+}
+
+fn part(whole: &Arc<MetricData>, rows: &Range<u32>) -> MetricData {
+    assert!(rows.end <= whole.live_rows, "metric {} has {} live rows", whole.name, whole.live_rows);
+    let cut = rows.start as usize..rows.end as usize;
+    let mut part = MetricData::clone(whole);
+    (part.rows, part.live_rows) = (rows.end - rows.start, rows.end - rows.start);
+    for dimension in &mut part.dimensions {
+        dimension.codes = dimension.codes[cut.clone()].to_vec();
+    }
+    for measure in &mut part.measures {
+        measure.values = measure.values[cut.clone()].to_vec();
+        measure.totals = measure.totals.take().map(|totals| totals[cut.clone()].to_vec());
+    }
+    part.whole = Some((Arc::clone(whole), rows.start));
+    part
+}
 
 /// Builds a [`TestBatch`]. The window is the minute that ends at 1700000040, unless said otherwise.
 #[derive(Debug)]
