@@ -3,6 +3,7 @@
 //! The check belongs here and not only in the host: an author who calls, say, `println!` from a crate that wants WASI learns of it
 //! at build time, by name.
 
+use crate::room::with_room;
 use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
@@ -20,14 +21,15 @@ pub enum ComponentError {
     Import(String),
 }
 
-/// Wraps the core module of an adapter into a component.
+/// Wraps the core module of an adapter into a component. Its instances start with some room to grow.
 ///
 /// # Errors
 /// [`ComponentError`] if the module carries no component type (it does not use the SDK's export macros), or imports something
 /// beside the contract.
 pub fn wrap(module: &[u8]) -> Result<Vec<u8>, ComponentError> {
+    let module = with_room(module)?;
     let mut encoder = ComponentEncoder::default();
-    let encoded = encoder.module(module).and_then(|encoder| encoder.validate(true).encode());
+    let encoded = encoder.module(&module).and_then(|encoder| encoder.validate(true).encode());
     let component = encoded.map_err(|error| ComponentError::Encode(format!("{error:#}")))?;
     match imports(&component)?.into_iter().find(|name| !name.starts_with(CONTRACT)) {
         Some(name) => Err(ComponentError::Import(name)),

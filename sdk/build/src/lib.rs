@@ -8,10 +8,12 @@
 mod component;
 mod dependencies;
 mod environment;
+mod room;
 mod target;
 
 pub use component::{ComponentError, wrap};
 pub use environment::cargo;
+pub use room::with_room;
 pub use target::TARGET;
 
 use std::path::{Path, PathBuf};
