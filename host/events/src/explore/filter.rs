@@ -19,6 +19,8 @@ struct Prepared {
     slot: usize,
     operator: Operator,
     negative: bool,
+    /// Whether it is about the events' own time.
+    of_time: bool,
     /// By dictionary code.
     truths: Vec<u8>,
 }
@@ -48,6 +50,14 @@ impl Rows {
         }
     }
 
+    /// The last so many of them, or all if there are fewer; descending.
+    pub(super) fn last(&self, most: usize) -> Box<dyn Iterator<Item = usize> + '_> {
+        match self {
+            Self::All(count) => Box::new((0..*count).rev().take(most)),
+            Self::Some(rows) => Box::new(rows.iter().rev().take(most).map(|&row| row as usize)),
+        }
+    }
+
     /// Calls `each` with every row.
     #[inline]
     pub(super) fn for_each(&self, mut each: impl FnMut(usize)) {
@@ -72,7 +82,8 @@ impl Filter {
                 let (slot, positive) = (slot(&condition.attribute), condition.operator.complement_of());
                 places.push(new.conditions.len());
                 let (operator, negative) = (positive.unwrap_or(condition.operator), positive.is_some());
-                new.conditions.push(Prepared { test, slot, operator, negative, truths: Vec::new() });
+                let of_time = condition.attribute == TIME && new.times.is_some();
+                new.conditions.push(Prepared { test, slot, operator, negative, of_time, truths: Vec::new() });
             }
             new.any.push(places);
         }
@@ -94,6 +105,9 @@ impl Filter {
         for all in &self.any {
             let mut held = vec![u64::MAX; passed.len()];
             for &place in all {
+                if columns.times().is_some_and(|times| self.conditions[place].covers(times)) {
+                    continue;
+                }
                 let column = columns.column(self.conditions[place].slot)?;
                 self.conditions[place].narrow(&mut held, column.as_deref(), count, texts)?;
                 // Columns of conditions that cannot matter any more are not even read.
@@ -106,7 +120,11 @@ impl Filter {
         if let (Some(last), true) = (passed.last_mut(), !count.is_multiple_of(64)) {
             *last &= (1 << (count % 64)) - 1;
         }
-        let mut rows = Vec::with_capacity(passed.iter().map(|word| word.count_ones() as usize).sum());
+        let left: usize = passed.iter().map(|word| word.count_ones() as usize).sum();
+        if left == count {
+            return Ok(Rows::All(count));
+        }
+        let mut rows = Vec::with_capacity(left);
         for (word, mut bits) in passed.into_iter().enumerate() {
             while bits != 0 {
                 let row = word * 64 + bits.trailing_zeros() as usize;
@@ -114,7 +132,7 @@ impl Filter {
                 bits &= bits - 1;
             }
         }
-        Ok(if rows.len() == count { Rows::All(count) } else { Rows::Some(rows) })
+        Ok(Rows::Some(rows))
     }
 
     /// Memory that it takes.
@@ -124,6 +142,16 @@ impl Filter {
 }
 
 impl Prepared {
+    /// Whether it holds for every event, if the times of all lie from `first` to `last`.
+    fn covers(&self, (first, last): (i64, i64)) -> bool {
+        self.of_time
+            && match self.operator {
+                Operator::AtLeast | Operator::GreaterThan => !self.negative && self.test.int_holds(first),
+                Operator::AtMost | Operator::LessThan => !self.negative && self.test.int_holds(last),
+                _ => false,
+            }
+    }
+
     /// Takes the rows out of `held` where the condition does not hold.
     fn narrow(
         &mut self,

@@ -89,6 +89,19 @@ impl Accumulator {
         }
     }
 
+    /// Whether it counts events, whatever their values.
+    pub(super) fn only_counts(&self) -> bool {
+        matches!(self, Self::Events | Self::Count(_))
+    }
+
+    /// Takes in that so many events of the only group have a value.
+    pub(super) fn count(&mut self, values: u64) {
+        if let Self::Count(counts) = self {
+            counts.resize(counts.len().max(1), 0);
+            counts[0] += values;
+        }
+    }
+
     /// Whether it wants the classes of the values.
     pub(super) fn wants_classes(&self) -> bool {
         matches!(self, Self::Unique(_) | Self::UniqueOfAll | Self::Values { .. })

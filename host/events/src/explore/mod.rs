@@ -25,7 +25,7 @@ use crate::evaluate::Texts;
 use crate::segment::{Cell as Stored, Column};
 use crate::source::SourceError;
 use crate::store::ValueType;
-use events::Listing;
+use events::{Listing, Order};
 use plan::{Origin, Plan, Work};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -90,6 +90,11 @@ pub(crate) trait Columns {
     fn rows(&self) -> usize;
     /// Number of the first event.
     fn first_object(&self) -> u64;
+    /// Whole seconds between which the `timestamp` of every event lies, both inclusive; each of them has one then, and it is a
+    /// number. None if that is not known.
+    fn times(&self) -> Option<(i64, i64)>;
+    /// How many events have a value in a slot; none if that is not known without the column.
+    fn filled(&mut self, slot: usize) -> Result<Option<usize>, SourceError>;
     /// The column of a slot; none if no event has the attribute.
     fn column(&mut self, slot: usize) -> Result<Option<Arc<Column>>, SourceError>;
 }
@@ -160,6 +165,18 @@ impl Columns for Derived<'_> {
         self.stored.first_object()
     }
 
+    fn times(&self) -> Option<(i64, i64)> {
+        self.stored.times()
+    }
+
+    fn filled(&mut self, slot: usize) -> Result<Option<usize>, SourceError> {
+        match self.origins[slot] {
+            Origin::Stored { .. } => self.stored.filled(slot),
+            Origin::Object => Ok(Some(self.rows())),
+            Origin::Virtual(..) => Ok(None),
+        }
+    }
+
     fn column(&mut self, slot: usize) -> Result<Option<Arc<Column>>, SourceError> {
         if let Some(made) = &self.made[slot] {
             return Ok(Some(made.clone()));
@@ -199,7 +216,7 @@ impl Exploration {
         let plan = Plan::new(query, known)?;
         let state = match &plan.work {
             Work::Groups { group, folds } => State::Groups(Box::new(Table::new(query, &plan.slots, group, folds))),
-            Work::Events { order, .. } => State::Events(Listing::new(query, order.clone())),
+            Work::Events { order, .. } => State::Events(Listing::new(query, Order::new(order, &plan.slots.origins))),
         };
         Ok(Self { plan, state, limits: *limits, scanned: 0, passed: 0, newest: None })
     }

@@ -103,6 +103,16 @@ impl Column {
         self.types() == 0
     }
 
+    /// Rows that have a value.
+    pub(crate) fn filled(&self) -> usize {
+        let set = |bits: &Bitmap| bits.words.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+        // A row has a value in one part at most.
+        self.texts.as_ref().map_or(0, |texts| texts.iter().filter(|&&code| code != 0).count())
+            + self.ints.as_ref().map_or(0, |ints| set(&ints.valid))
+            + self.floats.as_ref().map_or(0, |floats| set(&floats.valid))
+            + self.bools.as_ref().map_or(0, |bools| bools.iter().filter(|&&flag| flag != 0).count())
+    }
+
     /// Whether each of the `rows` rows has a value.
     pub(crate) fn is_full(&self, rows: usize) -> bool {
         (0..rows).all(|row| self.cell(row).is_some())

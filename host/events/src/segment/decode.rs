@@ -4,6 +4,7 @@
 use super::column::{Arrivals, Bitmap, Column, Numbers};
 use super::encode::{BOOLS, FLOATS, INTS, TEXTS};
 use super::{APART, ARRIVALS, ENTRY_BYTES, MAX_ROWS, TOGETHER, UUIDS, checksum};
+use super::{UNCOUNTED_APART, UNCOUNTED_ENTRY_BYTES, UNCOUNTED_TOGETHER};
 use crate::compress;
 use std::borrow::Cow;
 use tidegate_model::Instant;
@@ -11,7 +12,7 @@ use tidegate_model::Instant;
 /// Bytes that are not a stored segment, or not one any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SegmentError {
-    #[error("a segment begins with the mark of version 1 or 2, these bytes do not")]
+    #[error("a segment begins with the mark of a version from 1 to 4, these bytes do not")]
     Mark,
     #[error("{part} of a segment does not match its checksum")]
     Checksum { part: String },
@@ -26,6 +27,8 @@ struct Piece {
     stored: usize,
     raw: usize,
     checksum: u32,
+    /// Events that have a value, if the directory tells.
+    filled: Option<usize>,
 }
 
 impl Piece {
@@ -60,13 +63,17 @@ impl Directory {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, SegmentError> {
         let mut from = Reader { bytes, part: "the directory" };
         let mark = from.take(4).map_err(|_| SegmentError::Mark)?;
-        let is_apart = mark == APART;
-        if !is_apart && mark != TOGETHER {
-            return Err(SegmentError::Mark);
-        }
+        let (is_apart, is_counted) = match mark.first_chunk() {
+            Some(TOGETHER) => (false, true),
+            Some(APART) => (true, true),
+            Some(UNCOUNTED_TOGETHER) => (false, false),
+            Some(UNCOUNTED_APART) => (true, false),
+            _ => return Err(SegmentError::Mark),
+        };
         let rows = from.u32()? as usize;
         let count = from.u32()? as usize;
-        let entries = from.take(count.checked_mul(ENTRY_BYTES).ok_or_else(|| from.form("fewer pieces"))?)?;
+        let entry = if is_counted { ENTRY_BYTES } else { UNCOUNTED_ENTRY_BYTES };
+        let entries = from.take(count.checked_mul(entry).ok_or_else(|| from.form("fewer pieces"))?)?;
         let head = bytes.len() - from.bytes.len();
         if from.u32()? != checksum(&bytes[..head]) {
             return Err(SegmentError::Checksum { part: "the directory".to_owned() });
@@ -79,7 +86,12 @@ impl Directory {
         let mut entries = Reader { bytes: entries, part: "the directory" };
         for _ in 0..count {
             let (number, stored, raw) = (entries.u32()?, entries.u32()? as usize, entries.u32()? as usize);
-            pieces.push(Piece { number, start, stored, raw, checksum: entries.u32()? });
+            let checksum = entries.u32()?;
+            let filled = if is_counted { Some(entries.u32()? as usize) } else { None };
+            if filled.is_some_and(|filled| filled > rows) {
+                return Err(from.form("no more values than events"));
+            }
+            pieces.push(Piece { number, start, stored, raw, checksum, filled });
             start = start.saturating_add(if is_apart { 0 } else { stored });
         }
         if start != bytes.len() {
@@ -96,6 +108,11 @@ impl Directory {
     /// The attributes that have a column.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = u32> + '_ {
         self.pieces.iter().map(|p| p.number).filter(|&number| number != ARRIVALS && number != UUIDS)
+    }
+
+    /// How many events have the attribute; none if the directory does not tell.
+    pub(crate) fn filled(&self, attribute: u32) -> Option<usize> {
+        self.place(attribute).map_or(Some(0), |place| self.pieces[place].filled)
     }
 
     /// The column of an attribute; none if no event has it.

@@ -62,7 +62,7 @@ impl Encoder {
             new.raw.extend_from_slice(&at.micros().to_le_bytes());
             new.raw.extend_from_slice(&count.to_le_bytes());
         }
-        new.flush(ARRIVALS)?;
+        new.flush(ARRIVALS, rows)?;
         Ok(new)
     }
 
@@ -76,7 +76,7 @@ impl Encoder {
         }
         self.raw.extend(uuids.iter().map(|uuid| u8::from(uuid.is_some())));
         self.raw.extend(uuids.iter().flatten().flatten());
-        self.flush(UUIDS)
+        self.flush(UUIDS, len32(uuids.iter().flatten().count()))
     }
 
     /// Adds the column of an attribute.
@@ -85,7 +85,7 @@ impl Encoder {
     /// If the compressor fails.
     pub(crate) fn column(&mut self, attribute: u32, column: &Column) -> std::io::Result<()> {
         put_column(&mut self.raw, column);
-        self.flush(attribute)
+        self.flush(attribute, len32(column.filled()))
     }
 
     /// The stored form.
@@ -104,7 +104,7 @@ impl Encoder {
         Encoded { head, pieces: Vec::new(), ends: Vec::new() }
     }
 
-    fn flush(&mut self, number: u32) -> std::io::Result<()> {
+    fn flush(&mut self, number: u32, filled: u32) -> std::io::Result<()> {
         let raw_len = self.raw.len();
         let start = self.pieces.len();
         let packed = if raw_len < WORTH_COMPRESSING { None } else { Some(compress::pack(&self.raw, LEVEL)?) };
@@ -114,7 +114,7 @@ impl Encoder {
             None => self.pieces.extend_from_slice(&self.raw),
         }
         let stored = &self.pieces[start..];
-        for n in [number, len32(stored.len()), len32(raw_len), checksum(stored)] {
+        for n in [number, len32(stored.len()), len32(raw_len), checksum(stored), filled] {
             self.directory.extend_from_slice(&n.to_le_bytes());
         }
         self.ends.push(self.pieces.len());

@@ -97,7 +97,7 @@ proptest! {
     #[test]
     fn bytes_of_anything_else_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(read_all(&bytes).is_err());
-        for mark in [TOGETHER, APART] {
+        for mark in [TOGETHER, APART, UNCOUNTED_TOGETHER, UNCOUNTED_APART] {
             let marked = [mark.as_slice(), &bytes].concat();
             prop_assert!(read_all(&marked).is_err());
         }
@@ -109,7 +109,7 @@ fn a_piece_that_claims_more_than_its_rows_can_need_is_refused_before_it_is_unpac
     // The checksums are right, so that only the claimed length is left to stop it.
     let bomb = zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap();
     let mut bytes = [TOGETHER.as_slice(), &1u32.to_le_bytes(), &1u32.to_le_bytes()].concat();
-    for n in [7, u32::try_from(bomb.len()).unwrap(), 1 << 20, checksum(&bomb)] {
+    for n in [7, u32::try_from(bomb.len()).unwrap(), 1 << 20, checksum(&bomb), 1] {
         bytes.extend_from_slice(&n.to_le_bytes());
     }
     let head = checksum(&bytes);
@@ -123,7 +123,7 @@ fn a_piece_that_claims_more_than_its_rows_can_need_is_refused_before_it_is_unpac
 #[test]
 fn a_later_version_of_the_form_is_not_taken_for_this_one() {
     let mut bytes = stored(&[(Some(Cell::Int(1)), None)]);
-    bytes[3] = 3;
+    bytes[3] = 5;
     assert_eq!(read_all(&bytes), Err(SegmentError::Mark));
 }
 
@@ -149,4 +149,34 @@ fn a_large_segment_is_a_directory_and_pieces_apart_and_damage_to_any_of_them_is_
     }
     kept.apart.pop();
     assert_eq!(read_pieces(&kept).unwrap_err().to_string(), "column 7 of a segment: expected it to be there");
+}
+
+/// The head of a segment as versions 1 and 2 wrote it: without the numbers of events that have a value.
+fn uncounted(head: &[u8]) -> Vec<u8> {
+    let count = u32::from_le_bytes(head[8..12].try_into().unwrap()) as usize;
+    let mark = if head.starts_with(APART) { UNCOUNTED_APART } else { UNCOUNTED_TOGETHER };
+    let mut old = [mark.as_slice(), &head[4..12]].concat();
+    let end = 12 + count * ENTRY_BYTES;
+    head[12..end].chunks(ENTRY_BYTES).for_each(|entry| old.extend_from_slice(&entry[..UNCOUNTED_ENTRY_BYTES]));
+    let checksum = checksum(&old);
+    old.extend_from_slice(&checksum.to_le_bytes());
+    old.extend_from_slice(&head[end + 4..]);
+    old
+}
+
+proptest! {
+    #[test]
+    fn the_directory_tells_how_many_events_have_an_attribute_and_that_of_an_older_version_does_not(
+        rows in prop::collection::vec((cell(), any::<Option<[u8; 16]>>()), 0..200), large in any::<bool>(),
+    ) {
+        let rows = if large { rows.iter().cycle().take(rows.len() * 300).copied().collect() } else { rows };
+        let encoded = encoded(&rows);
+        let values = rows.iter().filter(|(cell, _)| cell.is_some()).count();
+        let directory = Directory::read(&encoded.head).unwrap();
+        prop_assert_eq!((directory.filled(7), directory.filled(8)), (Some(values), Some(0)));
+        let old = uncounted(&encoded.head);
+        let from = Kept { head: &old, apart: encoded.apart().map(<[u8]>::to_vec).collect() };
+        prop_assert_eq!(read_pieces(&from).unwrap(), rows);
+        prop_assert_eq!(Directory::read(&old).unwrap().filled(7), None);
+    }
 }

@@ -123,6 +123,22 @@ struct Opened<'s, 'a> {
     stored: Option<Stored<'a>>,
 }
 
+impl<'a> Opened<'_, 'a> {
+    fn stored(&mut self) -> Result<&Stored<'a>, SourceError> {
+        let id = self.segment.id;
+        let stored = match self.stored.take() {
+            Some(stored) => stored,
+            None => {
+                Stored::open(self.db, id)?.ok_or_else(|| SourceError::Corrupt(format!("segment {id} has no data")))?
+            }
+        };
+        if stored.rows() != self.segment.rows as usize {
+            return Err(SourceError::Corrupt(format!("segment {id} has another number of events")));
+        }
+        Ok(self.stored.insert(stored))
+    }
+}
+
 impl Columns for Opened<'_, '_> {
     fn rows(&self) -> usize {
         self.segment.rows as usize
@@ -132,23 +148,24 @@ impl Columns for Opened<'_, '_> {
         self.segment.first_object
     }
 
+    fn times(&self) -> Option<(i64, i64)> {
+        self.segment.times
+    }
+
+    fn filled(&mut self, slot: usize) -> Result<Option<usize>, SourceError> {
+        match self.texts.id(slot) {
+            Some(attribute) => Ok(self.stored()?.filled(attribute)),
+            None => Ok(Some(0)),
+        }
+    }
+
     fn column(&mut self, slot: usize) -> Result<Option<Arc<Column>>, SourceError> {
         let Some(attribute) = self.texts.id(slot) else { return Ok(None) };
         let id = self.segment.id;
         if let Some(Some(column)) = self.shared.cache.get(id, &[attribute]).pop() {
             return Ok(column);
         }
-        let stored = match self.stored.take() {
-            Some(stored) => stored,
-            None => {
-                Stored::open(self.db, id)?.ok_or_else(|| SourceError::Corrupt(format!("segment {id} has no data")))?
-            }
-        };
-        let stored = self.stored.insert(stored);
-        if stored.rows() != self.segment.rows as usize {
-            return Err(SourceError::Corrupt(format!("segment {id} has another number of events")));
-        }
-        Ok(stored.column(attribute)?.map(Arc::new))
+        Ok(self.stored()?.column(attribute)?.map(Arc::new))
     }
 }
 

@@ -62,6 +62,11 @@ impl<'a> Stored<'a> {
         self.directory.column(attribute, &self.bytes)
     }
 
+    /// How many events have an attribute; none if that is not known without a look at the column.
+    pub(super) fn filled(&self, attribute: u32) -> Option<usize> {
+        self.directory.filled(attribute)
+    }
+
     /// When the events arrived.
     pub(super) fn arrivals(&self) -> Result<Arrivals, ReadError> {
         self.directory.arrivals(&self.bytes)
