@@ -12,7 +12,11 @@ pub(super) fn used(out: &mut Output, store: &str, answer: &Json) {
 
 /// What became of a file that was to be installed.
 pub(super) fn installed(out: &mut Output, answer: &Json, dry_run: bool) -> Result<(), CliError> {
-    members(out, answer, &["name", "version", "vendor", "summary", "direction", "digest", "size", "file"])?;
+    members(
+        out,
+        answer,
+        &["name", "version", "vendor", "summary", "documentation", "direction", "digest", "size", "file"],
+    )?;
     out.line("\nIts stores would let it")?;
     for ask in answer["asks"].as_array().into_iter().flatten() {
         out.line(format_args!("  {}", text(ask)))?;
@@ -212,6 +216,7 @@ mod tests {
     fn an_adapter_is_shown_with_what_it_wants_and_what_it_may_reach() {
         let captured = Captured::default();
         let adapter = json!({"name": "sink", "version": "1.0.0", "direction": "push", "contract": "1.0.0", "digest": "sha256:00",
+            "documentation": "https://acme.example/sink",
             "settings": [{"key": "token", "label": "API token", "kind": "secret", "required": true, "help": "From the console.",
                 "when": {"setting": "version", "is": ["2"]}}],
             "signature": {"state": "signed", "key": "acme", "key_id": "E7620F1842B4E81F", "comment": "release 1"},
@@ -219,6 +224,7 @@ mod tests {
             "system": [{"interface": "wasi:sockets/tcp", "effect": "refused"}]});
         inspect(&mut captured.output(), &adapter).unwrap();
         let text = captured.text();
+        assert!(text.contains("documentation  https://acme.example/sink"), "{text}");
         assert!(text.contains("token  secret  if version is 2"), "{text}");
         assert!(text.contains("May reach      {url}"), "{text}");
         assert!(text.contains("signature      by acme (key E7620F1842B4E81F), who says: release 1"), "{text}");

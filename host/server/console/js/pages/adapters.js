@@ -82,7 +82,7 @@ function upload() {
       doing(inspect, place, async () => {
         const found = await send(true);
         const install = h("button.main", { type: "button", onclick: () => doing(install, place, async () => { const made = await send(false); close(); note(`${made.name} ${made.version} is installed`); await go(path`/adapters/${made.digest}`); }, "It was not installed") }, "Install");
-        fill(place, facts([["Name", found.name], ["Version", found.version], ["Vendor", found.vendor || "not told"], ["Way", DIRECTION[found.direction] ?? found.direction], ["Contract", found.contract], ["Size", bytes(found.size)], ["Signature", signature(found.signature).long]]),
+        fill(place, facts([["Name", found.name], ["Version", found.version], ["Vendor", found.vendor || "not told"], found.documentation && ["Documentation", outward(found.documentation)], ["Way", DIRECTION[found.direction] ?? found.direction], ["Contract", found.contract], ["Size", bytes(found.size)], ["Signature", signature(found.signature).long]]),
           h("div", h("h3", "What it asks for"), h("ul", (found.asks ?? []).map((ask) => h("li", ask)))), message("hint", h("p", "Installing changes no store: each keeps its version until somebody changes it.")), h("div.actions", install));
       }, "This is no adapter that can be used");
     } }, file, beside, h("div.actions", inspect, h("button", { type: "button", onclick: () => close() }, "Cancel")), place);

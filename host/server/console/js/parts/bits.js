@@ -55,9 +55,9 @@ export function choices(label, entries, current, pick) {
   return h("div.choices", { role: "group", "aria-label": label }, buttons);
 }
 
-/** A link to a page of the web, or plain text if it is none. */
+/** A link to a page of the web, or plain text if it is none that is encrypted. */
 export function outward(url, text) {
-  if (!/^https?:\/\//.test(url ?? "")) return h("span", text ?? url ?? "");
+  if (!/^https:\/\//.test(url ?? "")) return h("span", text ?? url ?? "");
   return h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, text ?? url);
 }
 

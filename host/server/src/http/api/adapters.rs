@@ -34,6 +34,7 @@ pub(super) fn summary(registry: &Registry, registered: &Registered) -> Value {
         "version": description.version,
         "vendor": description.vendor,
         "summary": description.summary,
+        "documentation": description.documentation,
         "direction": adapter.direction(),
         "contract": adapter.contract(),
         "digest": digest_text(adapter.digest()),
@@ -100,7 +101,6 @@ pub(crate) async fn show(call: Call, Path(reference): Path<String>) -> Result<Re
     let uses = Uses::of(&call).await?;
     uses.tell(found.adapter.digest(), &mut document);
     document["used_by"] = json!(uses.stores(found.adapter.digest()));
-    document["documentation"] = json!(description.documentation);
     document["asks"] = json!(found.adapter.asks());
     document["system"] = json!(found.adapter.stubs());
     document["settings"] = json!(description.settings);
