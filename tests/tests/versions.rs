@@ -132,6 +132,21 @@ fn a_version_that_crashes_after_a_restart_is_taken_back_to_one_whose_file_is_gon
     bench.send("bomb");
     bench.arrived("value");
     taken_back(&bench.version(), "3.0.0");
+    // Nobody asked for it, so the log says that it was the host, and why.
+    let log = bench.tidegate.cli(&["audit", "--action", "roll-back", "--json"]);
+    let log: Json = serde_json::from_str(&log).expect("JSON");
+    let lines = log["audit"].as_array().expect("lines");
+    assert_eq!(
+        (lines.len(), &lines[0]["actor"], &lines[0]["object"]),
+        (1, &json!("host"), &json!(format!("metric-store {STORE}"))),
+        "{log}"
+    );
+    let version = |picture: &str| lines[0][picture]["adapter_version"].clone();
+    assert!(
+        version("before").is_string() && version("after").is_string() && version("before") != version("after"),
+        "{log}"
+    );
+    assert!(lines[0]["details"].to_string().contains("taken back"), "{log}");
 }
 
 #[test]

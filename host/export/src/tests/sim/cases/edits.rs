@@ -1,6 +1,7 @@
 //! Edits while everything runs, and what the numbers tell of it.
 
 use super::*;
+use crate::catalog::AuditFilter;
 
 #[test]
 fn case_31_an_edit_begins_with_the_next_window_and_the_queue_stays() {
@@ -50,6 +51,13 @@ fn case_32_a_store_deleted_with_a_backlog_drains_or_expires_it_by_choice() {
         arrived.dedup();
         assert_eq!(arrived, (1..=5).map(|n| DAWN + 60 * n).collect::<Vec<_>>(), "the backlog and nothing after it");
         assert!(sim.catalog.read(|v| v.store(drained)).is_err(), "it is gone");
+        let lines = sim.catalog.read(|v| v.audit(&AuditFilter { limit: 9, ..AuditFilter::default() })).unwrap();
+        let [line] = lines.as_slice() else { panic!("the host notes what it did by itself: {lines:?}") };
+        assert_eq!((&*line.actor, &*line.action, &*line.object), ("host", "delete", "metric-store web/drained"));
+        assert!(
+            line.before.as_ref().is_some_and(|before| before["draining"] == true) && line.after.is_none(),
+            "{line:?}"
+        );
         assert!(sim.net.with("dropped.example", |s| s.held.is_empty()));
         assert_eq!(reasons(sim, "expired"), ["the store was deleted"; 5]);
     });
