@@ -15,6 +15,7 @@ mod scalar;
 mod segment;
 pub mod source;
 pub mod store;
+pub mod wal;
 
 pub use block::Block;
 pub use explore::{Answer, AttributeDescription, ExploreLimits, Progress, Watch};

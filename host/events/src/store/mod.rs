@@ -14,6 +14,7 @@ mod bulk;
 mod cache;
 mod error;
 mod explore;
+mod floors;
 mod group;
 mod merge;
 mod options;
@@ -34,17 +35,18 @@ pub use retain::{Horizon, ProjectUsage, Removed};
 use crate::block::Block;
 use crate::explore::{AttributeDescription, ExploreLimits, Watch};
 use crate::source::{EvaluationLimits, MetricSpec, Source, SourceError};
+use crate::wal::Emptier;
 use cache::Cache;
+use floors::Floors;
 use group::{Answer, Written};
 use merge::Merger;
 use schema::Readers;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use texts::Texts;
 use tidegate_model::{Attachment, Clock, Event, Instant, MetricBatch, ObjectId, ProjectId, Query, Window};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -68,18 +70,13 @@ struct Counters {
     removed_bytes: AtomicU64,
 }
 
-/// How long, and how often, who takes the lock again and again steps back for others.
-const TURN: Duration = Duration::from_micros(100);
-const MOST_TURNS: u32 = 50;
-
 /// What the threads of the store share.
 struct Shared {
     file: PathBuf,
     options: EventStoreOptions,
     clock: Arc<dyn Clock>,
     committer: Mutex<Committer>,
-    /// Threads that wait for the committer to seal a window.
-    sealers: AtomicUsize,
+    floors: Floors,
     readers: Readers,
     texts: Texts,
     cache: Cache,
@@ -89,20 +86,9 @@ struct Shared {
 }
 
 impl Shared {
-    /// The way to the disk. While it is held nothing is in flight.
+    /// The way to the disk.
     fn committer(&self) -> MutexGuard<'_, Committer> {
         self.committer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until nobody waits to seal a window, a moment at most. Whoever gives a lock back and takes it again at once is
-    /// faster than those whom the system has to wake.
-    fn let_others_in(&self) {
-        for _ in 0..MOST_TURNS {
-            if self.sealers.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            std::thread::sleep(TURN);
-        }
     }
 
     /// Fills the cache with what was just committed.
@@ -141,6 +127,7 @@ struct Handle {
     queue: Mutex<Option<Sender<Job>>>,
     room: Arc<Semaphore>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    emptier: Mutex<Option<Emptier>>,
 }
 
 /// The store. Cheap to clone: clones are the same store. When the last one goes, it closes.
@@ -155,11 +142,12 @@ impl EventStore {
     /// # Errors
     /// [`EventStoreError`] if the file cannot be used, or was written by a later Tidegate.
     pub fn open(file: &Path, options: EventStoreOptions, clock: Arc<dyn Clock>) -> Result<Self, EventStoreError> {
-        let db = schema::open_writer(file, options.file_bytes)?;
+        let mut db = schema::open_writer(file, options.file_bytes)?;
         let told = |error: rusqlite::Error| EventStoreError::Open {
             file: file.display().to_string(),
             reason: error.to_string(),
         };
+        let emptier = Emptier::start(&mut db, file).map_err(told)?;
         let (counters, projects) = read::inventory(&db).map_err(told)?;
         let merge = options.merge;
         let texts = Texts::new(options.text_bytes);
@@ -169,7 +157,7 @@ impl EventStore {
             file: file.to_owned(),
             clock,
             committer: Mutex::new(Committer::new(db).map_err(told)?),
-            sealers: AtomicUsize::new(0),
+            floors: Floors::default(),
             readers: Readers::new(file),
             texts,
             cache: Cache::new(options.cache_bytes),
@@ -179,8 +167,13 @@ impl EventStore {
             options,
         });
         let (queue, jobs) = channel();
-        let handle = Handle { shared: shared.clone(), queue: Mutex::new(Some(queue)), room, threads: Mutex::default() };
-        let handle = Arc::new(handle);
+        let handle = Arc::new(Handle {
+            shared: shared.clone(),
+            queue: Mutex::new(Some(queue)),
+            room,
+            threads: Mutex::default(),
+            emptier: Mutex::new(Some(emptier)),
+        });
         let writing = shared.clone();
         handle.start("events-writer", move || writer::run(&writing, &jobs))?;
         if merge {
@@ -373,12 +366,7 @@ fn room_for(bytes: usize) -> u32 {
 
 impl Source for EventStore {
     fn seal(&self, project: ProjectId, end: Instant) -> Result<(), SourceError> {
-        let shared = self.shared()?;
-        shared.sealers.fetch_add(1, Ordering::SeqCst);
-        // With the lock in hand no group is half-way: what was acknowledged is visible, and what comes next sees the floor.
-        let mut committer = shared.committer();
-        shared.sealers.fetch_sub(1, Ordering::SeqCst);
-        committer.seal(project, end);
+        self.shared()?.floors.seal(project, end);
         Ok(())
     }
 
@@ -453,6 +441,7 @@ impl Handle {
         }
         if !self.shared.closed.swap(true, Ordering::SeqCst) {
             self.shared.readers.clear();
+            drop(self.emptier.lock().unwrap_or_else(PoisonError::into_inner).take());
             // Only tidies up: what is left in the log is read from there at the next start.
             let _ = self.shared.committer().db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         }

@@ -114,6 +114,7 @@ pub(super) fn forget(shared: &Shared, project: ProjectId) -> Result<Removed, Eve
         shared.committer().transaction(|db| db.execute("DELETE FROM attribute WHERE id = ?1", [attribute]))?;
     }
     shared.committer().forget(project);
+    shared.floors.forget(project);
     Ok(removed)
 }
 

@@ -1,8 +1,8 @@
 //! The one thread that writes: it gathers submissions of all projects for a few milliseconds, commits them in one transaction
 //! with one fsync, and answers them all.
 //!
-//! The [`Committer`] behind a lock is the store's only way to the disk. Arrival times are given, and commits made visible,
-//! under that lock; so whoever holds it knows that nothing is in flight. Sealing relies on this.
+//! The [`Committer`] behind a lock is the store's only way to the disk. Arrival times are given once it is in hand, and the group is
+//! noted with the floors until it is visible: sealing relies on that, and on nothing else that takes the lock.
 
 use super::Shared;
 use super::error::{Refusal, SubmitError};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant as Moment;
-use tidegate_model::{Instant, ProjectId};
+use tidegate_model::ProjectId;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Texts that one transaction puts into the index.
@@ -55,26 +55,18 @@ type Stored = (Vec<Vec<Answer>>, Vec<(ProjectId, Written)>);
 pub(super) struct Committer {
     pub(super) db: Connection,
     projects: HashMap<ProjectId, Project>,
-    floors: HashMap<ProjectId, Instant>,
     next_attribute: u32,
 }
 
 impl Committer {
     pub(super) fn new(db: Connection) -> Result<Self, rusqlite::Error> {
         let next_attribute = db.query_row("SELECT coalesce(max(id), 0) + 1 FROM attribute", [], |row| row.get(0))?;
-        Ok(Self { db, projects: HashMap::new(), floors: HashMap::new(), next_attribute })
-    }
-
-    /// From now on nothing of `project` arrives before `end`.
-    pub(super) fn seal(&mut self, project: ProjectId, end: Instant) {
-        let floor = self.floors.entry(project).or_default();
-        *floor = end.max(*floor);
+        Ok(Self { db, projects: HashMap::new(), next_attribute })
     }
 
     /// Forgets what is known by heart of a project that is no more.
     pub(super) fn forget(&mut self, project: ProjectId) {
         self.projects.remove(&project);
-        self.floors.remove(&project);
     }
 
     /// Runs `work` in a transaction of its own.
@@ -108,7 +100,6 @@ impl Committer {
     }
 
     fn store_drafted(&mut self, shared: &Shared, jobs: &[Job], draft: &mut Draft) -> Result<Stored, GroupError> {
-        let now = shared.clock.now();
         let mut by_project: Vec<(ProjectId, Vec<usize>)> = Vec::new();
         for (i, job) in jobs.iter().enumerate() {
             match by_project.iter_mut().find(|(project, _)| *project == job.project) {
@@ -116,6 +107,8 @@ impl Committer {
                 None => by_project.push((job.project, vec![i])),
             }
         }
+        // Until the transaction has ended, and what it wrote is visible.
+        let writing = shared.floors.begin(by_project.iter().map(|(project, _)| *project).collect(), &*shared.clock);
         let mut projects = std::mem::take(&mut self.projects);
         let mut next_attribute = self.next_attribute;
         let mut answers: Vec<Vec<Answer>> = jobs.iter().map(|_| Vec::new()).collect();
@@ -123,13 +116,12 @@ impl Committer {
         let result = self.transaction(|db| {
             let limits = &shared.options.limits;
             let mut context = Context { db, texts: &shared.texts, draft, next_attribute: &mut next_attribute, limits };
-            for (id, places) in &by_project {
+            for ((id, places), floor) in by_project.iter().zip(&writing.under) {
                 let project = match projects.entry(*id) {
                     std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
                     std::collections::hash_map::Entry::Vacant(unknown) => unknown.insert(Project::load(db, *id)?),
                 };
-                let floor = self.floors.get(id).copied().unwrap_or_default();
-                let mut group = Group::new(&mut context, *id, project, now, floor);
+                let mut group = Group::new(&mut context, *id, project, writing.now, *floor);
                 for &place in places {
                     answers[place] = match &jobs[place].work {
                         Work::Events(events) => events
@@ -146,6 +138,7 @@ impl Committer {
             }
             Ok::<_, GroupError>(insert_texts(db, context.draft)?)
         });
+        drop(writing);
         self.projects = projects;
         self.next_attribute = next_attribute;
         result.map(|()| (answers, written))
@@ -207,7 +200,7 @@ fn commit(shared: &Shared, jobs: Vec<Job>) {
 }
 
 /// Puts the texts that wait for it into the index, if there are enough of them: in the order of the index, and in pieces, so that
-/// who has to seal a window meanwhile gets in between.
+/// whoever wants the committer meanwhile gets in between.
 fn index_texts(shared: &Shared) {
     let mut texts = shared.texts.due(|attribute, code, text| (attribute, text_hash(text), code));
     if texts.is_empty() {
@@ -215,7 +208,6 @@ fn index_texts(shared: &Shared) {
     }
     texts.sort_unstable();
     let done = texts.chunks(INDEXED_AT_ONCE).try_for_each(|some| {
-        shared.let_others_in();
         shared.committer().transaction(|db| {
             let mut insert =
                 db.prepare_cached("INSERT OR IGNORE INTO text_index (attribute, hash, code) VALUES (?1, ?2, ?3)")?;

@@ -1,7 +1,8 @@
 //! `tidegate.db`: one SQLite file for catalog and ledger, so that a change of both is one transaction.
 //!
 //! The trap is a second writer: all writes go through one connection behind a mutex, reads through another, so that a list in
-//! the API never waits for a commit to reach the disk. A file of a newer version is refused before anything is touched.
+//! the API never waits for a commit to reach the disk; and what a commit has put into the log gets into the file beside both. A file
+//! of a newer version is refused before anything is touched.
 
 mod copy;
 
@@ -13,6 +14,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tidegate_events::wal::Emptier;
 
 /// One script for each version of the file, oldest first.
 const MIGRATIONS: [&str; 13] = [
@@ -81,6 +83,8 @@ pub(crate) struct Db {
     pub(crate) file: PathBuf,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    /// None in a simulation, whose files have no log.
+    emptier: Option<Emptier>,
 }
 
 impl Db {
@@ -95,7 +99,10 @@ impl Db {
             if copy::is_damage(&e) { damaged(e.to_string()) } else { unusable(e.to_string()) }
         };
         let mut writer = connect(file).map_err(told)?;
-        if let Some(problem) = copy::first_problem(&writer).map_err(told)? {
+        // Files of a simulation have no faults but those of their stories, and their hosts start over and over.
+        if !is_alone()
+            && let Some(problem) = copy::first_problem(&writer).map_err(told)?
+        {
             return Err(damaged(problem));
         }
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
@@ -106,7 +113,8 @@ impl Db {
         migrate(&mut writer, found).map_err(told)?;
         let reader = connect(file).map_err(told)?;
         reader.pragma_update(None, "query_only", true).map_err(|e| unusable(e.to_string()))?;
-        Ok(Self { file: file.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        let emptier = if is_alone() { None } else { Some(Emptier::start(&mut writer, file).map_err(told)?) };
+        Ok(Self { file: file.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader), emptier })
     }
 
     /// Runs `work` in a write transaction: committed, and on disk, if it succeeds; as if it had never been if not.
@@ -126,7 +134,11 @@ impl Db {
 
     /// Empties the log of changes, in which earlier contents of the file still lie.
     pub(crate) fn forget_log(&self) -> rusqlite::Result<()> {
-        lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        let forget = || lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        match &self.emptier {
+            Some(emptier) => emptier.while_idle(forget),
+            None => forget(),
+        }
     }
 
     /// Prepares the connection that writes; for what is its own and not in the file.
@@ -153,10 +165,21 @@ impl Db {
     where
         E: From<rusqlite::Error>,
     {
-        let mut connection = lock(&self.reader);
+        let connection = lock(&self.reader);
         stage(Stage::Read)?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        work(&transaction)
+        connection.prepare_cached("BEGIN")?.execute([])?;
+        let _ended = Ended(&connection);
+        work(&connection)
+    }
+}
+
+/// Ends a transaction that reads, also if the reader panics.
+struct Ended<'c>(&'c Connection);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        // If it cannot be ended, the next one cannot begin, and says why.
+        let _ = self.0.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([]));
     }
 }
 
