@@ -7,25 +7,38 @@ use std::time::Duration;
 
 /// First wait after a failure.
 const FIRST: Duration = Duration::from_secs(1);
-/// Longest wait after failures.
+/// Longest wait after failures, unless another is asked for.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 /// Shortest wait: full jitter may draw none at all, which would be a hammer.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A source of random waits.
-pub(crate) struct Chance(Mutex<StdRng>);
+pub(crate) struct Chance {
+    drawn: Mutex<StdRng>,
+    longest: Duration,
+}
 
 impl Chance {
     pub(crate) fn new(seed: Option<u64>) -> Self {
         let seed = seed.or_else(|| getrandom::u64().ok()).unwrap_or_default();
-        Self(Mutex::new(StdRng::seed_from_u64(seed)))
+        Self { drawn: Mutex::new(StdRng::seed_from_u64(seed)), longest: LONGEST }
     }
 
-    /// The wait after `failures` failures in a row: exponential to a minute, with full jitter, so that what failed together is
+    /// The same with another longest wait.
+    pub(crate) fn with_longest(self, longest: Duration) -> Self {
+        Self { longest, ..self }
+    }
+
+    /// The longest wait after failures.
+    pub(crate) fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// The wait after `failures` failures in a row: exponential to the longest, with full jitter, so that what failed together is
     /// not tried again together.
     pub(crate) fn backoff(&self, failures: u32) -> Duration {
-        let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10));
-        self.below(doubled.min(LONGEST)).max(SHORTEST)
+        let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16));
+        self.below(doubled.min(self.longest)).max(SHORTEST)
     }
 
     /// `wait` and up to a tenth more: never less than the other side asked for.
@@ -35,7 +48,7 @@ impl Chance {
 
     fn below(&self, most: Duration) -> Duration {
         let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-        let drawn = self.0.lock().unwrap_or_else(PoisonError::into_inner).random_range(0..=most);
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner).random_range(0..=most);
         Duration::from_micros(drawn)
     }
 }

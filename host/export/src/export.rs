@@ -21,7 +21,7 @@ use crate::options::ExportOptions;
 use crate::preview::{ExportError, Preview, Previewer};
 use crate::pull::{Board, Pull, PullAnswer};
 use crate::replay::Replayer;
-use crate::schedule::{Drive, Places, Schedule, Spread, Suspects, drive};
+use crate::schedule::{Drive, News, Places, Schedule, Spread, Suspects, drive};
 use crate::test_point::{self, TestPoint};
 use crate::trial::{Comparison, Trials};
 use keep::keep;
@@ -122,11 +122,13 @@ impl Export {
         let ledger_options =
             LedgerOptions { idle_seconds: settings.series_idle.as_secs(), total_series: settings.total_series };
         let ledger = Arc::new(Ledger::new(options.catalog.db(), ledger_options));
-        let chance = Arc::new(Chance::new(options.seed));
+        let chance = Arc::new(Chance::new(options.seed).with_longest(settings.longest_wait));
         let evaluation =
             EvaluationLimits { groups: settings.groups, time: settings.metric_time, memory: settings.evaluation_bytes };
         let (evaluations, queries) = (Shares::of_evaluations(), Shares::of_queries());
         let look_back = LookBack::new(settings.look_back, Arc::clone(&options.registry));
+        let board = Arc::new(Board::default());
+        let (queued, queue) = mpsc::unbounded_channel();
         let schedule = Arc::new(Schedule {
             catalog: Arc::clone(&options.catalog),
             ledger: Arc::clone(&ledger),
@@ -134,6 +136,7 @@ impl Export {
             clock: Arc::clone(&options.clock),
             chance: Arc::clone(&chance),
             observed: Arc::clone(&observed),
+            news: News { board: Arc::clone(&board), queued },
             look_back: look_back.clone(),
             limits: evaluation,
             places: Places::default(),
@@ -142,7 +145,6 @@ impl Export {
             suspects: Suspects::default(),
             sealed: Mutex::default(),
         });
-        let board = Arc::new(Board::default());
         prepare(&schedule, &board).await?;
         let budgets = Budgets::new(options.allowance.clone(), options.tenants.clone());
         let configs = Arc::new(Configs::new(Arc::clone(&options.catalog), Arc::clone(&options.registry), budgets));
@@ -179,19 +181,11 @@ impl Export {
             queries: Arc::clone(&queries),
         });
         let (healths, problem) = (Arc::new(Healths::default()), Arc::new(Mutex::new(None)));
-        let (queued, queue) = mpsc::unbounded_channel();
         let (nudge, nudges) = watch::channel(0);
         let (stop_schedule, schedule_stops) = watch::channel(false);
         let (stop_delivery, delivery_stops) = watch::channel(false);
-        let driven = Drive {
-            schedule,
-            board: Arc::clone(&board),
-            queued,
-            nudges,
-            stop: schedule_stops,
-            tick: settings.tick,
-            problem: Arc::clone(&problem),
-        };
+        let driven =
+            Drive { schedule, nudges, stop: schedule_stops, tick: settings.tick, problem: Arc::clone(&problem) };
         let keeper = keep(Arc::clone(&shared), settings.clone());
         let delivery = deliver(shared, Arc::clone(&healths), queue, delivery_stops);
         let tasks = Tasks {

@@ -2,6 +2,7 @@
 
 use crate::budget::Allowance;
 use crate::catalog::Catalog;
+use crate::chance::LONGEST;
 use crate::egress::Transport;
 use crate::egress::policy::EgressPolicy;
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct ExportSettings {
     pub request_time: Duration,
     /// Conversations with an adapter in one try to deliver a window, when it has to be split; 4096.
     pub parts: u32,
+    /// Longest wait between two tries of what fails, unless the other side asks for a longer one; 60 s.
+    pub longest_wait: Duration,
     /// How often the clock is looked at while nothing is due; 250 ms.
     pub tick: Duration,
 }
@@ -58,6 +61,7 @@ impl Default for ExportSettings {
             connect_time: Duration::from_secs(10),
             request_time: Duration::from_secs(30),
             parts: 4096,
+            longest_wait: LONGEST,
             tick: Duration::from_millis(250),
         }
     }

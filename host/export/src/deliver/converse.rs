@@ -1,5 +1,7 @@
 //! One conversation with an adapter about one view: it says what to do, the host does it and tells what came of it, until
-//! there is a verdict. The adapter runs on threads that may block; only the waiting is asynchronous.
+//! there is a verdict. The adapter runs on threads that may block, and what costs time with its size (to begin and end an instance,
+//! to make the digest of a body) is done there, too; only the waiting is asynchronous. Two threads wait for all stores, and one that
+//! took care of a large one meanwhile would hold up the others.
 
 use crate::budget::Entered;
 use crate::config::Config;
@@ -87,8 +89,8 @@ impl Converse {
         let _place = self.enter(config)?;
         let (held, rows) = (Arc::clone(config), view.len());
         let begin = move || held.adapter.begin(&held.settings, view, &held.account.allowance().call);
-        let step = self.run(config, 0, begin).await?;
-        let said = self.go_on(config, step, note.map(|note| (note, rows))).await?;
+        let begun = self.run(config, 0, begin).await?;
+        let said = self.go_on(config, begun, note.map(|note| (note, rows))).await?;
         Ok((said.verdict, said.status))
     }
 
@@ -102,8 +104,8 @@ impl Converse {
         let _place = self.enter(config)?;
         let (held, set) = (Arc::clone(config), project.clone());
         let begin = move || held.adapter.check(&held.settings, project, set, window, &held.account.allowance().call);
-        let step = self.run(config, 0, begin).await?;
-        let said = self.go_on(config, step, None).await?;
+        let begun = self.run(config, 0, begin).await?;
+        let said = self.go_on(config, begun, None).await?;
         Ok((said.verdict, said.actions))
     }
 
@@ -111,24 +113,44 @@ impl Converse {
     async fn go_on(
         &self,
         config: &Arc<Config>,
-        mut step: Step,
-        mut note: Option<(Note, u64)>,
+        (mut step, digest): (Step, Option<[u8; 32]>),
+        note: Option<(Note, u64)>,
     ) -> Result<Said, Trouble> {
         let (mut status, mut actions) = (None, 0);
+        let mut note = note.zip(digest);
         loop {
             let (conversation, action) = match step {
                 Step::Done(verdict) => return Ok(Said { verdict: judged(verdict, status), status, actions }),
                 Step::Act(conversation, action) => (conversation, action),
             };
-            if let Some((note, rows)) = note.take() {
-                note.take(config, rows, action.digest()).await?;
-            }
-            let outcome = self.perform(config, &action).await?;
+            let outcome = match self.act(config, &action, note.take()).await {
+                Ok(outcome) => outcome,
+                Err(trouble) => {
+                    let end = move || drop((conversation, action));
+                    // If even this is cut off, the host is going down.
+                    let _ = adapter_call(config.account.is_slow(), end).await;
+                    return Err(trouble);
+                }
+            };
             status = outcome.status;
             actions += 1;
-            config.account.check().map_err(|fault| self.failed(fault))?;
-            step = self.run(config, actions, move || conversation.step(outcome)).await?;
+            (step, _) = self.run(config, actions, move || conversation.step(outcome)).await?;
         }
+    }
+
+    /// Notes an action if it is the first one, performs it, and looks whether the adapter may be told what came of it.
+    async fn act(
+        &self,
+        config: &Config,
+        action: &Action,
+        note: Option<((Note, u64), [u8; 32])>,
+    ) -> Result<Outcome, Trouble> {
+        if let Some(((note, rows), digest)) = note {
+            note.take(config, rows, digest).await?;
+        }
+        let outcome = self.perform(config, action).await?;
+        config.account.check().map_err(|fault| self.failed(fault))?;
+        Ok(outcome)
     }
 
     async fn perform(&self, config: &Config, action: &Action) -> Result<Outcome, Trouble> {
@@ -138,18 +160,27 @@ impl Converse {
         Ok(outcome)
     }
 
+    /// Calls the adapter. The digest of what it wants to do comes with its first step.
     async fn run(
         &self,
         config: &Config,
         actions: u32,
         call: impl FnOnce() -> Called<Step> + Send + 'static,
-    ) -> Result<Step, Trouble> {
+    ) -> Result<(Step, Option<[u8; 32]>), Trouble> {
         let is_slow = config.account.is_slow();
-        let called = adapter_call(is_slow, call).await.map_err(|e| Trouble::Cut(e.to_string()))?;
+        let call = move || {
+            let called = call();
+            let digest = match &called.result {
+                Ok(Step::Act(_, action)) if actions == 0 => Some(action.digest()),
+                _ => None,
+            };
+            (called, digest)
+        };
+        let (called, digest) = adapter_call(is_slow, call).await.map_err(|e| Trouble::Cut(e.to_string()))?;
         self.observed.used(&called.usage, is_slow);
         let wanted = u32::from(matches!(called.result, Ok(Step::Act(..))));
         config.account.used(&called.usage, actions + wanted);
-        called.result.map_err(|fault| self.failed(fault))
+        called.result.map(|step| (step, digest)).map_err(|fault| self.failed(fault))
     }
 
     /// A place for a conversation, if the store and its tenant have one left.

@@ -93,7 +93,10 @@ pub(crate) async fn deliver(
             return;
         }
         let wait = desk.until_next().min(tick);
-        let wait = if unread { wait.min(desk.read.saturating_duration_since(Moment::now())) } else { wait };
+        let wait = match unread && !is_stopping {
+            true => wait.min(desk.read.saturating_duration_since(Moment::now())),
+            false => wait,
+        };
         tokio::select! {
             biased;
             Some(done) = desk.working.join_next_with_id(), if !desk.working.is_empty() => desk.settle(done),

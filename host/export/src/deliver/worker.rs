@@ -144,7 +144,8 @@ impl Worker {
         }
         if let Err(until) = self.breaker.ready(now, revision) {
             // Not longer than this, since something may expire meanwhile.
-            return self.rest(now, adapter, Some(until.min(later(now, LONGEST_REST)))).await;
+            let look = later(now, LONGEST_REST.max(self.shared.tick));
+            return self.rest(now, adapter, Some(until.min(look))).await;
         }
         let latest = later(now, FUTURE_TOLERANCE);
         let period = u64::from(config.store.period.seconds());
@@ -358,8 +359,11 @@ impl Worker {
         self.obstacle(Obstacle::Sink(reason.clone()));
         // If it is this window that the sink cannot take, those behind it must get their turn.
         let aside = job.attempts + 1 >= FAILING && !config.adapter.description().push.in_order;
-        let next =
-            if aside { later(next, ASIDE.saturating_mul(job.attempts + 1).min(crate::chance::LONGEST)) } else { next };
+        let next = if aside {
+            later(next, ASIDE.saturating_mul(job.attempts + 1).min(self.shared.chance.longest()))
+        } else {
+            next
+        };
         self.put_off(job, reason, next, now).await
     }
 
@@ -431,7 +435,7 @@ impl Worker {
                 tracing::warn!(store = %self.store, window = %job.batch.window, "{reason}");
                 self.obstacle(Obstacle::Adapter(reason.clone()));
                 // One batch that an adapter cannot stand must not block those behind it.
-                let aside = later(next, ASIDE.saturating_mul(job.attempts + 1).min(crate::chance::LONGEST));
+                let aside = later(next, ASIDE.saturating_mul(job.attempts + 1).min(self.shared.chance.longest()));
                 self.put_off(job, reason, aside, now).await
             }
         }

@@ -4,6 +4,7 @@ use super::credentials::{fill, invalid};
 use super::policy::Denied;
 use super::resolve::{Guard, Guarded, Unresolved, literal};
 use super::{Egress, EgressOptions, Exchange, Unsendable};
+use crate::offload::blocking;
 use bytes::{Bytes, BytesMut};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -21,6 +22,8 @@ use url::Url;
 
 /// Idle connections are dropped before the servers behind the endpoints drop them (common limits start at 60 s).
 const IDLE: std::time::Duration = std::time::Duration::from_secs(30);
+/// A body of as many bytes takes a millisecond or more to compress.
+const LARGE: usize = 64 << 10;
 
 /// A client that follows nothing, asks no proxy and unpacks nothing; each connection goes to an address that the policy let
 /// through. It trusts `authorities` beside those of the system.
@@ -72,7 +75,7 @@ impl Egress {
         }
         let mut headers = plain_headers(request)?;
         fill(endpoint, &request.credentials, settings, &mut headers)?;
-        let (body, bytes) = body(request).map_err(|e| invalid(endpoint, &e))?;
+        let (body, bytes) = whole_body(request).await.map_err(|e| invalid(endpoint, &e))?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -133,21 +136,31 @@ fn plain_headers(request: &HttpRequest) -> Result<HeaderMap, Unsendable> {
     Ok(headers)
 }
 
-/// The body in one piece, so that it goes out with its length, which some receivers insist on.
-fn body(request: &HttpRequest) -> std::io::Result<(Body, u64)> {
-    let whole: Bytes = if request.gzip {
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        request.body.iter().try_for_each(|piece| packed.write_all(piece))?;
-        packed.finish()?.into()
-    } else if let [one] = request.body.as_slice() {
-        one.clone()
+/// The body in one piece, so that it goes out with its length, which some receivers insist on. A large one is put together where it
+/// may take its time.
+async fn whole_body(request: &HttpRequest) -> std::io::Result<(Body, u64)> {
+    let (pieces, gzip) = (request.body.clone(), request.gzip);
+    let whole = if request.body_len() < LARGE || pieces.len() == 1 && !gzip {
+        joined(&pieces, gzip)?
     } else {
-        let mut joined = BytesMut::with_capacity(request.body_len());
-        request.body.iter().for_each(|piece| joined.extend_from_slice(piece));
-        joined.freeze()
+        blocking(move || joined(&pieces, gzip)).await.map_err(std::io::Error::other)??
     };
     let bytes = whole.len() as u64;
     Ok((Body::from(whole), bytes))
+}
+
+fn joined(pieces: &[Bytes], gzip: bool) -> std::io::Result<Bytes> {
+    if gzip {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        pieces.iter().try_for_each(|piece| packed.write_all(piece))?;
+        return Ok(packed.finish()?.into());
+    }
+    if let [one] = pieces {
+        return Ok(one.clone());
+    }
+    let mut joined = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+    pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+    Ok(joined.freeze())
 }
 
 /// Reads an answer up to `limit` bytes. A body that breaks off does not undo the status: the sink has answered.

@@ -166,15 +166,22 @@ fn a_credential_that_is_not_set_stops_the_request() {
 }
 
 #[test]
-fn a_compressed_body_says_so_and_unpacks_to_what_was_written() {
-    let (address, told) = server(says("HTTP/1.1 204 No Content\r\n\r\n"));
-    send(HttpRequest { gzip: true, ..request() }, &settings(address));
-    let seen = told.recv().unwrap();
-    let body = seen.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
-    assert!(String::from_utf8_lossy(&seen[..body]).contains("content-encoding: gzip\r\n"));
-    let mut unpacked = String::new();
-    flate2::read::GzDecoder::new(&seen[body..]).read_to_string(&mut unpacked).unwrap();
-    assert_eq!(unpacked, "one\ntwo\n");
+fn a_compressed_body_says_so_and_unpacks_to_what_was_written_however_large_it_is() {
+    let large: Vec<Bytes> = (0..30_000).map(|n| Bytes::from(format!("line {n}\n"))).collect();
+    for body in [request().body, large] {
+        let whole = String::from_utf8(body.concat()).unwrap();
+        let (address, told) = server(says("HTTP/1.1 204 No Content\r\n\r\n"));
+        send(HttpRequest { gzip: true, body: body.clone(), ..request() }, &settings(address));
+        let seen = told.recv().unwrap();
+        let at = seen.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+        assert!(String::from_utf8_lossy(&seen[..at]).contains("content-encoding: gzip\r\n"));
+        let mut unpacked = String::new();
+        flate2::read::GzDecoder::new(&seen[at..]).read_to_string(&mut unpacked).unwrap();
+        assert_eq!(unpacked, whole);
+        let exchange = send(HttpRequest { body, ..request() }, &settings(address));
+        assert_eq!(exchange.bytes, whole.len() as u64);
+        assert!(told.recv().unwrap().ends_with(whole.as_bytes()));
+    }
 }
 
 #[test]

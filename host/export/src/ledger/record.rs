@@ -1,6 +1,7 @@
 //! Recording windows that were evaluated, and passing over those that nobody wants any more.
 
 use super::failures::{self, Document, Failed, Tries};
+use super::together::BYTES_AT_ONCE;
 use super::totals::{Sums, query_digest, with_totals};
 use super::{Ledger, LedgerError, LedgerOptions, Track, micros, signed, unsigned, window_in};
 use crate::schedule::of_store;
@@ -49,6 +50,13 @@ pub(crate) struct Recorded {
     pub(crate) queued: Vec<(StoreId, Instant)>,
 }
 
+impl Recorded {
+    fn add(&mut self, more: Self) {
+        self.shown.extend(more.shown);
+        self.queued.extend(more.queued);
+    }
+}
+
 /// The newest evaluated window of a set, with totals: what pull pages are made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
@@ -76,15 +84,38 @@ impl Evaluated {
 
 impl Ledger {
     /// Records windows that were evaluated, with deliveries for the push stores that want them, cursors and totals: all or
-    /// nothing. A window that is there already is left as it is.
+    /// nothing of each set, and of small ones together. A window that is there already is left as it is.
     pub(crate) fn record(&self, evaluated: Vec<Evaluated>, now: Instant) -> Result<Recorded, LedgerError> {
-        // Before the transaction, in which others wait.
-        let packed = evaluated.iter().map(Packed::of).collect::<Result<Vec<_>, _>>()?;
+        let mut recorded = Recorded::default();
+        let mut part = Vec::new();
+        let mut bytes = 0;
+        for item in evaluated {
+            // Before the transaction, in which others wait.
+            let packed = Packed::of(&item)?;
+            bytes += packed.bytes.len();
+            part.push((item, packed));
+            if bytes >= BYTES_AT_ONCE {
+                recorded.add(self.record_together(std::mem::take(&mut part), std::mem::take(&mut bytes), now)?);
+            }
+        }
+        recorded.add(self.record_together(part, bytes, now)?);
+        Ok(recorded)
+    }
+
+    fn record_together(
+        &self,
+        part: Vec<(Evaluated, Packed)>,
+        bytes: usize,
+        now: Instant,
+    ) -> Result<Recorded, LedgerError> {
+        if part.is_empty() {
+            return Ok(Recorded::default());
+        }
         let (totals, options) = (Arc::clone(&self.totals), self.options);
-        self.together_here(move |t| {
+        self.together_here(bytes, move |t| {
             let mut cache = totals.lock().unwrap_or_else(PoisonError::into_inner);
             let mut recorded = Recorded::default();
-            let done = evaluated.iter().zip(&packed).try_for_each(|(item, packed)| {
+            let done = part.iter().try_for_each(|(item, packed)| {
                 Recording { t, cache: &mut cache, options, now }.one(item, packed, &mut recorded)
             });
             if done.is_err() {

@@ -6,8 +6,8 @@ use super::*;
 use crate::catalog::{Catalog, DEFAULT_TENANT, StoreSpec};
 use serde_json::{Map, json};
 use tidegate_model::{
-    Aggregate, Batch, Description, Direction, ManualClock, MeasureColumn, MetricBatch, MetricQuery, Name, ProjectId,
-    StoreId,
+    Aggregate, Batch, Description, Dimension, Direction, ManualClock, MeasureColumn, MetricBatch, MetricQuery, Name,
+    ProjectId, StoreId,
 };
 
 struct Fixture {
@@ -126,6 +126,27 @@ fn total(shown: &Shown) -> f64 {
 
 fn confirmed(accepted: u64) -> Finished {
     Finished::Confirmed { accepted, rejected: 0, rejections: vec![] }
+}
+
+#[test]
+fn large_windows_that_were_evaluated_together_are_all_recorded_though_not_in_one_transaction() {
+    let f = fixture();
+    let store = f.store("a", Direction::Push);
+    let large = |n: u64| {
+        let mut item = f.evaluated(n, Some(1.0));
+        let metric = &mut Arc::make_mut(&mut item.batch).metrics[0];
+        let codes = 0..20_000;
+        (metric.rows, metric.live_rows) = (codes.end, codes.end);
+        metric.measures[0].values = codes.clone().map(|code| f64::from(code).sin()).collect();
+        let dictionary = codes.clone().map(|code| format!("group {code}")).collect();
+        metric.dimensions = vec![Dimension { name: "d".to_owned(), dictionary, codes: codes.collect() }];
+        item
+    };
+    let recorded = f.ledger.record(vec![large(0), large(1), f.evaluated(2, Some(7.0))], at(3)).unwrap();
+    assert!(f.count("SELECT min(length(batch)) FROM windows WHERE live_rows > 1") > together::BYTES_AT_ONCE as i64);
+    assert_eq!(recorded.queued.iter().map(|(store, _)| *store).collect::<Vec<_>>(), [store; 3]);
+    assert_eq!((f.cursor(), f.count("SELECT count(*) FROM deliveries WHERE state = 'queued'")), (3, 3));
+    assert_eq!(f.job(store, 3).unwrap().batch, large(0).batch);
 }
 
 #[test]

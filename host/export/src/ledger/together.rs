@@ -3,6 +3,9 @@
 //! Each delivery is noted before it is sent and again when it has arrived, on disk each time. A commit of its own for every
 //! note would make ten thousand stores wait for twenty thousand syncs; so what comes while one commit is under way goes into
 //! the next, in one transaction. Nobody is answered before the commit, and a piece that fails takes back itself only.
+//!
+//! Windows take the same way, and some are a thousand times as large as a note. So what is small goes first, and of what is large
+//! only so much goes into one transaction that nobody waits long for it: who has large windows waits, and the others do not.
 
 use super::{Ledger, LedgerError};
 use crate::db::Db;
@@ -13,6 +16,10 @@ use tokio::sync::oneshot;
 
 /// Pieces of one transaction: nobody else can write meanwhile.
 const AT_ONCE: usize = 256;
+/// A piece of as many bytes is large.
+const LARGE: usize = 16 << 10;
+/// Bytes of large pieces after which a transaction takes no more of them; one is always taken.
+pub(super) const BYTES_AT_ONCE: usize = 128 << 10;
 
 /// What waits for the next commit.
 #[derive(Default)]
@@ -23,6 +30,8 @@ pub(super) struct Pieces {
 
 /// One of the writes in a transaction.
 trait Piece: Send {
+    /// About how much it writes; nothing for a note.
+    fn bytes(&self) -> usize;
     /// Does it; true if it is to be kept.
     fn run(&mut self, t: &Transaction<'_>) -> bool;
     /// Tells whoever waits, once the transaction has ended.
@@ -30,6 +39,7 @@ trait Piece: Send {
 }
 
 struct Work<T, F> {
+    bytes: usize,
     work: Option<F>,
     done: Option<Result<T, LedgerError>>,
     waits: oneshot::Sender<Result<T, LedgerError>>,
@@ -40,6 +50,10 @@ where
     T: Send,
     F: FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send,
 {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn run(&mut self, t: &Transaction<'_>) -> bool {
         self.done = self.work.take().map(|work| work(t));
         matches!(self.done, Some(Ok(_)))
@@ -84,24 +98,25 @@ impl Ledger {
             return offload::blocking(move || db.write(work)).await.map_err(|e| cut(e.to_string()))?;
         }
         let (waits, answer) = oneshot::channel();
-        let piece = Box::new(Work { work: Some(work), done: None, waits });
+        let piece = Box::new(Work { bytes: 0, work: Some(work), done: None, waits });
         self.add(piece);
         answer.await.map_err(|e| cut(e.to_string()))?
     }
 
-    /// The same for a thread that may block; it does the writing itself if nobody else does.
+    /// The same for `bytes` of windows and a thread that may block; it does the writing itself if nobody else does.
     ///
     /// # Errors
     /// As for [`together`](Self::together).
     pub(super) fn together_here<T: Send + 'static>(
         &self,
+        bytes: usize,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         if offload::is_alone() {
             return self.db.write(work).inspect_err(|_| self.forget_totals());
         }
         let (waits, mut answer) = oneshot::channel();
-        if self.push(Box::new(Work { work: Some(work), done: None, waits })) {
+        if self.push(Box::new(Work { bytes, work: Some(work), done: None, waits })) {
             self.write_pieces();
             if let Ok(done) = answer.try_recv() {
                 return done;
@@ -133,12 +148,12 @@ impl Ledger {
         loop {
             let mut pieces = {
                 let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = pieces.waiting.len().min(AT_ONCE);
-                if count == 0 {
+                let next = next_of(&mut pieces.waiting);
+                if next.is_empty() {
                     pieces.is_writing = false;
                     return;
                 }
-                pieces.waiting.drain(..count).collect::<Vec<_>>()
+                next
             };
             let written = write(&self.db, &mut pieces);
             if written.is_err() {
@@ -147,6 +162,19 @@ impl Ledger {
             pieces.into_iter().for_each(|piece| piece.answer(written.as_ref().copied()));
         }
     }
+}
+
+/// Takes out what the next transaction is made of: what is small in its order, then what is large in its order.
+fn next_of(waiting: &mut Vec<Box<dyn Piece>>) -> Vec<Box<dyn Piece>> {
+    let mut next: Vec<_> = waiting.extract_if(.., |piece| piece.bytes() < LARGE).take(AT_ONCE).collect();
+    let mut room = BYTES_AT_ONCE;
+    let fits = |piece: &mut Box<dyn Piece>| {
+        let fits = piece.bytes() >= LARGE && room > 0;
+        room = if fits { room.saturating_sub(piece.bytes()) } else { room };
+        fits
+    };
+    next.extend(waiting.extract_if(.., fits));
+    next
 }
 
 impl Ledger {
@@ -177,4 +205,47 @@ fn write(db: &Db, pieces: &mut [Box<dyn Piece>]) -> rusqlite::Result<()> {
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Named(&'static str, usize);
+
+    impl Piece for Named {
+        fn bytes(&self) -> usize {
+            self.1
+        }
+
+        fn run(&mut self, t: &Transaction<'_>) -> bool {
+            t.execute("INSERT INTO tenants (name, created) VALUES (?1, 0)", [self.0]).is_ok()
+        }
+
+        fn answer(self: Box<Self>, _: Result<(), &rusqlite::Error>) {}
+    }
+
+    #[test]
+    fn what_is_small_goes_first_and_a_transaction_takes_few_large_windows_and_at_least_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&dir.path().join("tidegate.db")).unwrap();
+        let all = [("large-1", 1 << 20), ("large-2", LARGE), ("large-3", 1 << 20), ("note", 0), ("small", 900)];
+        let mut waiting: Vec<Box<dyn Piece>> =
+            all.iter().map(|(name, bytes)| Box::new(Named(name, *bytes)) as Box<dyn Piece>).collect();
+        let mut transactions = Vec::new();
+        while !waiting.is_empty() {
+            let before = tenants(&db).len();
+            write(&db, &mut next_of(&mut waiting)).unwrap();
+            transactions.push(tenants(&db).split_off(before));
+        }
+        assert_eq!(transactions, [vec!["note", "small", "large-1"], vec!["large-2", "large-3"]]);
+    }
+
+    fn tenants(db: &Db) -> Vec<String> {
+        let all = db.read(|c| {
+            let mut statement = c.prepare("SELECT name FROM tenants WHERE created = 0 ORDER BY id")?;
+            statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<_>, rusqlite::Error>>()
+        });
+        all.unwrap()
+    }
 }

@@ -6,18 +6,19 @@
 use super::agenda::Agenda;
 use super::{PassError, Passed, Schedule};
 use crate::catalog::Link;
-use crate::deliver::Queued;
 use crate::offload;
-use crate::pull::Board;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_model::{Instant, ProjectId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant as Moment;
 
 /// Passes under way at once: most of them wait for the disk.
 const PASSES_AT_ONCE: usize = 32;
+
+/// How long a disk that says nothing is left alone.
+const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 
 /// The wall clock is corrected by less than this all the time.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
@@ -25,9 +26,6 @@ const CLOCK_SLACK: Duration = Duration::from_secs(1);
 /// What the schedule is driven with.
 pub(crate) struct Drive {
     pub(crate) schedule: Arc<Schedule>,
-    pub(crate) board: Arc<Board>,
-    /// Which stores have something to get, for the deliverers.
-    pub(crate) queued: mpsc::UnboundedSender<Queued>,
     /// Rung to have a look at once.
     pub(crate) nudges: watch::Receiver<u64>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -78,7 +76,9 @@ pub(crate) async fn drive(mut drive: Drive) {
             drive.start_what_is_due(&mut agenda, look, &mut passes);
             wait = agenda.until_next(latest, passes.len() < PASSES_AT_ONCE).min(wait);
         } else {
-            wait = wait.max(Duration::from_secs(1));
+            wait = wait.max(AFTER_TROUBLE);
+            // What was edited meanwhile is no reason to ask a disk that says nothing again and again.
+            read = Moment::now() + AFTER_TROUBLE;
         }
         if unread {
             wait = wait.min(read.saturating_duration_since(Moment::now()).max(Duration::from_millis(1)));
@@ -143,11 +143,6 @@ impl Drive {
             Ok(passed) => {
                 // Making up what was missed takes half of the time at most.
                 agenda.done(project, passed.more.then(|| Moment::now() + took));
-                self.board.post(passed.news.shown);
-                if !passed.news.queued.is_empty() {
-                    // Nobody listens any more when the host is going down.
-                    let _ = self.queued.send(passed.news.queued);
-                }
                 if passed.recorded > 0 {
                     *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 }

@@ -7,6 +7,7 @@
 mod agenda;
 mod aside;
 mod drive;
+mod news;
 mod places;
 mod plan;
 mod spread;
@@ -15,6 +16,7 @@ mod tests;
 
 pub(crate) use aside::Suspects;
 pub(crate) use drive::{Drive, drive};
+pub(crate) use news::News;
 pub(crate) use places::Places;
 pub(crate) use plan::TrackPlan;
 pub(crate) use spread::{Spread, of_store};
@@ -22,7 +24,7 @@ pub(crate) use spread::{Spread, of_store};
 use crate::budget::{Exhausted, Shares};
 use crate::catalog::{Catalog, CatalogError, Link, MetricsInForce};
 use crate::chance::Chance;
-use crate::ledger::{Document, Evaluated, Failed, Ledger, LedgerError, Recorded, Tries};
+use crate::ledger::{Document, Evaluated, Failed, Ledger, LedgerError, Tries};
 use crate::look_back::{LookBack, told};
 use crate::observe::{Loss, Observed};
 use aside::{Due, FOUND_AT_ONCE, PATIENCE, Stopped, TRIES, Turn, culprit};
@@ -56,8 +58,6 @@ pub(crate) enum PassError {
 /// What a pass came to.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
-    /// What pull pages are to show, and which stores have something to get.
-    pub(crate) news: Recorded,
     /// Windows that were recorded, evaluated or not.
     pub(crate) recorded: usize,
     /// Whether missed windows are left.
@@ -72,6 +72,7 @@ pub(crate) struct Schedule {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Arc<Chance>,
     pub(crate) observed: Arc<Observed>,
+    pub(crate) news: News,
     pub(crate) look_back: LookBack,
     pub(crate) limits: EvaluationLimits,
     pub(crate) places: Places,
@@ -375,7 +376,7 @@ impl Schedule {
                 self.shares.check(*tenant, quotas.evaluation_cpu)?;
             }
             self.observed.evaluations.inc();
-            let _place = self.places.take();
+            let _place = self.places.take(tenant.as_ref().map(|(tenant, _)| *tenant));
             let mut cpu = CpuTime::start();
             let evaluated = self.source.evaluate(project, window, &specs, &self.limits);
             if let Some((tenant, _)) = tenant {
@@ -404,8 +405,7 @@ impl Schedule {
         let now = self.clock.now();
         let count = evaluated.len();
         let recorded = self.ledger.record(evaluated, now)?;
-        passed.news.shown.extend(recorded.shown);
-        passed.news.queued.extend(recorded.queued);
+        self.news.tell(recorded);
         passed.recorded += count;
         self.observed.windows.with_label_values(&["evaluated"]).inc_by(count as u64);
         self.observed.lagged(Duration::from_micros(now.micros().saturating_sub(window.end().micros())));

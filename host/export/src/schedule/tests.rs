@@ -4,12 +4,14 @@ mod slow;
 
 use super::*;
 use crate::catalog::{DEFAULT_TENANT, StoreSpec};
+use crate::deliver::Queued;
 use crate::ledger::{Finished, LedgerOptions, Next};
 use proptest::prelude::*;
 use serde_json::{Map, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_model::{Aggregate, Description, Direction, ManualClock, MeasureColumn, MetricBatch, StoreId};
+use tokio::sync::mpsc;
 
 /// Holds arrivals as the event store does: never before a seal, never before the last one. Answers with their number.
 #[derive(Default)]
@@ -114,6 +116,7 @@ fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, source: &Arc<CountingSo
         clock: clock.clone(),
         chance: Arc::new(Chance::new(Some(1))),
         observed: Arc::new(Observed::new(&prometheus::Registry::new()).unwrap()),
+        news: News { board: Arc::default(), queued: mpsc::unbounded_channel().0 },
         look_back: LookBack::fixed(Duration::from_secs(look_back)),
         limits: EvaluationLimits::default(),
         places: Places::default(),
@@ -272,6 +275,47 @@ fn one_bad_set_does_not_hold_up_the_others_of_its_window() {
     assert_eq!(f.drain(good), [(T0, 0.0)]);
     assert_eq!(f.drain(bad), []);
     assert!(f.schedule.ledger.facts(bad).unwrap().evaluation_problem.unwrap().contains("told so"));
+}
+
+/// Looks whether stores were told something before each evaluation.
+struct Listening {
+    source: Arc<CountingSource>,
+    queued: Mutex<mpsc::UnboundedReceiver<Queued>>,
+    heard: Mutex<Vec<Option<StoreId>>>,
+}
+
+impl Source for Listening {
+    fn seal(&self, project: ProjectId, end: Instant) -> Result<(), SourceError> {
+        self.source.seal(project, end)
+    }
+
+    fn evaluate(
+        &self,
+        project: ProjectId,
+        window: Window,
+        metrics: &[MetricSpec],
+        limits: &EvaluationLimits,
+    ) -> Result<Vec<MetricBatch>, SourceError> {
+        let told = self.queued.lock().unwrap().try_recv().ok();
+        self.heard.lock().unwrap().push(told.map(|stores| stores[0].0));
+        self.source.evaluate(project, window, metrics, limits)
+    }
+}
+
+#[test]
+fn a_store_is_told_of_its_window_before_the_pass_goes_on_with_another() {
+    let mut f = fixture(86_400);
+    let sets = [f.set("a"), f.set("b")];
+    let slow = f.store("slow", Direction::Push, 60, &sets[..1]);
+    f.store("quick", Direction::Push, 20, &sets[1..]);
+    let (tell, told) = mpsc::unbounded_channel();
+    f.schedule.news.queued = tell;
+    let listening = Listening { source: f.source.clone(), queued: Mutex::new(told), heard: Mutex::default() };
+    let listening = Arc::new(listening);
+    f.schedule.source = listening.clone();
+    f.clock.advance(61);
+    f.schedule.pass(f.project).unwrap();
+    assert_eq!(listening.heard.lock().unwrap()[..2], [None, Some(slow)]);
 }
 
 #[test]

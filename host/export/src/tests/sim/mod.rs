@@ -298,7 +298,7 @@ impl Sim {
             if self.wanted && !self.runs() && !self.start().await {
                 self.kill().await;
                 tokio::time::sleep_until(end.min(Moment::now() + pause)).await;
-                pause = (pause * 2).min(Duration::from_secs(600));
+                pause = (pause * 2).min(self.settings.tick * 30);
             }
             tokio::select! {
             biased;

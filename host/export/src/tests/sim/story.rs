@@ -102,6 +102,8 @@ fn tell(seed: u64) -> u64 {
         // The same number of windows, over hours, days or weeks.
         let scale = [60, 1, 6][usize::try_from(seed % 3).unwrap()];
         sim.settings.tick *= u32::try_from(scale).unwrap();
+        // As many tries for each window, too.
+        sim.settings.longest_wait *= u32::try_from(scale).unwrap();
         let hours = [4, 24][usize::try_from(sim.below(2)).unwrap()];
         sim.settings.look_back = Duration::from_secs(hours * 3600 * scale);
         let period = |seconds: u64| u32::try_from(seconds * scale).unwrap();

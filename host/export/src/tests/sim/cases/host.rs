@@ -83,6 +83,23 @@ fn case_8_a_full_disk_pauses_the_evaluation_says_so_and_it_goes_on_by_itself() {
 }
 
 #[test]
+fn a_disk_that_cannot_be_read_is_left_alone_between_two_tries_though_an_edit_is_waiting_to_be_read() {
+    simulate(8, async |sim| {
+        let store = sim.push_store("central", 60);
+        while !sim.start().await {}
+        sim.seconds(5).await;
+        sim.catalog.edit(|e| e.set_paused(store, true)).unwrap();
+        sim.fate.set_disk(Disk::Dead);
+        let before = sim.fate.passed();
+        sim.seconds(100).await;
+        let places = sim.fate.passed() - before;
+        assert!((100..2000).contains(&places), "{places} places in 100 s");
+        sim.settle().await;
+        sim.check();
+    });
+}
+
+#[test]
 fn case_9_a_full_queue_expires_its_own_oldest_windows_and_no_others() {
     simulate(9, async |sim| {
         sim.settings.queue_bytes = 4000;
