@@ -8,14 +8,19 @@
 
 mod crimes;
 mod host;
+mod neighbours;
 mod peer;
 mod sink;
+mod sleeper;
+
+pub(crate) use neighbours::{hostile, isolation};
 
 use crate::report;
 use anyhow::{Context, ensure};
 use crimes::Crime;
 use sink::Arrival;
-use std::collections::{BTreeSet, HashMap};
+use sleeper::Sleeper;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -47,7 +52,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut figures = Vec::new();
     for stores in SIZES {
         let names: Vec<String> = (0..stores).map(|n| format!("to-{n}")).collect();
-        let figure = measure(&names, &[], PERIOD)?;
+        let figure = measure(&names, &[], PERIOD, WINDOWS)?;
         println!(
             "schedule: {stores} stores every {PERIOD} s: late p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, worst {:.1} ms; {:.1} % of one core; \
              {:.0} MB",
@@ -72,45 +77,15 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// 500 healthy stores, alone and beside 50 dead ones.
-pub(crate) fn isolation() -> anyhow::Result<()> {
-    const PERIOD: u64 = 20;
-    let healthy: Vec<String> = (0..500).map(|n| format!("to-{n}")).collect();
-    let alone = measure(&healthy, &[], PERIOD)?;
-    let dead = (0..50).map(|n| format!("to-{}-{n}", ["silent", "drip", "fail"][n % 3]));
-    // Among the others, not behind them.
-    let mut names = healthy.clone();
-    for (n, dead) in dead.enumerate() {
-        names.insert(n * 11, dead);
-    }
-    let beside = measure(&names, &[], PERIOD)?;
-    compare("isolation_500_beside_50_dead", &beside, &alone);
-    Ok(())
-}
-
-/// 1,000 healthy stores, alone and beside ten of another tenant that spin, take memory, write without end, have sinks that never
-/// answer, and have more series in each window than there may be.
-pub(crate) fn hostile() -> anyhow::Result<()> {
-    const PERIOD: u64 = 20;
-    let healthy: Vec<String> = (0..1_000).map(|n| format!("to-{n}")).collect();
-    let alone = measure(&healthy, &[], PERIOD)?;
-    let beside = measure(&healthy, &crimes::ALL, PERIOD)?;
-    compare("hostile_1000_beside_10", &beside, &alone);
-    let name = "hostile_1000_beside_10_cpu_of_a_core";
-    report(name, beside.share(), "alone", alone.share(), "");
-    Ok(())
-}
-
-fn compare(name: &str, beside: &Figure, alone: &Figure) {
-    for (which, share) in [("p50", 50.0), ("p99", 99.0)] {
-        report(&format!("{name}_late_{which}"), beside.late(share), "alone", alone.late(share), "ms");
-    }
-}
-
 /// What a host needed.
+#[derive(Default)]
 pub(crate) struct Figure {
     /// Milliseconds, sorted.
     late: Vec<f64>,
+    /// The same of each window.
+    windows: Vec<Vec<f64>>,
+    /// How late a thread was that only slept meanwhile.
+    naps: Vec<f64>,
     /// Seconds.
     cpu: f64,
     wall: f64,
@@ -118,10 +93,22 @@ pub(crate) struct Figure {
     megabytes: f64,
 }
 
+/// The value below which so many of `sorted` are.
+fn quantile(sorted: &[f64], percent: f64) -> f64 {
+    let place = (sorted.len().saturating_sub(1) as f64 * percent / 100.0).round();
+    sorted.get(place as usize).copied().unwrap_or(f64::NAN)
+}
+
 impl Figure {
     pub(crate) fn late(&self, percent: f64) -> f64 {
-        let place = (self.late.len().saturating_sub(1) as f64 * percent / 100.0).round();
-        self.late.get(place as usize).copied().unwrap_or(f64::NAN)
+        quantile(&self.late, percent)
+    }
+
+    /// Sorts all times, those of the windows among them.
+    fn sorted(mut self) -> Self {
+        self.late.extend(self.windows.iter().flatten());
+        self.windows.iter_mut().chain([&mut self.late]).for_each(|late| late.sort_by(f64::total_cmp));
+        self
     }
 
     fn share(&self) -> f64 {
@@ -131,34 +118,35 @@ impl Figure {
 
 /// Runs a host with a store for each name, and stores of another tenant for `crimes`, and looks at the windows that the healthy
 /// ones get.
-fn measure(names: &[String], crimes: &[Crime], period: u64) -> anyhow::Result<Figure> {
+fn measure(names: &[String], crimes: &[Crime], period: u64, windows: u64) -> anyhow::Result<Figure> {
     let scratch = tempfile::tempdir()?;
     let (_sink, port, notes) = start_sink(scratch.path())?;
     host::set_up(scratch.path(), port, u32::try_from(period)?, names, crimes)?;
     let role = format!("host {} {period}", scratch.path().display());
     let mut host = Running::start(Command::new(std::env::current_exe()?).env(ROLE, role))?;
     host.line()?;
-    let (first, used) = over_windows(&host, period)?;
+    let sleeper = Sleeper::start();
+    let (first, used) = over_windows(&host, period, windows)?;
+    let naps = sleeper.woken();
     drop(host);
     let planned = planned(&scratch.path().join("tidegate.db"))?;
-    let stamps: BTreeSet<u64> = (0..WINDOWS).map(|n| first + n * period).collect();
+    let mut by_window: BTreeMap<u64, Vec<f64>> = (0..windows).map(|n| (first + n * period, Vec::new())).collect();
     let is_healthy = |to: &str| to.trim_start_matches("to-").parse::<usize>().is_ok();
     let mut seen = BTreeSet::new();
-    let mut late = Vec::new();
     for Arrival { to, stamp, at } in sink::arrivals(&notes)? {
-        if stamps.contains(&stamp) && is_healthy(&to) && seen.insert((to.clone(), stamp)) {
+        let Some(late) = by_window.get_mut(&stamp) else { continue };
+        if is_healthy(&to) && seen.insert((to.clone(), stamp)) {
             let planned = planned.get(&(to.clone(), stamp)).with_context(|| format!("{to} at {stamp}"))?;
             late.push(at.saturating_sub(*planned) as f64 / 1000.0);
         }
     }
     let healthy = names.iter().filter(|name| is_healthy(name)).count() as u64;
-    ensure!(late.len() as u64 == healthy * WINDOWS, "{} of {} windows arrived", late.len(), healthy * WINDOWS);
-    late.sort_by(f64::total_cmp);
-    Ok(Figure { late, ..used })
+    ensure!(seen.len() as u64 == healthy * windows, "{} of {} windows arrived", seen.len(), healthy * windows);
+    Ok(Figure { windows: by_window.into_values().collect(), naps, ..used }.sorted())
 }
 
 /// Waits until some windows are over and done; the stamp of the first, and what a process used meanwhile.
-pub(crate) fn over_windows(process: &Running, period: u64) -> anyhow::Result<(u64, Figure)> {
+pub(crate) fn over_windows(process: &Running, period: u64, windows: u64) -> anyhow::Result<(u64, Figure)> {
     let done = DONE.min(period / 2);
     // The window in progress is the warm-up.
     let first = sink::now_micros() / 1_000_000 / period * period + 2 * period;
@@ -167,9 +155,9 @@ pub(crate) fn over_windows(process: &Running, period: u64) -> anyhow::Result<(u6
     };
     until(first - period + done);
     let before = process.cpu()?;
-    until(first + (WINDOWS - 1) * period + done);
-    let (cpu, wall) = (process.cpu()? - before, (WINDOWS * period) as f64);
-    Ok((first, Figure { late: Vec::new(), cpu, wall, megabytes: process.megabytes()? }))
+    until(first + (windows - 1) * period + done);
+    let (cpu, wall) = (process.cpu()? - before, (windows * period) as f64);
+    Ok((first, Figure { cpu, wall, megabytes: process.megabytes()?, ..Figure::default() }))
 }
 
 /// The moment that was planned for each delivery, by store and stamp.

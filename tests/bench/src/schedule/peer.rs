@@ -30,7 +30,7 @@ pub(super) fn measure(targets: usize, period: u64) -> anyhow::Result<Figure> {
     let agent = Running::start(&mut command).map_err(|e| {
         e.context("vmagent cannot be started; tests/setup.sh installs Debian's package victoria-metrics")
     })?;
-    let (first, used) = over_windows(&agent, period)?;
+    let (first, used) = over_windows(&agent, period, WINDOWS)?;
     drop(agent);
     let mut times: HashMap<String, Vec<u64>> = HashMap::new();
     for arrival in sink::arrivals(&notes)?.into_iter().filter(|a| a.to != "to-write") {
@@ -43,6 +43,5 @@ pub(super) fn measure(targets: usize, period: u64) -> anyhow::Result<Figure> {
     }
     ensure!(times.len() == targets, "{} of {targets} targets were scraped", times.len());
     ensure!(late.len() as u64 >= targets as u64 * (WINDOWS - 1), "{} scrapes came again", late.len());
-    late.sort_by(f64::total_cmp);
-    Ok(Figure { late, ..used })
+    Ok(Figure { late, ..used }.sorted())
 }

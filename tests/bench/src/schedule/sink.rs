@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// Bytes that are read at a time, at least.
+const PIECE: usize = 16 << 10;
 /// Between two bytes of an answer that drips.
 const DRIP: Duration = Duration::from_secs(1);
 
@@ -64,21 +66,21 @@ async fn converse(mut stream: TcpStream, notes: &Mutex<File>) -> anyhow::Result<
             more(&mut stream, &mut held).await?;
         }
         let at = now_micros();
-        let body = String::from_utf8_lossy(&held[head..head + length]).into_owned();
+        // Only the first line is of interest: the sink must not keep healthy requests waiting while it looks at a large one.
+        let line = held[head..head + length].split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line = String::from_utf8_lossy(line).into_owned();
         held.drain(..head + length);
         let path = text.split(' ').nth(1).unwrap_or_default();
         let to = path.split(['=', '&', '/', '?']).find(|part| part.starts_with("to-")).unwrap_or_default().to_owned();
-        let stamp = body.lines().next().and_then(|l| l.rsplit(' ').next()).and_then(|s| s.parse().ok()).unwrap_or(0);
+        let stamp = line.rsplit(' ').next().and_then(|stamp| stamp.trim().parse().ok()).unwrap_or(0);
         writeln!(notes.lock().map_err(|e| anyhow::anyhow!("{e}"))?, "{to} {stamp} {at}")?;
         answer(&mut stream, &to, text.starts_with("GET ")).await?;
     }
 }
 
 async fn more(stream: &mut TcpStream, held: &mut Vec<u8>) -> anyhow::Result<()> {
-    let mut piece = [0; 4096];
-    let count = stream.read(&mut piece).await?;
-    anyhow::ensure!(count > 0, "the connection ended");
-    held.extend_from_slice(&piece[..count]);
+    held.reserve(PIECE);
+    anyhow::ensure!(stream.read_buf(held).await? > 0, "the connection ended");
     Ok(())
 }
 
