@@ -164,55 +164,67 @@ impl Prepared {
         let column = column.unwrap_or(&empty);
         let mut holds = vec![0u64; held.len()];
         if let Some(codes) = &column.texts {
-            self.text_rows(&mut holds, codes, texts)?;
+            self.text_rows(&mut holds, held, codes, texts)?;
         }
         let is_set = self.operator == Operator::IsSet;
         if let Some(ints) = &column.ints {
             let test = |row: usize| ints.valid.get(row) && (is_set || self.test.int_holds(ints.values[row]));
-            mark(&mut holds, count.min(ints.values.len()), test);
+            mark(&mut holds, held, count.min(ints.values.len()), test);
         }
         if let Some(floats) = &column.floats {
             let test = |row: usize| floats.valid.get(row) && (is_set || self.test.float_holds(floats.values[row]));
-            mark(&mut holds, count.min(floats.values.len()), test);
+            mark(&mut holds, held, count.min(floats.values.len()), test);
         }
         if let Some(bools) = &column.bools {
             let test = |row: usize| bools[row] != 0 && (is_set || self.test.bool_holds(bools[row] == 2));
-            mark(&mut holds, count.min(bools.len()), test);
+            mark(&mut holds, held, count.min(bools.len()), test);
         }
         let flip = if self.negative { u64::MAX } else { 0 };
         held.iter_mut().zip(holds).for_each(|(held, holds)| *held &= holds ^ flip);
         Ok(())
     }
 
-    fn text_rows(&mut self, holds: &mut [u64], codes: &[u32], texts: &dyn Texts) -> Result<(), SourceError> {
+    fn text_rows(
+        &mut self,
+        holds: &mut [u64],
+        held: &[u64],
+        codes: &[u32],
+        texts: &dyn Texts,
+    ) -> Result<(), SourceError> {
         match self.operator {
-            Operator::IsSet => mark(holds, codes.len(), |row| codes[row] != 0),
+            Operator::IsSet => mark(holds, held, codes.len(), |row| codes[row] != 0),
             Operator::Equal => {
                 if let Some(code) = texts.code(self.slot, self.test.operand())? {
-                    mark(holds, codes.len(), |row| codes[row] == code);
+                    mark(holds, held, codes.len(), |row| codes[row] == code);
                 }
             }
             _ => {
-                self.learn(codes, texts)?;
-                mark(holds, codes.len(), |row| self.truths[codes[row] as usize] == TRUE);
+                self.learn(codes, held, texts)?;
+                mark(holds, held, codes.len(), |row| self.truths[codes[row] as usize] == TRUE);
             }
         }
         Ok(())
     }
 
-    /// Tests the texts that occur for the first time.
-    fn learn(&mut self, codes: &[u32], texts: &dyn Texts) -> Result<(), SourceError> {
+    /// Tests the texts that occur for the first time in the rows that are held.
+    fn learn(&mut self, codes: &[u32], held: &[u64], texts: &dyn Texts) -> Result<(), SourceError> {
         if self.truths.is_empty() {
             self.truths = vec![0; texts.codes(self.slot).max(1) as usize];
             self.truths[0] = FALSE;
         }
-        let mut new = Vec::new();
-        for &code in codes {
-            let truth = self.truths.get_mut(code as usize).ok_or_else(|| super::beyond(code))?;
-            if *truth == 0 {
-                *truth = FALSE;
-                new.push(code);
-            }
+        let (mut new, mut outside) = (Vec::new(), None);
+        for (word, codes) in held.iter().zip(codes.chunks(64)) {
+            each_held(*word, codes.len(), |row| match self.truths.get_mut(codes[row] as usize) {
+                Some(truth) if *truth == 0 => {
+                    *truth = FALSE;
+                    new.push(codes[row]);
+                }
+                Some(_) => {}
+                None => outside = Some(codes[row]),
+            });
+        }
+        if let Some(code) = outside {
+            return Err(super::beyond(code));
         }
         let (truths, test) = (&mut self.truths, &self.test);
         texts.resolve(self.slot, &new, &mut |place, text| {
@@ -223,10 +235,25 @@ impl Prepared {
     }
 }
 
-/// Sets the bits of the rows that a test holds for.
-fn mark(bits: &mut [u64], rows: usize, holds: impl Fn(usize) -> bool) {
-    for (word, start) in bits.iter_mut().zip((0..rows).step_by(64)) {
-        *word |= (start..rows.min(start + 64)).fold(0, |word, row| word | u64::from(holds(row)) << (row - start));
+/// Sets the bits of the rows that a test holds for; of those that are held, for the others do not matter.
+fn mark(bits: &mut [u64], held: &[u64], rows: usize, holds: impl Fn(usize) -> bool) {
+    for ((bits, held), start) in bits.iter_mut().zip(held).zip((0..rows).step_by(64)) {
+        each_held(*held, rows - start, |row| *bits |= u64::from(holds(start + row)) << row);
+    }
+}
+
+/// Calls `each` with the places of the bits that are set, below `rows`.
+#[inline]
+fn each_held(mut held: u64, rows: usize, mut each: impl FnMut(usize)) {
+    if held == u64::MAX {
+        return (0..rows.min(64)).for_each(each);
+    }
+    while held != 0 {
+        let row = held.trailing_zeros() as usize;
+        if row < rows {
+            each(row);
+        }
+        held &= held - 1;
     }
 }
 
@@ -262,5 +289,30 @@ fn span(condition: &Condition) -> (i64, i64) {
         Operator::AtLeast | Operator::GreaterThan => (low, i64::MAX),
         Operator::AtMost | Operator::LessThan => (i64::MIN, high),
         _ => (i64::MIN, i64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_that_are_held_are_tested_each_once_and_no_others(
+            held in prop::collection::vec(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()], 4), rows in 0usize..=256, modulus in 1usize..9,
+        ) {
+            let (mut bits, tested) = (vec![0; 4], std::cell::RefCell::new(Vec::new()));
+            mark(&mut bits, &held, rows, |row| {
+                tested.borrow_mut().push(row);
+                row.is_multiple_of(modulus)
+            });
+            let is_held = |row: &usize| held[row / 64] >> (row % 64) & 1 == 1;
+            prop_assert_eq!(tested.into_inner(), (0..rows).filter(is_held).collect::<Vec<_>>());
+            for row in 0..256 {
+                let expected = row < rows && is_held(&row) && row.is_multiple_of(modulus);
+                prop_assert_eq!(bits[row / 64] >> (row % 64) & 1 == 1, expected);
+            }
+        }
     }
 }

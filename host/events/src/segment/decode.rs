@@ -241,7 +241,7 @@ impl<'a> Reader<'a> {
         }
         if parts & FLOATS != 0 {
             let valid = self.valid(rows)?;
-            let values = (0..rows).map(|_| Ok(f64::from_bits(self.u64()?))).collect::<Result<Vec<_>, _>>()?;
+            let values: Vec<f64> = self.take(rows * 8)?.as_chunks().0.iter().map(|&n| f64::from_le_bytes(n)).collect();
             if values.iter().any(|value| !value.is_finite()) {
                 return Err(self.form("finite numbers"));
             }
