@@ -191,12 +191,13 @@ fn no_page_has_a_serious_fault_of_accessibility_or_lets_foreign_text_become_mark
 /// A project with events, a metric set, a store that is read and one that cannot send; another project with nothing.
 fn fill(tidegate: &Tidegate) {
     let page = json!({"name": "page", "adapter": "prometheus", "period": 2, "metric_sets": ["crashes"], "settings": {"login": true}});
-    let push = json!({"name": "push", "adapter": "influxdb", "period": 2, "metric_sets": ["crashes"],
+    let push = json!({"name": "push", "adapter": "influxdb", "period": 2, "metric_sets": ["crashes", "more"],
         "settings": {"version": "1", "url": "http://127.0.0.1:9", "database": "m", "user": "u", "password": "secret"}});
     let errors = json!({"name": "errors", "query": {"group": ["error.type"], "fold": {"_tx": [["count"]], "guid": [["unique"]]}}});
     let set = json!({"name": "crashes", "metrics": [errors]});
+    let more = json!({"name": "more", "metrics": [{"name": "hangs", "query": {"fold": {"_tx": [["count"]]}}}]});
     tidegate.apply(&json!({"projects": [
-        {"name": "web", "metric_sets": [set], "metric_stores": [page, push]}, {"name": "bare"},
+        {"name": "web", "metric_sets": [set, more], "metric_stores": [page, push]}, {"name": "bare"},
     ]}));
     // A name that stands in lines of the log, too.
     let evil = ["projects", "web", "metric-sets", EVIL];

@@ -27,10 +27,10 @@ await story(async () => {
       await look(name);
     }
     // The dialogs.
-    for (const [name, path, button] of [["export", "/p/web/explore?since=all", "Export as Metric"], ["condition", "/p/web/explore?since=all", "Condition"], ["aggregate", "/p/web/explore?since=all", "Aggregate"]]) {
+    for (const [name, path, button] of [["export", "/p/web/explore?since=all", "Export as Metric"], ["condition", "/p/web/explore?since=all", "Condition"], ["aggregate", "/p/web/explore?since=all", "Aggregate"], ["limits", "/tenants/default", "Change limits"], ["change", "/audit?kind=metric-store", /What changed/], ["upload", "/adapters", "Upload an adapter"], ["user", "/users", "New user"], ["window", "/p/web/stores/push?tab=history", /Details of the window/]]) {
       await visit(page, path);
       await settled(page);
-      await page.getByRole("button", { name: button }).click();
+      await page.getByRole("button", { name: button }).first().click();
       await page.getByRole("dialog").waitFor();
       await page.waitForTimeout(500);
       await look(`dialog-${name}`);
