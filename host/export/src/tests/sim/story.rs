@@ -12,15 +12,15 @@ use std::time::Duration;
 use tidegate_events::SourceError;
 
 /// Stories in `make test`.
-const STORIES: u64 = 3;
+const STORIES: u64 = 18;
 
-fn mood(sim: &mut Sim) -> Mood {
+fn mood(sim: &mut Sim, scale: u64) -> Mood {
     match sim.below(12) {
         0 => Mood::Refuses,
         1 => Mood::Hangs { keeps: true },
         2 => Mood::Hangs { keeps: false },
         3 => Mood::LosesReplies,
-        4 => Mood::Says(429, Some(30)),
+        4 => Mood::Says(429, Some(30 * scale)),
         5 => Mood::Says(503, None),
         6 => Mood::Slow(7),
         7 => Mood::Dislikes("d=c,", 400),
@@ -38,7 +38,7 @@ async fn chapter(sim: &mut Sim, scale: u64) {
     match sim.below(16) {
         0..4 => {
             let which = usize::try_from(sim.below(sim.stores.len() as u64)).unwrap();
-            let (sink, mood) = (sim.stores[which].sink.clone(), mood(sim));
+            let (sink, mood) = (sim.stores[which].sink.clone(), mood(sim, scale));
             sim.net.set(&sink, mood);
         }
         4 => {
