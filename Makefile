@@ -71,5 +71,5 @@ fuzz: ## Fuzz one target with libFuzzer (TARGET=query SECONDS=300); what it find
 		$(BUILT)/fuzz/$(TARGET) fuzz/corpus/$(TARGET) -- \
 		-max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1
 
-bench: setup ## Measure, each figure beside a peer in the same run (ONLY=ingest for one part, LONG=1 for 20 million events)
-	LONG=$(LONG) TIDEGATE_BENCH_PYTHON=$(CACHE)/python/bin/python $(CARGO) run --quiet --profile bench --package tidegate-bench -- $(ONLY)
+bench: setup ## Measure, each figure beside a peer in the same run (ONLY=ingest for one part, LONG=1 for 20 million events, ROUNDS=6 for more turns of isolation and hostile)
+	LONG=$(LONG) ROUNDS=$(ROUNDS) TIDEGATE_BENCH_PYTHON=$(CACHE)/python/bin/python $(CARGO) run --quiet --profile bench --package tidegate-bench -- $(ONLY)
