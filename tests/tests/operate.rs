@@ -256,7 +256,8 @@ fn what_the_console_does_with_projects_metrics_and_logs_the_command_line_does_to
     assert_eq!(json(&["store", "windows", "shop/dead", "--until", "2020-01-01T00:00:00Z"])["windows"], json!([]));
     // The log of all that.
     let lines = |line: &[&str]| json(&[&["audit", "--all"], line].concat())["audit"].as_array().map_or(0, Vec::len);
-    assert_eq!(lines(&["--kind", "submission-token"]), 2);
+    // One came with the project.
+    assert_eq!(lines(&["--kind", "submission-token"]), 3);
     assert_eq!((lines(&["--kind", "metric", "--action", "delete"]), lines(&["--object", "shop/spare"])), (1, 4));
     assert_eq!((lines(&["--user", "nobody"]), lines(&["--until", "2020-01-01T00:00:00Z"])), (0, 0));
     assert!(lines(&["--search", "DEAD shop", "--since", "1h"]) == 1 && lines(&["--user", "admin"]) > 8);
