@@ -52,7 +52,7 @@ test: setup fmt lint ## Set up and test everything
 	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 	$(CARGO) test --target-dir $(BUILT)/adapters --manifest-path adapters/Cargo.toml --workspace
 
-soak: setup ## Kill the server a thousand times under load, and tell five thousand simulated stories (three hours on two cores)
+soak: setup ## Kill the server a thousand times under load, and tell five thousand simulated stories (some hours)
 	$(CARGO) build --workspace --all-targets
 	TIDEGATE_KILLS=1000 $(CARGO) test --workspace --test end_to_end -- kill:: --nocapture
 	TIDEGATE_SIM_STORIES=5000 $(CARGO) test --workspace --lib -- sim::story --nocapture
