@@ -188,6 +188,14 @@ fn backups_dumps_logins_and_an_adapters_last_words_hold_no_credential() {
         });
         seen.push((format!("status of {store}"), status.to_string()));
     }
+    // Windows before the events were in trouble, too: the one with the events is still to end.
+    let recorded = ["projects", PROJECT, "metric-sets", SET, "windows", at.as_str()];
+    wait::until("the window with the events is in the ledger", PATIENCE, || {
+        let windows = tidegate.api().get(&recorded);
+        let stores = windows["windows"].as_array().into_iter().flatten().flat_map(|w| w["deliveries"].as_array());
+        let found = stores.flatten().any(|d| d["store"] == "push" && d["request"].is_string());
+        if found { Ok(()) } else { Err(windows.to_string()) }
+    });
     // It did say all that it knows.
     let words = tidegate.log().lines().filter(|l| l.contains("the sink said")).count();
     assert!(words > 0 && tidegate.log().contains("what is Bearer [redacted] here for?"), "the adapter kept silent");
