@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod fate;
 mod lane;
+mod traffic;
 
 /// The work was cut off: its thread died, or the host is going down.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,11 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     if let Some(fate) = fate::current() {
         return fate.run(work).await.map_err(Cut);
     }
+    let at_work = traffic::enter();
+    let work = move || {
+        let _at_work = at_work;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.map_err(|e| Cut(e.to_string()))
 }
 

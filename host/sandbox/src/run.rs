@@ -6,6 +6,7 @@
 use crate::fault::Fault;
 use crate::host::{Reach, State};
 use crate::limits::{Called, Limits, Usage};
+use crate::pace;
 use crate::sandbox::{Place, Sandbox};
 use crate::text::{plain, quoted};
 use crate::ticker::ticks;
@@ -30,13 +31,14 @@ pub(crate) struct Run {
     _place: Place,
 }
 
-/// What is to come of a call that has lasted as long as it may work.
+/// What is to come of a call that has lasted as long as it may work, or until a break of its thread.
 fn fallen_due((started, cpu): (Instant, Duration), most: Duration, tick: Duration) -> UpdateDeadline {
+    pace::take_break();
     let worked = thread_cpu_time().saturating_sub(cpu);
     if worked >= most || started.elapsed() >= most.saturating_mul(PATIENCE) {
         return UpdateDeadline::Interrupt;
     }
-    UpdateDeadline::Continue(ticks(most.saturating_sub(worked), tick))
+    UpdateDeadline::Continue(pace::before_break(ticks(most.saturating_sub(worked), tick)))
 }
 
 impl Run {
@@ -60,7 +62,7 @@ impl Run {
     pub(crate) fn call<T>(&mut self, body: impl FnOnce(&mut Store<State>) -> wasmtime::Result<T>) -> Called<T> {
         let (started, worked) = (Instant::now(), thread_cpu_time());
         self.store.data_mut().began = (started, worked);
-        self.store.set_epoch_deadline(self.deadline);
+        self.store.set_epoch_deadline(pace::before_break(self.deadline));
         let result = body(&mut self.store);
         let (spent, cpu) = (started.elapsed(), thread_cpu_time().saturating_sub(worked));
         let state = self.store.data_mut();

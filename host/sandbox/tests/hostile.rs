@@ -4,8 +4,11 @@
 mod common;
 
 use common::*;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tidegate_sandbox::{Action, Fault, Limits, LoadError, Outcome, Sandbox, SandboxOptions, Snapshot, Step};
+use tidegate_sandbox::{
+    Action, Fault, Limits, LoadError, Outcome, Sandbox, SandboxOptions, Snapshot, Step, take_breaks,
+};
 
 fn brief() -> Limits {
     Limits { call_time: Duration::from_millis(50), ..Limits::default() }
@@ -47,6 +50,26 @@ fn an_endless_loop_in_a_step_is_stopped_and_the_time_of_each_call_counts_by_itse
     std::thread::sleep(Duration::from_millis(80));
     assert_deadline(&conversation.step(Outcome::default()).result.unwrap_err());
     still_serves();
+}
+
+#[test]
+fn a_call_that_takes_breaks_is_stopped_for_what_it_worked_and_its_breaks_only_last() {
+    static BREAKS: AtomicU32 = AtomicU32::new(0);
+    const BREAK: Duration = Duration::from_millis(20);
+    let spins = || begin_within(&Guest::begin("(call $spin) (unreachable)"), &brief());
+    assert_deadline(&spins().result.err().unwrap());
+    assert_eq!(BREAKS.load(Ordering::Relaxed), 0, "the calls of this thread have none");
+    let steps_back = move || {
+        take_breaks(|| {
+            BREAKS.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(BREAK);
+        });
+        spins()
+    };
+    let called = std::thread::spawn(steps_back).join().unwrap();
+    assert_deadline(&called.result.err().unwrap());
+    assert!(BREAKS.load(Ordering::Relaxed) > 0);
+    assert!(called.usage.time >= called.usage.cpu + BREAK, "{:?}", called.usage);
 }
 
 #[test]

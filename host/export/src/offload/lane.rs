@@ -2,9 +2,10 @@
 //!
 //! A deadline ends a call, and a budget ends a minute of calls; until then, ten adapters that spin are ten threads among which the
 //! system divides the cores, and a thousand stores that need a moment each are late. So who was seen to take long is called on
-//! few threads that step back for everybody else. Such adapters wait for each other, and nobody waits for them.
+//! few threads that step back for everybody else, and that stand still while there is a wave of other work. Such adapters wait for
+//! each other, and nobody waits for them.
 
-use super::Cut;
+use super::{Cut, traffic};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -32,6 +33,7 @@ fn start() -> Option<Sender<Job>> {
 
 fn work(jobs: &Mutex<Receiver<Job>>) {
     step_back();
+    tidegate_sandbox::take_breaks(traffic::wait_for_quiet);
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
