@@ -3,6 +3,7 @@
 use crate::world::{self, PATIENCE, PROJECT, SET};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tidegate_tests::generator::Generator;
 use tidegate_tests::receiver::{Received, Receiver};
 use tidegate_tests::scratch::Scratch;
@@ -88,7 +89,18 @@ fn a_range_without_windows_says_so_and_one_that_is_the_wrong_way_round_is_refuse
     let receiver = Receiver::start(|_| (204, String::new()));
     let tidegate = world::tidegate(&scratch).start();
     let settings = json!({"version": "1", "url": receiver.url(), "database": "m"});
-    tidegate.apply(&world::document(&world::metrics()[..1], &[world::store("central", "influxdb", 1, settings)]));
+    let central = world::store("central", "influxdb", 1, settings.clone());
+    let daily = world::store("daily", "influxdb", 86_400, settings);
+    tidegate.apply(&world::document(&world::metrics()[..1], &[central, daily]));
+    // A window that is not over says so, rather than that there is none.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs().to_string();
+    let early = tidegate.cli_output(&["ledger", "replay", "--project", PROJECT, "daily", SET, &now]);
+    let told = String::from_utf8_lossy(&early.stderr).into_owned();
+    assert!(!early.status.success() && told.contains("is not over: it ends in"), "{told}");
+    let shown = tidegate.cli_output(&["ledger", "show", "--project", PROJECT, SET, &now]);
+    let told = String::from_utf8_lossy(&shown.stderr).into_owned();
+    assert!(shown.status.success() && told.contains("is not over; it is recorded after its end"), "{told}");
+
     let (_, told, code) = replay(&tidegate, [1000, 2000], &["--send"]);
     assert!(code == Some(1) && told.contains("no window of this metric set and store"), "{code:?} {told}");
     let (_, told, code) = replay(&tidegate, [2000, 1000], &[]);

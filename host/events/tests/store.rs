@@ -196,6 +196,23 @@ fn a_file_that_is_no_database_and_a_folder_that_is_missing_are_named() {
 }
 
 #[test]
+fn a_damaged_file_is_told_from_one_that_cannot_be_opened_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock(100));
+    (0..50).for_each(|n| drop(submit(&store, vec![with_uuid(n, &[("fresh", text(&"x".repeat(3000)))])])));
+    store.close();
+    drop(store);
+    let file = dir.path().join("events.db");
+    let mut damaged = std::fs::read(&file).unwrap();
+    damaged[..4096].fill(0xa5);
+    std::fs::write(&file, &damaged).unwrap();
+    let Err(error) = EventStore::open(&file, options(), clock(100)) else { panic!("it was opened") };
+    assert!(matches!(error, EventStoreError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("tidegate ledger restore"), "{error}");
+    assert!(std::fs::read(&file).unwrap() == damaged, "it was written to");
+}
+
+#[test]
 fn texts_that_memory_forgot_keep_their_codes() {
     let dir = tempfile::tempdir().unwrap();
     let options = EventStoreOptions { text_bytes: 2_000, ..options() };

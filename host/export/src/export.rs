@@ -4,7 +4,7 @@ mod keep;
 mod statuses;
 
 use crate::budget::{Allowance, Budgets, Exhausted, QueryShare, Shares, TenantUse};
-use crate::catalog::{Catalog, View};
+use crate::catalog::{Catalog, View, in_progress};
 use crate::chance::Chance;
 use crate::check::{StoreCheck, check};
 use crate::config::Configs;
@@ -154,6 +154,7 @@ impl Export {
             ledger: Arc::clone(&ledger),
             configs: Arc::clone(&configs),
             converse: converse.clone(),
+            clock: Arc::clone(&options.clock),
             parts: settings.parts,
         };
         let trials = Arc::new(Trials { catalog: Arc::clone(&options.catalog), clock: Arc::clone(&options.clock) });
@@ -348,13 +349,23 @@ impl Export {
         blocking(move || Ok(ledger.gaps(&projects)?)).await
     }
 
-    /// What became of the windows of a metric set that hold the second `at` since the epoch.
+    /// What became of the windows of a metric set that hold the second `at` since the epoch, and which of them are not over.
     ///
     /// # Errors
     /// [`ExportError::Internal`].
-    pub async fn ledger_windows(&self, set: MetricSetId, at: u64) -> Result<Vec<WindowRecord>, ExportError> {
-        let ledger = Arc::clone(&self.ledger);
-        blocking(move || Ok(ledger.windows_at(set, at)?)).await
+    pub async fn ledger_windows(
+        &self,
+        project: ProjectId,
+        set: MetricSetId,
+        at: u64,
+    ) -> Result<(Vec<WindowRecord>, Vec<Window>), ExportError> {
+        let (ledger, catalog, now) = (Arc::clone(&self.ledger), Arc::clone(&self.catalog), self.clock.now());
+        blocking(move || {
+            let links = catalog.read(|v| Ok(v.links_of_project(project)?))?;
+            let open = in_progress(links.iter().filter(|link| link.metric_set == set), at, now);
+            Ok((ledger.windows_at(set, at)?, open))
+        })
+        .await
     }
 
     /// Past windows again.

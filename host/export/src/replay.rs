@@ -4,13 +4,14 @@
 //! then, the request must have the digest that is on record; if it has another, nothing is sent. The ledger's record of the
 //! delivery stays as it is: a replay is something that an operator does, not something that the schedule owes.
 
+use crate::catalog::in_progress;
 use crate::config::{Config, ConfigError, Configs};
 use crate::deliver::{Again, Converse, Next, Parts};
 use crate::ledger::{Finished, Ledger, NoPast, Past};
 use crate::offload::blocking;
 use crate::preview::{ExportError, PreviewMessage, shown};
 use std::sync::Arc;
-use tidegate_model::{BatchView, MetricSetId, Name, Period, StoreId, Window};
+use tidegate_model::{BatchView, Clock, Instant, MetricSetId, Name, Period, StoreId, Window};
 use tidegate_sandbox::Step;
 
 /// Whether a request is the one that was sent before.
@@ -47,6 +48,7 @@ pub struct Replayer {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) configs: Arc<Configs>,
     pub(crate) converse: Converse,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) parts: u32,
 }
 
@@ -105,17 +107,20 @@ impl Replayer {
         metric: Option<Name>,
         send: bool,
     ) -> Result<Replay, ExportError> {
-        let (ledger, configs) = (Arc::clone(&self.ledger), Arc::clone(&self.configs));
+        let (ledger, configs, now) = (Arc::clone(&self.ledger), Arc::clone(&self.configs), self.clock.now());
         let named = metric.clone();
         let look = move || {
-            let past = ledger.past(store, set, at, period, named.as_ref()).map_err(|error| match error {
-                NoPast::Ledger(error) => ExportError::from(error),
-                none => ExportError::NoSuchWindow(none.to_string()),
-            })?;
             let config = configs.get(store).map_err(|error| match error {
                 ConfigError::Gone => ExportError::NoSuchWindow("the store was deleted".to_owned()),
                 ConfigError::Unfit(why) => ExportError::Misconfigured(why),
                 ConfigError::Unreadable(why) => ExportError::Internal(why),
+            })?;
+            let past = ledger.past(store, set, at, period, named.as_ref()).map_err(|error| match error {
+                NoPast::Ledger(error) => ExportError::from(error),
+                none => {
+                    let early = matches!(none, NoPast::Unknown).then(|| too_early(&config, set, at, now)).flatten();
+                    ExportError::NoSuchWindow(early.unwrap_or_else(|| none.to_string()))
+                }
             })?;
             let (message, same) = compared(&config, &past)?;
             Ok::<_, ExportError>((config, past, message, same))
@@ -148,6 +153,14 @@ impl Replayer {
             Finished::Rejected { rejected, .. } => (0, rejected),
         })
     }
+}
+
+/// That the window is not over, if that is why nothing is on record of it.
+fn too_early(config: &Config, set: MetricSetId, at: u64, now: Instant) -> Option<String> {
+    let links = config.links.iter().filter(|link| link.metric_set == set);
+    let window = *in_progress(links, at, now).first()?;
+    let left = (window.end().micros() - now.micros()).div_ceil(1_000_000);
+    Some(format!("the window that holds that moment is not over: it ends in {left} s, and can be replayed then"))
 }
 
 /// The first request that a window gives today, compared with the one on record.

@@ -72,6 +72,8 @@ pub struct StoreStatus {
     pub last_window_end: Option<Instant>,
     /// When the window in progress ends.
     pub next_window_end: Instant,
+    /// When a store that waits after a failure is tried again, at the earliest.
+    pub next_try: Option<Instant>,
     /// The end of the oldest window that is queued.
     pub oldest_undelivered: Option<Instant>,
     /// Deliveries by outcome; all zero for a pull store.
@@ -142,7 +144,7 @@ pub(crate) struct Parts<'p> {
 impl Parts<'_> {
     pub(crate) fn status(self) -> StoreStatus {
         let (state, summary, problem) = if self.store.pull { self.pull_state() } else { self.push_state() };
-        let Self { store, facts, readers, limits, shown, now, .. } = self;
+        let Self { store, facts, health, readers, limits, shown, now, .. } = self;
         let (last_window_end, last_shared) = if store.pull {
             (shown.iter().map(|w| w.end()).max(), readers.last)
         } else {
@@ -160,6 +162,7 @@ impl Parts<'_> {
             last_shared,
             last_window_end,
             next_window_end: next_end(store.period, now),
+            next_try: health.next.filter(|next| *next > now && !store.paused),
             oldest_undelivered: facts.oldest_queued,
             deliveries: facts.counts,
             failed_windows: facts.failed_windows,
@@ -203,7 +206,7 @@ impl Parts<'_> {
         let behind = |state, summary: String, why: &String| (state, format!("{summary}; {waiting}"), Some(why.clone()));
         match &self.health.obstacle {
             Some(Obstacle::Credentials(why)) => {
-                let told = format!("the other side refuses the credentials, change them in the settings: {why}");
+                let told = format!("the other side refuses the credentials or another setting, change it: {why}");
                 return behind(StoreState::Credentials, told, why);
             }
             Some(Obstacle::Adapter(why)) => {
@@ -320,12 +323,13 @@ mod tests {
         ];
         for (obstacle, failures, state) in cases {
             let mut parts = parts(&store);
-            parts.health = Health { obstacle: Some(obstacle), failures };
+            parts.health = Health { obstacle: Some(obstacle), failures, next: Some(Instant::from_seconds(6_050)) };
             parts.facts.counts.queued = 3;
             let status = parts.status();
             assert_eq!(status.state, state);
             assert!(status.summary.ends_with("because; 3 windows are waiting"), "{}", status.summary);
             assert_eq!(status.problem.as_deref(), Some("because"));
+            assert_eq!(status.next_try, Some(Instant::from_seconds(6_050)));
         }
     }
 

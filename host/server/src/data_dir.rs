@@ -36,6 +36,16 @@ pub enum DataDirError {
         /// What the system says.
         reason: String,
     },
+    /// Some of its files were replaced by those of a backup, and others not.
+    #[error(
+        "a restore into the data directory {} broke off while files were being replaced, so it holds neither the old state nor the \
+         backup's: run `tidegate ledger restore` again",
+        path.display()
+    )]
+    HalfRestored {
+        /// The directory.
+        path: PathBuf,
+    },
 }
 
 fn process_of(process: Option<u32>) -> String {
@@ -46,8 +56,20 @@ impl DataDir {
     /// Makes the directory if there is none, and locks it.
     ///
     /// # Errors
-    /// [`DataDirError`] if another process has it, or the system refuses.
+    /// [`DataDirError`] if another process has it, a restore into it was not finished, or the system refuses.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let data = Self::open_to_restore(path)?;
+        if data.restore_mark().exists() {
+            return Err(DataDirError::HalfRestored { path: path.to_owned() });
+        }
+        Ok(data)
+    }
+
+    /// The same for whoever replaces what is in it.
+    ///
+    /// # Errors
+    /// [`DataDirError`] if another process has it, or the system refuses.
+    pub(crate) fn open_to_restore(path: &Path) -> Result<Self, DataDirError> {
         let io = |e: std::io::Error| DataDirError::Io { path: path.to_owned(), reason: e.to_string() };
         let mut builder = DirBuilder::new();
         builder.recursive(true);
@@ -72,6 +94,24 @@ impl DataDir {
         }
         lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(io)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    fn restore_mark(&self) -> PathBuf {
+        self.path.join("restoring")
+    }
+
+    /// From here on nothing but another restore may open the directory ...
+    pub(crate) fn mark_restore(&self) -> std::io::Result<()> {
+        let mut mark = File::create(self.restore_mark())?;
+        writeln!(mark, "While this file is here, the databases beside it are not those of one moment.")?;
+        mark.sync_all()?;
+        // The mark has to be there before the first file changes its name.
+        if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
+    }
+
+    /// ... until it is whole again.
+    pub(crate) fn unmark_restore(&self) -> std::io::Result<()> {
+        fs::remove_file(self.restore_mark())
     }
 
     /// The events.

@@ -128,11 +128,11 @@ pub enum ServeError {
     /// The catalog's file.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The catalog's file is damaged. Requests are answered 503 with the reason for as long as this is kept.
+    /// A database is damaged. Requests are answered 503 with the reason for as long as this is kept.
     #[error("{error}")]
     Damaged {
         /// What is wrong, and what to do.
-        error: OpenError,
+        error: Box<Self>,
         /// Answers requests until it is let go.
         held: Held,
     },
@@ -219,11 +219,14 @@ impl Running {
         let parts = Parts::open(&data, &options, clock, counters).await;
         let Parts { catalog, events, export, drop_in, first_token, setup } = match parts {
             Ok(parts) => parts,
-            Err(ServeError::Open(damaged @ OpenError::Damaged { .. })) => {
+            Err(
+                damaged @ (ServeError::Open(OpenError::Damaged { .. })
+                | ServeError::Events(EventStoreError::Damaged { .. })),
+            ) => {
                 // Ending would have a supervisor start it again and again; it stays, and says what is wrong to whoever asks.
                 app.hold(damaged.to_string());
                 data.write_address(address)?;
-                return Err(ServeError::Damaged { error: damaged, held: Held { stop, served } });
+                return Err(ServeError::Damaged { error: Box::new(damaged), held: Held { stop, served } });
             }
             Err(error) => {
                 stop.cancel();

@@ -11,6 +11,17 @@ pub enum EventStoreError {
         /// What SQLite said.
         reason: String,
     },
+    /// What is in the file is not what was once written. It was left as it is.
+    #[error(
+        "{file} is damaged ({problem}). It was left as it is. Put a backup in its place with `tidegate ledger restore --from BACKUP`, or \
+         move it away to go on without the events in it"
+    )]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What SQLite said.
+        problem: String,
+    },
     /// A later Tidegate wrote the file.
     #[error(
         "{file} has the form of version {found}, and this Tidegate knows versions up to {known}; run the later Tidegate again"

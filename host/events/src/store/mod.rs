@@ -143,20 +143,17 @@ impl EventStore {
     /// [`EventStoreError`] if the file cannot be used, or was written by a later Tidegate.
     pub fn open(file: &Path, options: EventStoreOptions, clock: Arc<dyn Clock>) -> Result<Self, EventStoreError> {
         let mut db = schema::open_writer(file, options.file_bytes)?;
-        let told = |error: rusqlite::Error| EventStoreError::Open {
-            file: file.display().to_string(),
-            reason: error.to_string(),
-        };
-        let emptier = Emptier::start(&mut db, file).map_err(told)?;
-        let (counters, projects) = read::inventory(&db).map_err(told)?;
+        let told = schema::told(file);
+        let emptier = Emptier::start(&mut db, file).map_err(&told)?;
+        let (counters, projects) = read::inventory(&db).map_err(&told)?;
         let merge = options.merge;
         let texts = Texts::new(options.text_bytes);
-        read::fresh_texts(&db, &texts).map_err(told)?;
+        read::fresh_texts(&db, &texts).map_err(&told)?;
         let room = Arc::new(Semaphore::new(room_for(options.queue_bytes).max(1) as usize));
         let shared = Arc::new(Shared {
             file: file.to_owned(),
             clock,
-            committer: Mutex::new(Committer::new(db).map_err(told)?),
+            committer: Mutex::new(Committer::new(db).map_err(&told)?),
             floors: Floors::default(),
             readers: Readers::new(file),
             texts,

@@ -2,7 +2,7 @@
 
 use super::error::EventStoreError;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -106,8 +106,17 @@ const MIGRATIONS: &[&str] = &[
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 32;
 
-fn told(file: &Path) -> impl Fn(rusqlite::Error) -> EventStoreError + '_ {
-    move |error| EventStoreError::Open { file: file.display().to_string(), reason: error.to_string() }
+/// Why a file cannot be opened: that it is damaged, if SQLite says so.
+pub(super) fn told(file: &Path) -> impl Fn(rusqlite::Error) -> EventStoreError + '_ {
+    move |error| {
+        let (file, said) = (file.display().to_string(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                EventStoreError::Damaged { file, problem: said }
+            }
+            _ => EventStoreError::Open { file, reason: said },
+        }
+    }
 }
 
 /// Opens the one connection that writes, and brings the file up to date.

@@ -34,6 +34,16 @@ impl Link {
     }
 }
 
+/// The windows that hold the second `at`, are wanted and are not over: the one that ends first comes first.
+pub(crate) fn in_progress<'l>(links: impl IntoIterator<Item = &'l Link>, at: u64, now: Instant) -> Vec<Window> {
+    let windows = links.into_iter().map(|link| (link, link.period.window_at(Instant::from_seconds(at))));
+    let mut found: Vec<Window> =
+        windows.filter(|(link, window)| link.wants(*window) && window.end() > now).map(|(_, window)| window).collect();
+    found.sort_by_key(|window| (window.end(), window.start()));
+    found.dedup();
+    found
+}
+
 fn seconds(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }

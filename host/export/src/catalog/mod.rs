@@ -47,7 +47,7 @@ pub use tokens::{ApiToken, MIN_TOKEN_BYTES, SubmissionToken, TokenSpec};
 pub use users::User;
 
 pub(crate) use error::corrupt;
-pub(crate) use links::Link;
+pub(crate) use links::{Link, in_progress};
 pub(crate) use sets::MetricsInForce;
 pub(crate) use store_views::listed;
 

@@ -85,12 +85,19 @@ fn look(file: &Path) -> rusqlite::Result<Verified> {
 
 /// The first problem of a database's structure, if there is one.
 pub(super) fn first_problem(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    Ok(problems(connection, "PRAGMA quick_check(1)")?.into_iter().find(|line| line != "ok"))
+    Ok(problems(connection, "PRAGMA quick_check(1)")?.into_iter().find(|said| said != "ok"))
 }
 
 fn problems(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(sql)?;
-    statement.query_map([], |row| row.get(0))?.collect()
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        // SQLite puts a heading before the first problem, on a line of its own.
+        let said: String = row.get(0)?;
+        found.extend(said.lines().filter(|line| !line.starts_with("***")).map(str::to_owned));
+    }
+    Ok(found)
 }
 
 fn windows(connection: &Connection, verified: &mut Verified) -> rusqlite::Result<()> {

@@ -57,6 +57,11 @@ impl Breaker {
         *self = Self::default();
     }
 
+    /// The end of the wait after a failure, if there is one.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.wait.as_ref().map(|wait| wait.until)
+    }
+
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }

@@ -27,7 +27,7 @@ use crate::trial::Trials;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tidegate_model::{Clock, StoreId};
+use tidegate_model::{Clock, Instant, StoreId};
 use tokio::sync::Semaphore;
 
 /// What deliverers work with.
@@ -53,6 +53,8 @@ pub(crate) struct Health {
     pub(crate) obstacle: Option<Obstacle>,
     /// Failures in a row.
     pub(crate) failures: u32,
+    /// When it is tried again, at the earliest.
+    pub(crate) next: Option<Instant>,
 }
 
 /// Something that stands in the way.

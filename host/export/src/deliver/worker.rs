@@ -120,7 +120,7 @@ impl Worker {
                 return self.rest(now, "", Some(later(now, UNFIT_WAIT))).await;
             }
             Err(ConfigError::Unreadable(why)) => {
-                tracing::warn!(store = %self.store, "the store cannot be read, and will be again soon: {why}");
+                tracing::warn!(store = %self.called(), "the store cannot be read, and will be again soon: {why}");
                 return Turn::Idle(Some(later(now, Duration::from_secs(1))));
             }
         };
@@ -167,7 +167,7 @@ impl Worker {
             }
             Ok(Head::Damaged(reason)) => {
                 self.shared.observed.lost(Loss::Damaged, 1);
-                tracing::error!(store = %config.store.name, "a window is lost: {reason}");
+                tracing::error!(store = %config.name, "a window is lost: {reason}");
                 Turn::Worked
             }
             Err(error) => self.ledger_trouble(&error, now),
@@ -228,7 +228,7 @@ impl Worker {
         if expired > 0 {
             self.shared.observed.deliveries.with_label_values(&["expired"]).inc_by(expired);
             self.shared.observed.lost(Loss::TooOld, expired);
-            tracing::error!(store = %self.store, windows = expired, "deliveries expired: {reason}");
+            tracing::error!(store = %self.called(), windows = expired, "deliveries expired: {reason}");
         }
         Ok(done)
     }
@@ -293,7 +293,7 @@ impl Worker {
     /// Records the end of a delivery, with what the admin should know of it although it arrived.
     async fn finish(&mut self, config: &Config, job: &Job, finished: Finished, note: Option<String>) -> Turn {
         let now = self.shared.clock.now();
-        let (store, window) = (&config.store.name, job.batch.window);
+        let (store, window) = (&config.name, job.batch.window);
         let outcome = match &finished {
             Finished::Confirmed { rejected: 0, .. } => "confirmed",
             Finished::Confirmed { accepted, rejected, rejections } => {
@@ -354,7 +354,7 @@ impl Worker {
         }
         let next = self.breaker.failed(now, after, &self.shared.chance);
         if self.breaker.failures() == FAILING {
-            tracing::warn!(store = %config.store.name, "the store has failed {FAILING} times in a row: {reason}");
+            tracing::warn!(store = %config.name, "the store has failed {FAILING} times in a row: {reason}");
         }
         self.obstacle(Obstacle::Sink(reason.clone()));
         // If it is this window that the sink cannot take, those behind it must get their turn.
@@ -384,7 +384,7 @@ impl Worker {
         let now = self.shared.clock.now();
         self.shared.observed.retries.with_label_values(&["credentials"]).inc();
         let next = self.breaker.refused(now, config.store.revision);
-        tracing::error!(store = %config.store.name, "the credentials were refused; deliveries wait until they are changed: {reason}");
+        tracing::error!(store = %config.name, "the credentials were refused, or another setting; deliveries wait until they are changed: {reason}");
         self.obstacle(Obstacle::Credentials(reason.clone()));
         self.put_off(job, reason, next, now).await
     }
@@ -395,7 +395,7 @@ impl Worker {
         match trouble {
             Trouble::Ledger(error) => self.ledger_trouble(&error, now),
             Trouble::OtherBytes { .. } => {
-                tracing::error!(store = %self.store, window = %job.batch.window, "{reason}");
+                tracing::error!(store = %self.called(), window = %job.batch.window, "{reason}");
                 let (rejected, delivery) = (job.batch.live_rows(), job.delivery);
                 let told = reason.clone();
                 let finished = Finished::Rejected { reason, rejected, rejections: Vec::new() };
@@ -421,7 +421,7 @@ impl Worker {
             Trouble::Fault(Fault::Cpu { wait, .. }) => {
                 self.shared.observed.retries.with_label_values(&["adapter"]).inc();
                 let next = self.breaker.failed(now, Some(wait), &self.shared.chance);
-                tracing::warn!(store = %self.store, "{reason}");
+                tracing::warn!(store = %self.called(), "{reason}");
                 self.obstacle(Obstacle::Adapter(reason.clone()));
                 self.put_off(job, reason, next, now).await
             }
@@ -432,7 +432,7 @@ impl Worker {
             Trouble::Fault(_) | Trouble::Cut(_) => {
                 self.shared.observed.retries.with_label_values(&["adapter"]).inc();
                 let next = self.breaker.failed(now, None, &self.shared.chance);
-                tracing::warn!(store = %self.store, window = %job.batch.window, "{reason}");
+                tracing::warn!(store = %self.called(), window = %job.batch.window, "{reason}");
                 self.obstacle(Obstacle::Adapter(reason.clone()));
                 // One batch that an adapter cannot stand must not block those behind it.
                 let aside = later(next, ASIDE.saturating_mul(job.attempts + 1).min(self.shared.chance.longest()));
@@ -451,7 +451,7 @@ impl Worker {
 
     /// The ledger cannot be used: nothing may be sent without it, so the store waits.
     fn ledger_trouble(&mut self, error: &LedgerError, now: Instant) -> Turn {
-        tracing::warn!(store = %self.store, "deliveries wait: {error}");
+        tracing::warn!(store = %self.called(), "deliveries wait: {error}");
         Turn::Idle(Some(self.breaker.failed(now, None, &self.shared.chance)))
     }
 
@@ -471,7 +471,13 @@ impl Worker {
             _ => 1.0,
         };
         self.show_breaker(open);
-        self.healths.set(self.store, Health { obstacle: Some(obstacle), failures: self.breaker.failures() });
+        let (failures, next) = (self.breaker.failures(), self.breaker.until());
+        self.healths.set(self.store, Health { obstacle: Some(obstacle), failures, next });
+    }
+
+    /// The store as people know it, once it was read.
+    fn called(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.store.to_string())
     }
 
     fn show_breaker(&self, state: f64) {

@@ -193,11 +193,12 @@ impl Ledger {
         let reason = format!("the store's queue held more than {most} bytes, and its oldest windows made room");
         self.db.write(|t| {
             let sql = "UPDATE deliveries SET state = 'expired', updated = ?3, \
-                       problem = CASE WHEN problem IS NULL THEN ?4 ELSE ?4 || '; the last problem was: ' || problem END \
+                       problem = ?4 || coalesce('; the last problem was: ' || coalesce(problem, ?5), '') \
                        WHERE id IN (SELECT id FROM (SELECT d.id AS id, sum(length(w.batch)) \
                        OVER (ORDER BY d.window_end DESC, d.id DESC) AS kept FROM deliveries d JOIN windows w ON w.id = d.window \
                        WHERE d.store = ?1 AND d.state = 'queued') WHERE kept > ?2)";
-            let expired = t.prepare_cached(sql)?.execute(params![store.0, signed(most), micros(now), reason])?;
+            let key = params![store.0, signed(most), micros(now), reason, last_problem(t, store)?];
+            let expired = t.prepare_cached(sql)?.execute(key)?;
             count_expired(t, store, expired)?;
             Ok(expired as u64)
         })
@@ -258,13 +259,21 @@ impl Ledger {
         }
         self.db.write(|t| {
             let sql = "UPDATE deliveries SET state = 'expired', updated = ?4, \
-                       problem = CASE WHEN problem IS NULL THEN ?3 ELSE ?3 || '; the last problem was: ' || problem END \
+                       problem = ?3 || coalesce('; the last problem was: ' || coalesce(problem, ?5), '') \
                        WHERE store = ?1 AND state = 'queued' AND window_end <= ?2";
-            let expired = t.prepare_cached(sql)?.execute(params![store.0, signed(horizon.seconds()), reason, micros(now)])?;
+            let key = params![store.0, signed(horizon.seconds()), reason, micros(now), last_problem(t, store)?];
+            let expired = t.prepare_cached(sql)?.execute(key)?;
             count_expired(t, store, expired)?;
             Ok(expired as u64)
         })
     }
+}
+
+/// What stood in the way of a store last, as far as its queue knows. While a sink takes nothing, most windows that wait were never
+/// tried by themselves, and the reason is the same for all of them.
+fn last_problem(t: &Transaction<'_>, store: StoreId) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT problem FROM deliveries WHERE store = ?1 AND state = 'queued' AND problem IS NOT NULL ORDER BY updated DESC LIMIT 1";
+    t.prepare_cached(sql)?.query_row([store.0], |row| row.get(0)).optional()
 }
 
 fn count_expired(t: &Transaction<'_>, store: StoreId, expired: usize) -> rusqlite::Result<()> {

@@ -44,17 +44,12 @@ pub(crate) struct Aside {
 /// What recording windows came to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recorded {
+    /// How many documents it was.
+    pub(crate) windows: usize,
     /// What pull pages are to show from now on.
     pub(crate) shown: Vec<Shown>,
     /// The stores that have something new to get, and when it is their turn.
     pub(crate) queued: Vec<(StoreId, Instant)>,
-}
-
-impl Recorded {
-    fn add(&mut self, more: Self) {
-        self.shown.extend(more.shown);
-        self.queued.extend(more.queued);
-    }
 }
 
 /// The newest evaluated window of a set, with totals: what pull pages are made of.
@@ -84,9 +79,14 @@ impl Evaluated {
 
 impl Ledger {
     /// Records windows that were evaluated, with deliveries for the push stores that want them, cursors and totals: all or
-    /// nothing of each set, and of small ones together. A window that is there already is left as it is.
-    pub(crate) fn record(&self, evaluated: Vec<Evaluated>, now: Instant) -> Result<Recorded, LedgerError> {
-        let mut recorded = Recorded::default();
+    /// nothing of each set, and of small ones together. A window that is there already is left as it is. `tell` hears of each
+    /// part as soon as it is on disk: whoever is to get it need not wait for the others, which may fail.
+    pub(crate) fn record(
+        &self,
+        evaluated: Vec<Evaluated>,
+        now: Instant,
+        mut tell: impl FnMut(Recorded),
+    ) -> Result<(), LedgerError> {
         let mut part = Vec::new();
         let mut bytes = 0;
         for item in evaluated {
@@ -95,11 +95,13 @@ impl Ledger {
             bytes += packed.bytes.len();
             part.push((item, packed));
             if bytes >= BYTES_AT_ONCE {
-                recorded.add(self.record_together(std::mem::take(&mut part), std::mem::take(&mut bytes), now)?);
+                tell(self.record_together(std::mem::take(&mut part), std::mem::take(&mut bytes), now)?);
             }
         }
-        recorded.add(self.record_together(part, bytes, now)?);
-        Ok(recorded)
+        if !part.is_empty() {
+            tell(self.record_together(part, bytes, now)?);
+        }
+        Ok(())
     }
 
     fn record_together(
@@ -108,13 +110,10 @@ impl Ledger {
         bytes: usize,
         now: Instant,
     ) -> Result<Recorded, LedgerError> {
-        if part.is_empty() {
-            return Ok(Recorded::default());
-        }
         let (totals, options) = (Arc::clone(&self.totals), self.options);
         self.together_here(bytes, move |t| {
             let mut cache = totals.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut recorded = Recorded::default();
+            let mut recorded = Recorded { windows: part.len(), ..Recorded::default() };
             let done = part.iter().try_for_each(|(item, packed)| {
                 Recording { t, cache: &mut cache, options, now }.one(item, packed, &mut recorded)
             });

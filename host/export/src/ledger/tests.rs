@@ -1,6 +1,7 @@
 //! What the ledger records once, keeps together, and gives back.
 
 mod failures;
+mod large;
 
 use super::*;
 use crate::catalog::{Catalog, DEFAULT_TENANT, StoreSpec};
@@ -100,7 +101,13 @@ impl Fixture {
     }
 
     fn record(&self, n: u64, count: f64) -> Vec<Shown> {
-        self.ledger.record(vec![self.evaluated(n, Some(count))], at(n + 1)).unwrap().shown
+        self.all(vec![self.evaluated(n, Some(count))], at(n + 1)).unwrap().shown
+    }
+
+    /// Records, and gives what was told of all parts.
+    fn all(&self, evaluated: Vec<Evaluated>, now: Instant) -> Result<Recorded, LedgerError> {
+        let mut all = Recorded::default();
+        self.ledger.record(evaluated, now, |part| add(&mut all, part)).map(|()| all)
     }
 
     fn cursor(&self) -> u64 {
@@ -120,33 +127,18 @@ impl Fixture {
     }
 }
 
+fn add(all: &mut Recorded, part: Recorded) {
+    all.windows += part.windows;
+    all.shown.extend(part.shown);
+    all.queued.extend(part.queued);
+}
+
 fn total(shown: &Shown) -> f64 {
     shown.batch.metrics[0].measures[0].totals.as_ref().unwrap()[0]
 }
 
 fn confirmed(accepted: u64) -> Finished {
     Finished::Confirmed { accepted, rejected: 0, rejections: vec![] }
-}
-
-#[test]
-fn large_windows_that_were_evaluated_together_are_all_recorded_though_not_in_one_transaction() {
-    let f = fixture();
-    let store = f.store("a", Direction::Push);
-    let large = |n: u64| {
-        let mut item = f.evaluated(n, Some(1.0));
-        let metric = &mut Arc::make_mut(&mut item.batch).metrics[0];
-        let codes = 0..20_000;
-        (metric.rows, metric.live_rows) = (codes.end, codes.end);
-        metric.measures[0].values = codes.clone().map(|code| f64::from(code).sin()).collect();
-        let dictionary = codes.clone().map(|code| format!("group {code}")).collect();
-        metric.dimensions = vec![Dimension { name: "d".to_owned(), dictionary, codes: codes.collect() }];
-        item
-    };
-    let recorded = f.ledger.record(vec![large(0), large(1), f.evaluated(2, Some(7.0))], at(3)).unwrap();
-    assert!(f.count("SELECT min(length(batch)) FROM windows WHERE live_rows > 1") > together::BYTES_AT_ONCE as i64);
-    assert_eq!(recorded.queued.iter().map(|(store, _)| *store).collect::<Vec<_>>(), [store; 3]);
-    assert_eq!((f.cursor(), f.count("SELECT count(*) FROM deliveries WHERE state = 'queued'")), (3, 3));
-    assert_eq!(f.job(store, 3).unwrap().batch, large(0).batch);
 }
 
 #[test]
@@ -182,7 +174,7 @@ fn a_record_that_fails_half_way_leaves_no_trace() {
     let block =
         "CREATE TRIGGER full BEFORE INSERT ON totals BEGIN SELECT raise(ABORT, 'database or disk is full'); END";
     f.catalog.db().write(|t| t.execute_batch(block)).unwrap();
-    let told = f.ledger.record(vec![f.evaluated(1, Some(4.0))], at(2)).unwrap_err().to_string();
+    let told = f.all(vec![f.evaluated(1, Some(4.0))], at(2)).unwrap_err().to_string();
     assert!(told.contains("disk is full"), "{told}");
     assert_eq!((f.cursor(), f.count("SELECT count(*) FROM windows")), (1, 1));
     f.catalog.db().write(|t| t.execute_batch("DROP TRIGGER full")).unwrap();
@@ -221,14 +213,14 @@ fn totals_begin_anew_when_the_query_behind_the_name_changes() {
     other.queries = vec![
         MetricQuery::parse(&json!({"filter": [{"a": [["is-set"]]}], "fold": {"_tx": [["count"]]}})).unwrap().query,
     ];
-    assert_eq!(total(&f.ledger.record(vec![other], at(2)).unwrap().shown[0]), 4.0);
+    assert_eq!(total(&f.all(vec![other], at(2)).unwrap().shown[0]), 4.0);
 }
 
 #[test]
 fn a_window_without_rows_is_confirmed_without_being_sent() {
     let f = fixture();
     let store = f.store("a", Direction::Push);
-    f.ledger.record(vec![f.evaluated(0, None)], at(1)).unwrap();
+    f.all(vec![f.evaluated(0, None)], at(1)).unwrap();
     assert!(f.job(store, 5).is_none());
     let facts = f.ledger.facts(store).unwrap();
     assert_eq!((facts.counts.confirmed, facts.counts.queued), (1, 0));
@@ -462,7 +454,7 @@ fn what_is_on_record_of_many_stores_is_what_is_on_record_of_each() {
     f.ledger.finish(job.delivery, &arrived, at(9)).unwrap();
     let mut many = f.evaluated(3, Some(2.0));
     Arc::make_mut(&mut many.batch).metrics[0].folded_groups = 7;
-    f.ledger.record(vec![many], at(4)).unwrap();
+    f.all(vec![many], at(4)).unwrap();
     let all = f.ledger.facts_of(&stores).unwrap();
     for store in stores {
         assert_eq!(all[&store], f.ledger.facts(store).unwrap());

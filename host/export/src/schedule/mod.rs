@@ -403,11 +403,11 @@ impl Schedule {
 
     fn record(&self, evaluated: Vec<Evaluated>, window: Window, passed: &mut Passed) -> Result<(), PassError> {
         let now = self.clock.now();
-        let count = evaluated.len();
-        let recorded = self.ledger.record(evaluated, now)?;
-        self.news.tell(recorded);
-        passed.recorded += count;
-        self.observed.windows.with_label_values(&["evaluated"]).inc_by(count as u64);
+        self.ledger.record(evaluated, now, |recorded| {
+            passed.recorded += recorded.windows;
+            self.observed.windows.with_label_values(&["evaluated"]).inc_by(recorded.windows as u64);
+            self.news.tell(recorded);
+        })?;
         self.observed.lagged(Duration::from_micros(now.micros().saturating_sub(window.end().micros())));
         Ok(())
     }

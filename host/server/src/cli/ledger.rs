@@ -1,26 +1,12 @@
-//! `tidegate ledger`: what an operator asks of the ledger, and does with it.
-//!
-//! All but `restore` talk to a running server. `restore` puts files in the place of others, so it takes the lock of the data
-//! directory: no server may run on it.
+//! `tidegate ledger`: what an operator asks of the ledger, and does with it. All but `restore` talk to a running server.
 
 use super::client::{ApiClient, AskArgs};
+use super::restore::{RestoreArgs, restore};
 use super::store::{moment, text};
 use super::{CliError, Output, time};
-use crate::backups;
-use crate::data_dir::DataDir;
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 use serde_json::{Value as Json, json};
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use tidegate_export::catalog::{Catalog, OpenError};
-use tidegate_export::verify_database;
-use tidegate_model::SystemClock;
-
-/// The databases of a data directory.
-const DATABASES: [&str; 2] = ["tidegate.db", "events.db"];
 
 /// Commands about the ledger.
 #[derive(Debug, Subcommand)]
@@ -102,23 +88,6 @@ pub struct ReplayArgs {
     /// Which server, and the form of the answer.
     #[command(flatten)]
     pub ask: AskArgs,
-}
-
-/// Arguments of `ledger restore`.
-#[derive(Debug, Args)]
-pub struct RestoreArgs {
-    /// The data directory of the server, which must be stopped.
-    #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "tidegate-data")]
-    pub data_dir: PathBuf,
-    /// The folder that `ledger backup` made; with --as-of the folder in which they all are, by default `backups` in the data directory.
-    #[arg(long, value_name = "DIR", required_unless_present = "as_of")]
-    pub from: Option<PathBuf>,
-    /// Go back to this time: to the newest backup that is not later, as 2026-11-22T13:00:00Z or in seconds since the epoch.
-    #[arg(long, value_name = "TIME", value_parser = time::argument)]
-    pub as_of: Option<u64>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
 }
 
 fn split<'a>(what: &'a str, project: Option<&'a str>, form: &str) -> Result<(&'a str, &'a str), CliError> {
@@ -225,9 +194,14 @@ pub(super) fn set_or_metric(of: &Json) -> String {
 }
 
 fn show(out: &mut Output, answer: &Json) -> Result<(), CliError> {
-    let windows = answer["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if windows.is_empty() {
-        out.note("Nothing is on record of a window at that time: it has not ended, or no store wanted it, or it is too long ago.");
+    let array = |name: &str| answer[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let (windows, open) = (array("windows"), array("in_progress"));
+    if windows.is_empty() && open.is_empty() {
+        out.note("Nothing is on record of a window at that time: no store wanted it, or it ended a moment ago, or it is too long ago.");
+    }
+    for window in open {
+        let (start, end) = (seconds(&window["start"]), seconds(&window["end"]));
+        out.note(format_args!("The window [{start}, {end}) is not over; it is recorded after its end."));
     }
     for window in windows {
         out.line(format_args!("window      [{}, {})", seconds(&window["start"]), seconds(&window["end"])))?;
@@ -337,96 +311,4 @@ fn verified(out: &mut Output, answer: &Json, json: bool) -> Result<ExitCode, Cli
         false => Ok(()),
     })?;
     Ok(sound(out, answer))
-}
-
-/// The backup that is meant.
-fn backup_of(args: &RestoreArgs, out: &mut Output) -> Result<PathBuf, CliError> {
-    let Some(at) = args.as_of else { return Ok(args.from.clone().unwrap_or_default()) };
-    let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_second(at).ok());
-    let at = at.ok_or_else(|| CliError::Failed("--as-of: expected a time before the year 9999".to_owned()))?;
-    let series = args.from.clone().unwrap_or_else(|| args.data_dir.join("backups"));
-    let (made, backup) = backups::as_of(&series, at).map_err(CliError::Failed)?;
-    out.note(format_args!("The newest backup that is not later than {at} is of {made}."));
-    Ok(backup)
-}
-
-fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
-    let from = backup_of(args, out)?;
-    for name in DATABASES {
-        let copy = from.join(name);
-        if !copy.is_file() {
-            return Err(CliError::file(
-                copy,
-                "there is no such file; name a folder that `tidegate ledger backup` made",
-            ));
-        }
-        let verified = verify_database(&copy).map_err(|e| CliError::Failed(e.to_string()))?;
-        if let Some(problem) = verified.problems.first() {
-            return Err(CliError::file(copy, format!("the backup is damaged ({problem}); nothing was changed")));
-        }
-    }
-    let data = DataDir::open(&args.data_dir).map_err(|e| CliError::Failed(e.to_string()))?;
-    let failed = |e: std::io::Error| CliError::failed("the data directory cannot be changed", e);
-    let aside = data.path().join(format!("replaced-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")));
-    fs::create_dir(&aside).map_err(failed)?;
-    for name in DATABASES {
-        for suffix in ["", "-wal", "-shm"] {
-            let old = data.path().join(format!("{name}{suffix}"));
-            if old.exists() {
-                fs::rename(&old, aside.join(format!("{name}{suffix}"))).map_err(failed)?;
-            }
-        }
-    }
-    for name in DATABASES {
-        put(&from.join(name), &data.path().join(name)).map_err(failed)?;
-    }
-    // A backup of an older version is brought forward, of a newer one refused, before a server meets it.
-    match Catalog::open_with(&data.catalog(), &super::secrets::key_of(&data), Arc::new(SystemClock)) {
-        Ok(_) => {}
-        // No backup has its key in it; whoever restores brings it from where it was kept.
-        Err(OpenError::Key(wanted)) => out.note(format_args!("Before the server can start: {wanted}")),
-        Err(error) => return Err(CliError::Failed(error.to_string())),
-    }
-    let document = json!({"restored": from.display().to_string(), "replaced": aside.display().to_string()});
-    out.show(args.json, &document, |out, _| {
-        out.line(format_args!("restored {}", from.display()))?;
-        out.note(format_args!(
-            "What was there is in {}. Windows since the backup are evaluated again from the events that it holds.",
-            aside.display()
-        ));
-        Ok(())
-    })
-}
-
-/// Copies a file into place: whole, on disk, for its owner only.
-fn put(from: &Path, to: &Path) -> std::io::Result<()> {
-    let temporary = to.with_extension("restoring");
-    fs::copy(from, &temporary)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600))?;
-    }
-    fs::File::open(&temporary)?.sync_all()?;
-    fs::rename(&temporary, to)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_that_is_no_backup_is_refused_before_anything_is_changed() {
-        let folder = tempfile::tempdir().unwrap();
-        let args = RestoreArgs {
-            data_dir: folder.path().join("data"),
-            from: Some(folder.path().join("none")),
-            as_of: None,
-            json: false,
-        };
-        let captured = crate::cli::output::testing::Captured::default();
-        let told = restore(&args, &mut captured.output()).unwrap_err().to_string();
-        assert!(told.contains("tidegate ledger backup"), "{told}");
-        assert!(!args.data_dir.exists());
-    }
 }

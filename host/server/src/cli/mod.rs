@@ -28,6 +28,7 @@ pub mod query;
 mod question;
 pub mod receive;
 mod references;
+mod restore;
 pub mod secrets;
 mod serve;
 mod signals;

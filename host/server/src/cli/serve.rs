@@ -2,7 +2,7 @@
 
 use super::secrets::KeyArgs;
 use super::signals::Signals;
-use super::{CliError, allowances, program};
+use super::{CliError, allowances, program, restore};
 use crate::backups::Series;
 use crate::http::{HttpLimits, TlsFiles};
 use crate::logging::{self, LogForm};
@@ -282,19 +282,26 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
         options.tenants = allowances::read(file, &options.adapters).map_err(|why| CliError::file(file, why))?;
     }
     options.compile.program = super::compile::by_child().program;
-    let start = Running::start(options, Arc::new(SystemClock));
-    let running = tokio::select! {
-        running = start => match running {
-            Ok(running) => running,
-            Err(ServeError::Damaged { error, held }) => {
-                tracing::error!("waiting for a human, and answering 503 meanwhile: {error}");
-                signals.next().await;
-                held.stop().await;
-                return Err(CliError::Failed(error.to_string()));
-            }
-            Err(error) => return Err(CliError::Failed(error.to_string())),
-        },
-        () = signals.next() => return Ok(ExitCode::SUCCESS),
+    let running = loop {
+        let start = Running::start(options.clone(), Arc::new(SystemClock));
+        let (error, held) = tokio::select! {
+            running = start => match running {
+                Ok(running) => break running,
+                Err(ServeError::Damaged { error, held }) => (error, held),
+                Err(error) => return Err(CliError::Failed(error.to_string())),
+            },
+            () = signals.next() => return Ok(ExitCode::SUCCESS),
+        };
+        tracing::error!("waiting for a human, and answering 503 meanwhile: {error}");
+        let is_restored = tokio::select! {
+            () = restore::finished(&options.data_dir) => true,
+            () = signals.next() => false,
+        };
+        held.stop().await;
+        if !is_restored {
+            return Err(CliError::Failed(error.to_string()));
+        }
+        tracing::info!("a backup was restored; starting with it");
     };
     let address = running.address();
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };

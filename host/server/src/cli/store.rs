@@ -338,6 +338,9 @@ fn show(out: &mut Output, store: &Json, revealed: bool) -> Result<(), CliError> 
     }
     line("last shared", moment(&status["last_shared"]))?;
     line("next window", format!("ends {}", moment(&status["next_window_end"])))?;
+    if !status["next_try"].is_null() {
+        line("next try", format!("not before {}", moment(&status["next_try"])))?;
+    }
     if let Some(url) = store["pull"]["url"].as_str() {
         line("pages read", text(&status["pages"]))?;
         line("pull URL", url.to_owned())?;

@@ -76,7 +76,7 @@ pub(crate) async fn windows(args: &WindowsArgs, out: &mut Output) -> Result<(), 
     out.show(args.one.ask.json, &answer, |out, answer| {
         let windows = answer["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
         let head = ["metric set", "start", "end", "outcome", "rows", "reason"];
-        out.table(&head, windows.iter().map(row).collect(), "No window is like that; none may have ended yet.")
+        out.table(&head, windows.iter().map(row).collect(), "No window is like that; none may have ended yet. Windows that were never evaluated are in `tidegate ledger gaps`.")
     })
 }
 

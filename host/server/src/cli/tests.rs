@@ -218,21 +218,24 @@ async fn the_ledger_tells_of_stores_and_is_verified_and_backed_up_while_the_serv
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_catalog_is_told_to_whoever_asks_and_never_written_to() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("tidegate.db");
-    let damaged = b"this was a database once ".repeat(1000);
-    std::fs::write(&file, &damaged).unwrap();
-    let mut options = crate::serve::Options::new(folder.path().to_owned());
-    options.listen = "127.0.0.1:0".parse().unwrap();
-    let started = crate::serve::Running::start(options, Arc::new(tidegate_model::SystemClock)).await;
-    let Err(crate::serve::ServeError::Damaged { error, held }) = started else { panic!("it started") };
-    assert!(error.to_string().contains("tidegate ledger restore"), "{error}");
-    let address = std::fs::read_to_string(folder.path().join("address")).unwrap();
-    let answer = reqwest::get(format!("http://{}/readyz", address.trim())).await.unwrap();
-    assert_eq!(answer.status(), 503);
-    assert!(answer.headers().contains_key("retry-after"));
-    assert!(answer.text().await.unwrap().contains("is damaged"));
-    held.stop().await;
-    assert_eq!(std::fs::read(&file).unwrap(), damaged);
+async fn a_damaged_catalog_or_event_store_is_told_to_whoever_asks_and_never_written_to() {
+    for name in ["tidegate.db", "events.db"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        let damaged = b"this was a database once ".repeat(1000);
+        std::fs::write(&file, &damaged).unwrap();
+        let mut options = crate::serve::Options::new(folder.path().to_owned());
+        options.listen = "127.0.0.1:0".parse().unwrap();
+        let started = crate::serve::Running::start(options, Arc::new(tidegate_model::SystemClock)).await;
+        let Err(crate::serve::ServeError::Damaged { error, held }) = started else { panic!("it started") };
+        assert!(error.to_string().contains("tidegate ledger restore"), "{error}");
+        let address = std::fs::read_to_string(folder.path().join("address")).unwrap();
+        let answer = reqwest::get(format!("http://{}/readyz", address.trim())).await.unwrap();
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("retry-after"));
+        let told = answer.text().await.unwrap();
+        assert!(told.contains(name) && told.contains("is damaged"), "{told}");
+        held.stop().await;
+        assert_eq!(std::fs::read(&file).unwrap(), damaged);
+    }
 }

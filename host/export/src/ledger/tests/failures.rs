@@ -85,7 +85,7 @@ fn a_metric_that_was_put_aside_is_due_by_itself_and_is_one_more_document_of_its_
     let f = fixture();
     let store = f.store("a", Direction::Push);
     f.store("page", Direction::Pull);
-    let shown = f.ledger.record(vec![f.without_heavy(0, 3.0)], at(1)).unwrap().shown;
+    let shown = f.all(vec![f.without_heavy(0, 3.0)], at(1)).unwrap().shown;
     assert_eq!((f.cursor(), shown[0].batch.metrics.len()), (1, 1));
     let due = [(heavy_at(&f, 0), Tries { attempts: 1, stopped: 1 })];
     assert_eq!(f.ledger.failed_due(f.project, at(1), 9).unwrap(), due);
@@ -93,15 +93,15 @@ fn a_metric_that_was_put_aside_is_due_by_itself_and_is_one_more_document_of_its_
     f.ledger.finish(first.delivery, &confirmed(1), at(2)).unwrap();
     assert!(f.job(store, 9).is_none(), "what was put aside is not sent before it is evaluated");
     // The page shows the newest window with all that is known of it.
-    let shown = f.ledger.record(vec![f.heavy(0, 7.0)], at(3)).unwrap().shown;
+    let shown = f.all(vec![f.heavy(0, 7.0)], at(3)).unwrap().shown;
     let names: Vec<_> = shown[0].batch.metrics.iter().map(|m| m.name.to_string()).collect();
     assert_eq!(names, ["errors", "heavy"]);
     let second = f.job(store, 9).unwrap();
     assert_eq!((second.batch.window, second.batch.metrics.len()), (window(0), 1));
     assert_eq!(second.batch.metrics[0].name.as_str(), "heavy");
     // A second result for either changes nothing.
-    f.ledger.record(vec![f.heavy(0, 8.0)], at(4)).unwrap();
-    f.ledger.record(vec![f.without_heavy(0, 9.0)], at(4)).unwrap();
+    f.all(vec![f.heavy(0, 8.0)], at(4)).unwrap();
+    f.all(vec![f.without_heavy(0, 9.0)], at(4)).unwrap();
     let shown = f.ledger.shown((f.set, minute())).unwrap().unwrap();
     let totals: Vec<f64> = shown.batch.metrics.iter().map(|m| m.measures[0].totals.as_ref().unwrap()[0]).collect();
     assert_eq!(totals, [3.0, 7.0]);
@@ -113,10 +113,10 @@ fn a_metric_that_was_put_aside_is_due_by_itself_and_is_one_more_document_of_its_
 fn totals_of_a_metric_stay_while_it_is_aside_and_go_when_it_leaves_its_set() {
     let f = fixture();
     f.store("page", Direction::Pull);
-    f.ledger.record(vec![f.without_heavy(0, 1.0)], at(1)).unwrap();
-    f.ledger.record(vec![f.heavy(0, 5.0)], at(1)).unwrap();
-    f.ledger.record(vec![f.without_heavy(1, 1.0)], at(2)).unwrap();
-    let shown = f.ledger.record(vec![f.heavy(1, 5.0)], at(2)).unwrap().shown;
+    f.all(vec![f.without_heavy(0, 1.0)], at(1)).unwrap();
+    f.all(vec![f.heavy(0, 5.0)], at(1)).unwrap();
+    f.all(vec![f.without_heavy(1, 1.0)], at(2)).unwrap();
+    let shown = f.all(vec![f.heavy(1, 5.0)], at(2)).unwrap().shown;
     assert_eq!(shown[0].batch.metrics[1].measures[0].totals, Some(vec![10.0]));
     f.record(2, 1.0);
     assert_eq!(f.count("SELECT count(*) FROM totals"), 1);
@@ -126,7 +126,7 @@ fn totals_of_a_metric_stay_while_it_is_aside_and_go_when_it_leaves_its_set() {
 fn a_metric_that_is_given_up_is_a_gap_of_its_own_and_leaves_the_others_of_its_window_alone() {
     let f = fixture();
     let store = f.store("a", Direction::Push);
-    f.ledger.record(vec![f.without_heavy(0, 3.0)], at(1)).unwrap();
+    f.all(vec![f.without_heavy(0, 3.0)], at(1)).unwrap();
     f.ledger.put_off(&heavy_at(&f, 0), at(5)).unwrap();
     assert_eq!(f.ledger.failed_due(f.project, at(4), 9).unwrap(), []);
     assert_eq!(f.ledger.owed_since(f.project).unwrap(), Some(at(0)), "its events are still needed");
@@ -149,8 +149,8 @@ fn a_metric_that_is_given_up_is_a_gap_of_its_own_and_leaves_the_others_of_its_wi
 fn each_document_of_a_window_can_be_replayed() {
     let f = fixture();
     let store = f.store("a", Direction::Push);
-    f.ledger.record(vec![f.without_heavy(0, 3.0)], at(1)).unwrap();
-    f.ledger.record(vec![f.heavy(0, 7.0)], at(2)).unwrap();
+    f.all(vec![f.without_heavy(0, 3.0)], at(1)).unwrap();
+    f.all(vec![f.heavy(0, 7.0)], at(2)).unwrap();
     let heavy = Name::new("heavy").unwrap();
     let from = window(0).start().seconds();
     let found = f.ledger.past_windows(store, f.set, from, from + 60, 9).unwrap();

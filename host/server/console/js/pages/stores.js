@@ -126,6 +126,7 @@ function statusCard(found) {
       [pulls ? "Last read" : "Last shared", ago(fromMicros(status.last_shared))],
       ["Newest window ended", time(fromMicros(status.last_window_end))],
       ["Next window ends", found.paused ? "when resumed" : ago(fromMicros(status.next_window_end))],
+      status.next_try && ["Next try, at the earliest", ago(fromMicros(status.next_try))],
       !pulls && ["Oldest undelivered", status.oldest_undelivered ? time(fromMicros(status.oldest_undelivered)) : "nothing waits"],
       !pulls && ["Windows", `${number(status.deliveries.confirmed)} arrived, ${number(status.deliveries.queued)} waiting, ${number(status.deliveries.rejected)} rejected, ${number(status.deliveries.expired)} expired`],
       !pulls && ["Rows", `${number(status.deliveries.accepted_rows)} accepted, ${number(status.deliveries.rejected_rows)} rejected`],

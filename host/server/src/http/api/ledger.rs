@@ -62,12 +62,14 @@ pub(crate) async fn windows(
     Path((project, set, at)): Path<(String, String, u64)>,
 ) -> Result<Response, Problem> {
     let tenant = call.tenant();
-    let set = call.host.read(move |view| {
+    let found = call.host.read(move |view| {
         let project = auth::project(view, tenant, &project)?;
-        view.metric_set_named(project.id, &set)
+        Ok((project.id, view.metric_set_named(project.id, &set)?.id))
     });
-    let windows = call.host.export.ledger_windows(set.await?.id, at).await?;
-    Ok(Json(json!({"windows": windows})).into_response())
+    let (project, set) = found.await?;
+    let (windows, open) = call.host.export.ledger_windows(project, set, at).await?;
+    let open: Vec<Value> = open.into_iter().map(window_json).collect();
+    Ok(Json(json!({"windows": windows, "in_progress": open})).into_response())
 }
 
 /// Which past windows: the one that holds a moment, or those that begin in a range. In seconds since the epoch.

@@ -176,6 +176,7 @@ pub(super) fn store() -> Value {
             ("note", maybe(&text())),
             ("last_shared", maybe(&moment())),
             ("next_window_end", moment()),
+            ("next_try", maybe(&moment())),
             ("oldest_undelivered", maybe(&moment())),
             ("deliveries", any_object()),
             ("pull_path", maybe(&text())),
