@@ -52,10 +52,11 @@ test: setup fmt lint ## Set up and test everything
 	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 	$(CARGO) test --target-dir $(BUILT)/adapters --manifest-path adapters/Cargo.toml --workspace
 
+# Stories are computed, so the crates here are optimised for them as the dependencies always are; that is built in minutes.
 soak: setup ## Kill the server a thousand times under load, and tell five thousand simulated stories (some hours)
 	$(CARGO) build --workspace --all-targets
 	TIDEGATE_KILLS=1000 $(CARGO) test --workspace --test end_to_end -- kill:: --nocapture
-	TIDEGATE_SIM_STORIES=5000 $(CARGO) test --workspace --lib -- sim::story --nocapture
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 TIDEGATE_SIM_STORIES=5000 $(CARGO) test --workspace --lib -- sim::story --nocapture
 
 # With instruments, the engine takes minutes to build; only the targets that run components need it. The pinned compiler will do: a
 # nightly one is for sanitizers (CARGO="cargo +nightly" SANITIZER=address).

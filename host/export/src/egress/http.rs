@@ -15,6 +15,7 @@ use rustls::CertificateError;
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::SystemTime;
 use tidegate_model::Settings;
 use tidegate_model::settings::SettingValue;
 use tidegate_sandbox::{HttpRequest, Method, Outcome};
@@ -166,7 +167,9 @@ fn joined(pieces: &[Bytes], gzip: bool) -> std::io::Result<Bytes> {
 /// Reads an answer up to `limit` bytes. A body that breaks off does not undo the status: the sink has answered.
 async fn answer(mut response: Response, limit: usize) -> Outcome {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let mut headers: Vec<_> =
+        response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    wait_in_seconds(&mut headers, SystemTime::now());
     let status = Some(response.status().as_u16());
     let mut body = BytesMut::new();
     while body.len() < limit
@@ -176,6 +179,17 @@ async fn answer(mut response: Response, limit: usize) -> Outcome {
         body.extend_from_slice(&piece[..fits]);
     }
     Outcome { status, failure: None, headers, body: body.freeze() }
+}
+
+/// Turns a `Retry-After` that is a date (RFC 9110, 10.2.3) into seconds, for adapters have no clock. The other side's clock may go wrong, so
+/// the date is held against the one at which it answered, if it tells it.
+pub(super) fn wait_in_seconds(headers: &mut [(String, String)], now: SystemTime) {
+    let named = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.trim());
+    let date = |name: &str| named(name).and_then(|value| httpdate::parse_http_date(value).ok());
+    let Some(until) = date("retry-after") else { return };
+    let wait = until.duration_since(date("date").unwrap_or(now)).unwrap_or_default();
+    let seconds = wait.as_millis().div_ceil(1000).to_string();
+    headers.iter_mut().filter(|(name, _)| name == "retry-after").for_each(|(_, value)| value.clone_from(&seconds));
 }
 
 /// Whether an error is, at bottom, the policy's.
@@ -252,5 +266,34 @@ fn explained(problem: &CertificateError, authorities: Option<&str>) -> String {
             "it is not valid yet; check the clock of this machine".to_owned()
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_retry_after_that_is_a_date_becomes_seconds_by_the_other_sides_clock() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
+        let at = |seconds: i64| {
+            let moved = Duration::from_secs(seconds.unsigned_abs());
+            httpdate::fmt_http_date(if seconds < 0 { now - moved } else { now + moved })
+        };
+        let wait = |after: &str, date: Option<String>| {
+            let mut headers = vec![("retry-after".to_owned(), after.to_owned())];
+            headers.extend(date.map(|date| ("date".to_owned(), date)));
+            wait_in_seconds(&mut headers, now);
+            headers.swap_remove(0).1
+        };
+        assert_eq!(wait(&at(90), Some(at(0))), "90");
+        assert_eq!(wait(&at(90), None), "90");
+        // A clock that is an hour ahead is ahead in both.
+        assert_eq!(wait(&at(3600 + 90), Some(at(3600))), "90");
+        assert_eq!(wait(&at(-5), None), "0");
+        for other in ["30", "soon", ""] {
+            assert_eq!(wait(other, Some(at(0))), other, "what is no date stays as it is");
+        }
     }
 }
