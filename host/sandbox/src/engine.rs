@@ -7,7 +7,7 @@
 use crate::limits::SandboxOptions;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// Memories, tables and modules that one component may consist of. Components from wit-component have one memory, two tables
 /// and three modules; those from componentize-py have some ten modules around one memory.
@@ -16,9 +16,7 @@ pub(crate) const TABLES: u32 = 8;
 pub(crate) const MODULES: u32 = 20;
 /// Elements of one table. Interpreters for dynamic languages have some 10,000 functions in it.
 const TABLE_ELEMENTS: usize = 65_536;
-/// What stays mapped of a memory, and of a table, for the next instance in that place: what a call with a window of usual size
-/// writes. A larger call gives the rest back.
-const KEPT_BYTES: usize = 512 << 10;
+/// What stays mapped of a table for the next instance in that place, and is overwritten for it. Most are smaller.
 const KEPT_TABLE_BYTES: usize = 64 << 10;
 /// Frames of a crash that are kept.
 const FRAMES: usize = 8;
@@ -143,11 +141,10 @@ fn pool(options: &SandboxOptions) -> PoolingAllocationConfig {
         .max_tables_per_module(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(options.max_memory_bytes);
-    // Where the kernel can tell which pages were written (Linux 6.7), they are reset by hand and stay mapped, which saves the next
-    // call its page faults. Elsewhere all that is to stay would have to be overwritten each time, which costs more than it saves.
-    if PoolingAllocationConfig::is_pagemap_scan_available() {
-        pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEPT_BYTES).table_keep_resident(KEPT_TABLE_BYTES);
-    }
+    // Memory goes back to the system after each call, which costs the next one its page faults. The kernel could be asked which pages
+    // were written, so that just those are overwritten and stay (`pagemap_scan`); but that passes over pages that are swapped out at
+    // that moment, and the next instance would read them (bytecodealliance/wasmtime#14357). To overwrite all costs more than it saves.
+    pool.linear_memory_keep_resident(0).table_keep_resident(KEPT_TABLE_BYTES);
     pool
 }
 
@@ -167,6 +164,24 @@ mod tests {
         let mut store = Store::new(engine, ());
         store.set_epoch_deadline(1_000_000);
         Linker::new(engine).instantiate(&mut store, &component).map(drop)
+    }
+
+    #[test]
+    fn no_page_of_an_instance_that_is_gone_stays_for_the_next() {
+        let options = SandboxOptions { max_instances: 2, ..SandboxOptions::default() };
+        let (engine, allocation) = build(&options).unwrap();
+        assert_eq!(allocation, Allocation::Pool);
+        let text = "(component (core module $m (memory 20) (func $start (i32.store (i32.const 65536) (i32.const 7))) (start $start)) \
+             (core instance (instantiate $m)))";
+        let component = Component::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        for _ in 0..5 {
+            let mut store = Store::new(&engine, ());
+            store.set_epoch_deadline(1_000_000);
+            Linker::new(&engine).instantiate(&mut store, &component).unwrap();
+        }
+        let pool = engine.pooling_allocator_metrics().unwrap();
+        assert_eq!((pool.memories(), pool.unused_warm_memories()), (0, 1));
+        assert_eq!(pool.unused_memory_bytes_resident(), 0);
     }
 
     #[test]
