@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_model::{Period, Settings};
 use tidegate_sandbox::{
-    CompileCounts, CompileError, CompileLimits, CompileOptions, Folder, LoadError, News, Registry, Sandbox,
-    SandboxOptions, builtin,
+    CompileCounts, CompileError, CompileLimits, CompileOptions, Folder, Limits, LoadError, News, Registry, Sandbox,
+    SandboxOptions, Snapshot, builtin,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegate");
@@ -77,7 +78,7 @@ fn the_compiling_process_reaches_no_file_no_network_no_process_and_no_more_memor
     assert!(!std::env::temp_dir().join("tidegate-probe").exists());
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn the_compiling_process_gets_no_environment_and_no_descriptors() {
     use std::os::unix::fs::PermissionsExt;
@@ -88,7 +89,9 @@ fn the_compiling_process_gets_no_environment_and_no_descriptors() {
                   found $(ls -l /proc/$$/fd | grep -c canary)\" >&2\nexit 1\n";
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let _open = fs::File::create(folder.path().join("canary")).unwrap();
+    let open = fs::File::create(folder.path().join("canary")).unwrap();
+    // Like one that whoever started the server has left open.
+    rustix::io::fcntl_setfd(&open, rustix::io::FdFlags::empty()).unwrap();
     let error = refused(&sandbox(CompileOptions { program: Some(program), ..options(None) }), good());
     assert_eq!(error.to_string(), "has , is in /, found 0");
 }
@@ -178,6 +181,35 @@ fn a_component_that_becomes_too_large_is_given_up() {
     assert_eq!(error.to_string(), "it has more than 10000 bytes of machine code, which is the limit");
 }
 
+/// A component of these parts, called like an adapter.
+fn with_parts(parts: &str, last: &str) -> Vec<u8> {
+    let text = format!(
+        "(component {parts} (export \"tidegate:adapter/about@1.0.0\" (instance {last})) (export \"tidegate:adapter/push@1.0.0\" (instance {last})))"
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[test]
+fn types_that_double_or_nest_without_end_end_the_compiling_process_at_most() {
+    let sandbox = sandbox(options(None));
+    // Thirty lines that stand for a billion bytes.
+    let doubled: String = (1..30).map(|n| format!("(type $t{n} (tuple $t{} $t{}))", n - 1, n - 1)).collect();
+    let told =
+        refused(&sandbox, &with_parts(&format!("(type $t0 (list u8)) {doubled} (instance $i)"), "$i")).to_string();
+    assert!(told.contains("type size"), "{told}");
+    // Instances inside of instances, each under another name; and lists of lists.
+    let inside: String =
+        (1..20_000).map(|n| format!("(instance $i{n} (export \"x\" (instance $i{})))", n - 1)).collect();
+    let lists: String = (1..20_000).map(|n| format!("(type $t{n} (list $t{}))", n - 1)).collect();
+    for deep in [
+        with_parts(&format!("(instance $i0) {inside}"), "$i19999"),
+        with_parts(&format!("(type $t0 (list u8)) {lists} (export \"deep\" (type $t19999)) (instance $i)"), "$i"),
+    ] {
+        assert!(sandbox.load(&deep).is_err());
+        sandbox.load(good()).unwrap();
+    }
+}
+
 #[test]
 fn what_the_compiler_refuses_is_told_in_its_words() {
     let sandbox = sandbox(options(None));
@@ -220,11 +252,20 @@ fn of_a_hundred_components_dropped_at_once_some_wait_and_the_rest_is_told_to_com
     let sandbox = sandbox(compile);
     let components: Vec<Vec<u8>> =
         (0..100).map(|n| with_module(&format!("(module (global i32 (i32.const {n})))"))).collect();
-    let running = sandbox.load(good()).unwrap();
+    let (_, page) = builtin::COMPONENTS.iter().find(|(name, _)| *name == "prometheus").unwrap();
+    let running = sandbox.load(page).unwrap();
+    let settings = Arc::new(Settings::check(running.description(), &serde_json::Map::new()).unwrap());
+    let snapshot = || Snapshot { batches: Vec::new(), period: Period::default() };
     let results: Vec<_> = std::thread::scope(|scope| {
         let loads: Vec<_> = components.iter().map(|bytes| scope.spawn(|| sandbox.load(bytes).map(drop))).collect();
-        // An adapter that is there already is not held up by any of it.
-        assert!(!running.description().name.is_empty());
+        // An adapter that is there already is not held up by any of it: it is called until the last of them is through.
+        let mut calls = 0;
+        while loads.iter().any(|load| !load.is_finished()) {
+            let page = running.render(&settings, snapshot(), Vec::new(), &Limits::default());
+            assert!(page.result.is_ok(), "{page:?}");
+            calls += 1;
+        }
+        assert!(calls > 0);
         loads.into_iter().map(|load| load.join().unwrap()).collect()
     });
     let busy = LoadError::Compile(CompileError::Busy { limit: 3 });

@@ -45,13 +45,27 @@ pub(crate) fn compile(
 
 fn start(program: &Path, job: &Job) -> io::Result<Child> {
     let mut command = Command::new(program);
-    // No environment, and no descriptors beside these three: the standard library opens all others to be closed on exec.
+    // No environment, and no descriptors beside these three.
+    keep_descriptors();
     command.arg("compile").arg(job.argument()?).env_clear();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     #[cfg(unix)]
     command.current_dir("/");
     command.spawn()
 }
+
+/// Marks all descriptors to be closed on exec, beside the standard ones. The standard library opens every one like that; those that this
+/// process was started with (by a shell, a supervisor) may be of another kind.
+#[cfg(target_os = "linux")]
+fn keep_descriptors() {
+    #[expect(unsafe_code, reason = "no crate in use here has a safe way to say it")]
+    // SAFETY: the call takes numbers only, and closes nothing: it sets a flag that no code of this process relies on being unset.
+    // A kernel that does not know it (before Linux 5.11) refuses; the filter of calls lets the child read none of them anyway.
+    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_descriptors() {}
 
 fn read(from: Option<impl Read>, limit: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
