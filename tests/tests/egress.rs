@@ -55,7 +55,9 @@ fn a_redirect_is_not_followed() {
     let tidegate = world::tidegate(&scratch).start();
     tidegate.apply(&world::document(&world::metrics()[..1], &[store(&receiver.url())]));
     let status = status_when(&tidegate, "the store says what is wrong", |s| s["problem"].is_string());
-    assert!(status["problem"].as_str().is_some_and(|p| p.contains("307")), "{status}");
+    let problem = status["problem"].as_str().unwrap_or_default();
+    assert!(problem.contains("307") && problem.contains("a redirect, which is not followed"), "{status}");
+    assert_eq!(status["state"], "misconfigured", "{status}");
     assert!(!receiver.received().is_empty());
     assert!(elsewhere.received().is_empty(), "the credentials went elsewhere: {:?}", elsewhere.received());
 }

@@ -39,7 +39,7 @@ impl Default for SandboxOptions {
 /// What one conversation or page may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Time of one call, instantiation included; 1 s.
+    /// CPU time of one call, instantiation included; 1 s. It may last ten times as long.
     pub call_time: Duration,
     /// Bytes of all memories and tables together; 64 MiB.
     pub memory_bytes: usize,
@@ -70,9 +70,9 @@ impl Default for Limits {
 /// What a call used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Time from the start of the call to its end, which the deadline is about.
+    /// Time from the start of the call to its end.
     pub time: Duration,
-    /// CPU time in between. It is less if the machine was short of cores, for which no adapter pays.
+    /// CPU time in between, which the deadline is about. It is less if the machine was short of cores, for which no adapter pays.
     pub cpu: Duration,
     /// Most bytes of memories and tables, since the instance was made.
     pub memory_peak: usize,

@@ -181,7 +181,8 @@ impl Account {
         if usage.cpu >= SLOW_CALL || used.spent.used(now) >= SLOW_MINUTE {
             used.slow_until = now + SLOW_FOR;
         }
-        used.call = used.call.max(usage.time);
+        // What its limit is about: a call that waits for a core uses nothing of it.
+        used.call = used.call.max(usage.cpu);
         used.memory = used.memory.max(usage.memory_peak);
         used.output = used.output.max(usage.output_bytes);
         used.actions = used.actions.max(actions);
@@ -255,6 +256,15 @@ mod tests {
         assert!(long.is_slow() && many.is_slow());
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(!long.is_slow() && !many.is_slow());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_call_is_told_to_use_is_its_work_and_not_its_waiting() {
+        let account = Budgets::new(allowance(20_000, 60_000, 5), BTreeMap::new()).account("acme", &none(), StoreId(1));
+        account.used(&Usage { time: Duration::from_secs(6), ..cpu(300) }, 1);
+        let uses = account.uses(100);
+        let call = uses.iter().find(|one| one.name == "call-time").unwrap();
+        assert_eq!((call.used, call.limit), (300, 1000));
     }
 
     #[tokio::test(start_paused = true)]

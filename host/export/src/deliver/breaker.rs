@@ -41,8 +41,9 @@ impl Breaker {
     pub(crate) fn failed(&mut self, now: Instant, asked: Option<Duration>, chance: &Chance) -> Instant {
         self.failures = self.failures.saturating_add(1);
         let wait = match asked {
-            Some(asked) => chance.at_least(asked.min(LONGEST_ASKED)),
-            None => chance.backoff(self.failures),
+            // Whoever says "at once" each time would keep the host busy with tries.
+            Some(asked) if !asked.is_zero() => chance.at_least(asked.min(LONGEST_ASKED)),
+            _ => chance.backoff(self.failures),
         };
         self.wait_for(now, wait, None)
     }
@@ -100,6 +101,16 @@ mod tests {
         assert!(next >= at(130) && next <= at(133), "{next:?}");
         let next = breaker.failed(at(100), Some(Duration::from_secs(86_400)), &chance);
         assert!(next >= at(700) && next <= at(760), "{next:?}");
+    }
+
+    #[test]
+    fn whoever_asks_to_be_tried_again_at_once_is_tried_as_if_it_had_not_said_when() {
+        let tries = |asked: Option<Duration>| {
+            let (mut breaker, chance) = (Breaker::default(), Chance::new(Some(1)));
+            (0..20).map(|_| breaker.failed(at(100), asked, &chance)).collect::<Vec<_>>()
+        };
+        assert_eq!(tries(Some(Duration::ZERO)), tries(None));
+        assert!(tries(None).iter().all(|next| *next > at(100)));
     }
 
     #[test]

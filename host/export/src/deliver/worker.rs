@@ -282,7 +282,7 @@ impl Worker {
                     self.suspicion.failed(job.delivery, status, &reason);
                     return self.again(config, &job, reason, after).await;
                 }
-                Next::Stop(reason) => return self.stop(config, &job, reason).await,
+                Next::Stop(reason) => return self.stop(config, &job, reason, status).await,
             }
         }
         self.most_rows = parts.fitted().or(self.most_rows);
@@ -380,12 +380,26 @@ impl Worker {
         hopeless
     }
 
-    async fn stop(&mut self, config: &Config, job: &Job, reason: String) -> Turn {
+    async fn stop(&mut self, config: &Config, job: &Job, reason: String, status: Option<u16>) -> Turn {
         let now = self.shared.clock.now();
-        self.shared.observed.retries.with_label_values(&["credentials"]).inc();
-        let next = self.breaker.refused(now, config.store.revision);
-        tracing::error!(store = %config.name, "the credentials were refused, or another setting; deliveries wait until they are changed: {reason}");
-        self.obstacle(Obstacle::Credentials(reason.clone()));
+        let (store, next) = (&config.name, self.breaker.refused(now, config.store.revision));
+        let (cause, reason) = match status {
+            // Not what the settings hold back, but where they lead.
+            Some(300..=399) => {
+                let reason = format!(
+                    "{reason}; that is a redirect, which is not followed: the settings have to name the address that it leads to"
+                );
+                tracing::error!(%store, "deliveries wait until the settings are changed: {reason}");
+                self.obstacle(Obstacle::Settings(reason.clone()));
+                ("settings", reason)
+            }
+            _ => {
+                tracing::error!(%store, "the credentials were refused, or another setting; deliveries wait until they are changed: {reason}");
+                self.obstacle(Obstacle::Credentials(reason.clone()));
+                ("credentials", reason)
+            }
+        };
+        self.shared.observed.retries.with_label_values(&[cause]).inc();
         self.put_off(job, reason, next, now).await
     }
 

@@ -15,7 +15,7 @@ pub struct EgressPolicy {
 
 /// An address that a store may not reach.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{address} is {what}, which stores may not reach; an operator can allow it with an egress rule such as {address}/{bits}", bits = if address.is_ipv4() { 32 } else { 128 })]
+#[error("{address} is {what}, which stores may not reach; an operator can allow it with --allow-egress {address}/{bits}", bits = if address.is_ipv4() { 32 } else { 128 })]
 pub struct Denied {
     /// The address.
     pub address: IpAddr,
@@ -236,7 +236,7 @@ mod tests {
         let told = EgressPolicy::default().check(ip("10.1.2.3")).unwrap_err().to_string();
         assert_eq!(
             told,
-            "10.1.2.3 is a private address, which stores may not reach; an operator can allow it with an egress rule such as 10.1.2.3/32"
+            "10.1.2.3 is a private address, which stores may not reach; an operator can allow it with --allow-egress 10.1.2.3/32"
         );
     }
 
