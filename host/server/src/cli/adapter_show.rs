@@ -2,6 +2,7 @@
 
 use super::store::moment;
 use super::{CliError, Output};
+use jiff::Timestamp;
 use serde_json::Value as Json;
 use tidegate_sandbox::{Conformance, Finding};
 
@@ -151,6 +152,35 @@ fn signature(of: &Json, whole: bool) -> String {
     }
 }
 
+/// Which version of its adapter a store uses, what may come of that, and what else there is: names of lines, and what stands behind them.
+pub(super) fn version(store: &Json) -> Vec<(&'static str, String)> {
+    let version = &store["adapter_version"];
+    let one = |of: &Json| {
+        let digest = short(of["digest"].as_str().unwrap_or_default());
+        format!("{} ({digest})", of["version"].as_str().unwrap_or("not there any more"))
+    };
+    if version.is_null() {
+        return Vec::new();
+    }
+    let mut lines = vec![("version", one(version))];
+    let now = Timestamp::now().as_microsecond();
+    if version["trial_until"].as_i64().is_some_and(|until| until > now) {
+        let until = moment(&version["trial_until"]);
+        lines.push((
+            "on trial",
+            format!("until {until}; a crash takes the store back to {}", one(&version["previous"])),
+        ));
+    }
+    if let Some(problem) = version["problem"].as_str() {
+        lines.push(("taken back", problem.to_owned()));
+    }
+    if version["update"].is_object() {
+        let name = format!("{}/{}", text(&store["project"]), text(&store["name"]));
+        lines.push(("new stores get", format!("{}; compare: tidegate adapter diff {name:?}", one(&version["update"]))));
+    }
+    lines
+}
+
 /// As much of a digest as people compare.
 fn short(digest: &str) -> String {
     digest.chars().take("sha256:".len() + 12).collect()
@@ -211,6 +241,27 @@ mod tests {
     use super::*;
     use crate::cli::output::testing::Captured;
     use serde_json::json;
+
+    #[test]
+    fn a_store_is_shown_with_its_version_its_trial_and_what_else_there_is() {
+        let one = |version: &str| json!({"version": version, "digest": format!("sha256:{}", "a1".repeat(32))});
+        let mut store = json!({"project": "web shop", "name": "central", "adapter_version": one("2.0.0")});
+        store["adapter_version"]["previous"] = one("1.0.0");
+        store["adapter_version"]["trial_until"] = json!(4_000_000_000_000_000_u64);
+        store["adapter_version"]["update"] = one("3.0.0");
+        let told = version(&store);
+        let expected = [
+            ("version", "2.0.0 (sha256:a1a1a1a1a1a1)"),
+            ("on trial", "until 2096-10-02T07:06:40Z; a crash takes the store back to 1.0.0 (sha256:a1a1a1a1a1a1)"),
+            ("new stores get", "3.0.0 (sha256:a1a1a1a1a1a1); compare: tidegate adapter diff \"web shop/central\""),
+        ];
+        assert_eq!(told, expected.map(|(name, told)| (name, told.to_owned())));
+        store["adapter_version"]["trial_until"] = json!(1);
+        store["adapter_version"]["problem"] = json!("version 3.0.0 was taken back: it crashed");
+        let told = version(&store);
+        assert_eq!(told[1], ("taken back", "version 3.0.0 was taken back: it crashed".to_owned()));
+        assert_eq!(version(&json!({"adapter_version": null})), []);
+    }
 
     #[test]
     fn an_adapter_is_shown_with_what_it_wants_and_what_it_may_reach() {

@@ -1,7 +1,7 @@
 //! `tidegate store`.
 
 use super::client::{ApiClient, AskArgs};
-use super::{CliError, Output};
+use super::{CliError, Output, adapter_show};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::builder::PossibleValuesParser;
@@ -314,6 +314,9 @@ fn show(out: &mut Output, store: &Json, revealed: bool) -> Result<(), CliError> 
     let mut line = |name: &str, value: String| out.line(format_args!("{name:<16}{value}"));
     line("store", format!("{}/{}", text(&store["project"]), text(&store["name"])))?;
     line("adapter", format!("{} ({})", text(&store["adapter"]), text(&status["direction"])))?;
+    for (name, told) in adapter_show::version(store) {
+        line(name, told)?;
+    }
     line("period", format!("{} s", text(&store["period"])))?;
     line("metric sets", text(&store["metric_sets"]))?;
     for (key, value) in store["settings"].as_object().into_iter().flatten() {

@@ -23,7 +23,7 @@ pub enum TenantCommand {
     Add(OneArgs),
     /// What a tenant uses of what it may.
     Show(OneArgs),
-    /// Say what a tenant may have; a bound that is left out is none.
+    /// Say what a tenant may have. A bound that is left out stays as it is, `none` takes one away.
     Limit(LimitArgs),
     /// Remove a tenant that has no projects.
     Remove(OneArgs),
@@ -53,65 +53,110 @@ pub struct LimitArgs {
 
 /// What a tenant may have, named as in the API.
 #[derive(Debug, Args, Serialize)]
+#[group(required = true, multiple = true)]
 pub struct QuotaArgs {
     /// Projects.
     #[arg(long, value_name = "N")]
-    pub projects: Option<u32>,
+    pub projects: Option<Bound>,
     /// Metric stores in all of its projects.
     #[arg(long, value_name = "N")]
-    pub metric_stores: Option<u32>,
+    pub metric_stores: Option<Bound>,
     /// Events that come in, in the mean over a second.
     #[arg(long, value_name = "N")]
-    pub events_per_second: Option<u32>,
+    pub events_per_second: Option<Bound>,
     /// Megabytes of events, as stored.
     #[arg(long, value_name = "N")]
-    pub stored_megabytes: Option<u32>,
+    pub stored_megabytes: Option<Bound>,
     /// Versions of adapters that its stores use.
     #[arg(long, value_name = "N")]
-    pub adapters: Option<u32>,
+    pub adapters: Option<Bound>,
     /// Milliseconds of CPU time in a minute that evaluating its metrics may take.
     #[arg(long, value_name = "MS")]
-    pub evaluation_cpu: Option<u32>,
+    pub evaluation_cpu: Option<Bound>,
     /// Milliseconds of CPU time in a minute that answering its queries may take.
     #[arg(long, value_name = "MS")]
-    pub query_cpu: Option<u32>,
+    pub query_cpu: Option<Bound>,
     /// Milliseconds that one call into an adapter may take. This and what follows can only be less than what the server was started with.
     #[arg(long, value_name = "MS")]
-    pub adapter_time: Option<u32>,
+    pub adapter_time: Option<Bound>,
     /// Bytes of memory that one call may use.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub adapter_memory: Option<u32>,
+    pub adapter_memory: Option<Bound>,
     /// Bytes that an adapter may write for one delivery or page.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub adapter_output: Option<u32>,
+    pub adapter_output: Option<Bound>,
     /// Requests that an adapter may make in one delivery.
     #[arg(long, value_name = "N")]
-    pub adapter_actions: Option<u32>,
+    pub adapter_actions: Option<Bound>,
     /// Handles that an adapter may hold at once.
     #[arg(long, value_name = "N")]
-    pub adapter_handles: Option<u32>,
+    pub adapter_handles: Option<Bound>,
     /// Lines that one call may print to the log.
     #[arg(long, value_name = "N")]
-    pub adapter_log_lines: Option<u32>,
+    pub adapter_log_lines: Option<Bound>,
     /// Bytes of an adapter's file.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub adapter_size: Option<u32>,
+    pub adapter_size: Option<Bound>,
     /// Milliseconds of CPU time in a minute, for the adapter of each store.
     #[arg(long, value_name = "MS")]
-    pub adapter_cpu: Option<u32>,
+    pub adapter_cpu: Option<Bound>,
     /// Milliseconds of CPU time in a minute, for all of its adapters together.
     #[arg(long, value_name = "MS")]
-    pub tenant_cpu: Option<u32>,
+    pub tenant_cpu: Option<Bound>,
     /// Deliveries and pages under way at once.
     #[arg(long, value_name = "N")]
-    pub tenant_instances: Option<u32>,
+    pub tenant_instances: Option<Bound>,
+}
+
+/// A number, or the word that takes a bound away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Bound {
+    /// So many.
+    At(u32),
+    /// No bound, written as a word, since what is not written at all stays as it is.
+    None(#[serde(serialize_with = "as_word")] ()),
+}
+
+const NONE: &str = "none";
+
+fn as_word<S: serde::Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(NONE)
+}
+
+impl std::str::FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            NONE => Ok(Self::None(())),
+            _ => text.parse().map(Self::At).map_err(|_| format!("expected a number, or {NONE} for no bound")),
+        }
+    }
 }
 
 /// A size that fits into a quota.
-fn bytes(text: &str) -> Result<u32, String> {
+fn bytes(text: &str) -> Result<Bound, String> {
+    if text == NONE {
+        return Ok(Bound::None(()));
+    }
     let bytes = super::serve::size(text)?;
     u32::try_from(bytes)
+        .map(Bound::At)
         .map_err(|_| format!("{bytes} bytes are more than a quota can say, which is {} bytes", u32::MAX))
+}
+
+/// What is to hold of a tenant's quotas, `now` as the API tells them: what was said on the command line, and otherwise what was set.
+fn merged(now: &Json, said: &Json) -> Json {
+    let quota = |(name, said): (&String, &Json)| {
+        let bound = match said {
+            Json::Null => now[name]["set"].clone(),
+            Json::String(_) => Json::Null,
+            number => number.clone(),
+        };
+        (name.clone(), bound)
+    };
+    Json::Object(said.as_object().into_iter().flatten().map(quota).collect())
 }
 
 pub(crate) async fn run(command: TenantCommand, out: &mut Output) -> Result<ExitCode, CliError> {
@@ -134,9 +179,10 @@ pub(crate) async fn run(command: TenantCommand, out: &mut Output) -> Result<Exit
             out.show(args.ask.json, &answer, show)?;
         }
         TenantCommand::Limit(args) => {
-            let wanted = json!(args.quotas);
-            let one = args.one;
-            let answer = ApiClient::new(&one.ask.server)?.put(&["tenants", &one.name, "quotas"], &wanted).await?;
+            let (one, said) = (args.one, json!(args.quotas));
+            let (api, path) = (ApiClient::new(&one.ask.server)?, ["tenants", &one.name, "quotas"]);
+            let wanted = merged(&api.get(&path).await?, &said);
+            let answer = api.put(&path, &wanted).await?;
             out.show(one.ask.json, &answer, show)?;
         }
         TenantCommand::Remove(args) => {
@@ -193,6 +239,22 @@ mod tests {
         let quotas: Quotas = serde_json::from_value(wanted.clone()).unwrap();
         assert_eq!(json!(quotas), wanted);
         assert!(wanted.as_object().unwrap().values().all(|bound| bound == 7), "{wanted}");
+    }
+
+    #[test]
+    fn a_bound_that_is_left_out_stays_and_none_takes_one_away() {
+        let line = |flags: &[&str]| Line::try_parse_from(["limit"].iter().chain(flags)).map(|line| json!(line.quotas));
+        let now =
+            json!({"projects": {"set": 2}, "adapters": {"limit": 9, "set": null}, "adapter_memory": {"set": 4096}});
+        let wanted = merged(&now, &line(&["--projects", "none", "--adapter-cpu", "500"]).unwrap());
+        assert_eq!(wanted["projects"], Json::Null);
+        assert_eq!((&wanted["adapter_cpu"], &wanted["adapter_memory"]), (&json!(500), &json!(4096)));
+        assert_eq!(wanted["adapters"], Json::Null, "the server's own limit is none of the tenant's");
+        let _: Quotas = serde_json::from_value(wanted).unwrap();
+        assert_eq!(line(&["--adapter-memory", "none"]).unwrap()["adapter_memory"], "none");
+        for wrong in [&[][..], &["--projects", "few"], &["--adapter-memory", "nothing"]] {
+            assert!(line(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

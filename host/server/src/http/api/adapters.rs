@@ -243,8 +243,8 @@ pub(crate) async fn remove(call: Call, Path(reference): Path<String>) -> Result<
     if !users.is_empty() {
         let own: Vec<&str> = users.iter().filter(|(of, _)| *of == tenant).map(|(_, name)| name.as_str()).collect();
         let others = users.len() - own.len();
-        let more = if others > 0 { format!(" ({others} of other tenants)") } else { String::new() };
-        let told = format!("{} stores use it, or can go back to it{more}: {}", users.len(), own.join(", "));
+        let more = if others > 0 { format!(", {others} of other tenants") } else { String::new() };
+        let told = format!("stores use it, or can go back to it ({}{more}): {}", users.len(), own.join(", "));
         return Err(Problem::conflict(told).with("stores", json!(own)));
     }
     let description = found.adapter.description();
