@@ -197,6 +197,29 @@ fn a_table_that_grows_counts_as_memory() {
 }
 
 #[test]
+fn the_limit_cannot_be_had_twice_by_two_memories() {
+    // Each alone is below it. The second belongs to a module that nobody uses.
+    let guest = Guest { pages: 600, ..Guest::default() };
+    let mut component = guest.component();
+    let modules =
+        |payload: wasmparser::Result<_>| matches!(payload.unwrap(), wasmparser::Payload::ModuleSection { .. });
+    let index = wasmparser::Parser::new(0).parse_all(&component).map(modules).filter(|is_module| *is_module).count();
+    let module = wat::parse_str("(module (memory 600))").unwrap();
+    let instance = [1, 0, u8::try_from(index).unwrap(), 0];
+    for (section, content) in [(1, &module[..]), (2, &instance[..])] {
+        component.extend([section, u8::try_from(content.len()).unwrap()]);
+        component.extend(content);
+    }
+    let error = sandbox().load(&component).unwrap_err();
+    let asked = 1200 * 65_536 + table_bytes(&guest);
+    let expected = format!(
+        "the adapter could not describe itself: the adapter asked for {asked} bytes of memory; the limit is 67108864 bytes for all its memories and tables"
+    );
+    assert_eq!(error.to_string(), expected);
+    still_serves();
+}
+
+#[test]
 fn the_sandbox_caps_what_a_store_may_allow() {
     let sandbox =
         Sandbox::new(SandboxOptions { max_instances: 1, max_memory_bytes: 1 << 20, ..SandboxOptions::default() })
@@ -345,13 +368,21 @@ fn one_call_of_the_host_takes_no_more_than_the_guests_memory_may_hold() {
 
 #[test]
 fn an_allocator_that_lies_crashes_the_guest_and_not_the_host() {
+    let with = |address: i32, then: &str| {
+        Guest::begin(&format!(
+            "(global.set $lie (i32.const {address})) (call $metrics (local.get $batch) (i32.const 32)) {then}"
+        ))
+    };
     // Not aligned, and outside of memory.
-    for address in [3, -8] {
-        let fault = fault(&Guest::begin(&format!(
-            "(global.set $lie (i32.const {address})) (call $metrics (local.get $batch) (i32.const 32)) (unreachable)"
-        )));
-        assert!(matches!(fault, Fault::Trap { .. }), "{address}: {fault:?}");
+    for (address, named) in [(3, "not aligned"), (-8, "beyond end of memory")] {
+        let fault = fault(&with(address, "(unreachable)"));
+        let Fault::Trap { reason, .. } = &fault else { panic!("{address}: {fault:?}") };
+        assert!(reason.contains(named), "{address}: {reason}");
     }
+    // The same place for everything, which is the guest's own loss.
+    let begun = begin(&with(8, "(call $accept)"));
+    assert!(matches!(begun.result, Ok(Step::Done(_))), "{begun:?}");
+    still_serves();
 }
 
 #[test]
