@@ -239,39 +239,55 @@ fn event_times_that_are_no_numbers_leave_the_span_unknown_also_after_a_merge() {
     }
 }
 
-#[test]
-fn a_file_of_the_first_version_is_brought_up_to_date_and_its_event_times_are_unknown() {
-    let dir = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
-    let store = open(dir.path(), &clock);
-    let first = Event {
-        report: Some(vec![7; 999]),
-        ..event(vec![("x", Value::Int(1)), ("y", Value::Str("one".to_owned())), ("timestamp", Value::Int(5))])
-    };
-    submit(&store, vec![first.clone()]);
-    let before = facts(dir.path());
-    drop(store);
-    let db = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
-    for column in ["first_time", "last_time", "data_bytes", "beside_bytes"] {
-        db.execute_batch(&format!("ALTER TABLE segment DROP COLUMN {column}")).unwrap();
+/// Takes a file back to the form that an earlier version gave it.
+fn take_back(db: &rusqlite::Connection, version: i64) {
+    db.execute_batch("DROP TABLE segment_piece").unwrap();
+    if version < 3 {
+        // The hash of "one", as it was kept then.
+        let hash = group::text_hash("one");
+        let dictionary = format!(
+            "DROP TABLE text_index; ALTER TABLE attribute DROP COLUMN indexed;
+             ALTER TABLE dictionary ADD COLUMN hash INTEGER NOT NULL DEFAULT {hash};
+             CREATE INDEX dictionary_by_hash ON dictionary (attribute, hash);"
+        );
+        db.execute_batch(&dictionary).unwrap();
     }
-    // The hash of "one", as the first version kept it.
-    let hash = group::text_hash("one");
-    let dictionary = format!(
-        "DROP TABLE segment_piece; DROP TABLE text_index; ALTER TABLE attribute DROP COLUMN indexed;
-         ALTER TABLE dictionary ADD COLUMN hash INTEGER NOT NULL DEFAULT {hash};
-         CREATE INDEX dictionary_by_hash ON dictionary (attribute, hash);"
-    );
-    db.execute_batch(&dictionary).unwrap();
-    db.pragma_update(None, "user_version", 1).unwrap();
-    drop(db);
-    let store = open(dir.path(), &clock);
-    assert_eq!(facts(dir.path()), [(None, None, before[0].2, before[0].3)]);
-    assert_eq!(store.event(PROJECT, ObjectId(1)).unwrap().unwrap().attributes, first.attributes);
-    submit(&store, vec![event(vec![("x", Value::Int(2)), ("y", Value::Str("one".to_owned()))])]);
-    assert_eq!(sum(dir.path(), "SELECT count(*) FROM dictionary"), 1, "the text has the code that it had");
-    assert_eq!((facts(dir.path())[1].0, store.stats().events), (Some(100), 2));
-    assert_eq!(evaluate(&store, 100).unwrap()[0].measures[0].values, [2.0]);
+    if version < 2 {
+        for column in ["first_time", "last_time", "data_bytes", "beside_bytes"] {
+            db.execute_batch(&format!("ALTER TABLE segment DROP COLUMN {column}")).unwrap();
+        }
+    }
+    db.pragma_update(None, "user_version", version).unwrap();
+}
+
+#[test]
+fn a_file_of_each_earlier_version_is_brought_up_to_date_with_what_is_in_it() {
+    for version in 1..=3 {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Instant::from_seconds(100)));
+        let store = open(dir.path(), &clock);
+        let first = Event {
+            report: Some(vec![7; 999]),
+            ..event(vec![("x", Value::Int(1)), ("y", Value::Str("one".to_owned())), ("timestamp", Value::Int(5))])
+        };
+        submit(&store, vec![first.clone()]);
+        let mut before = facts(dir.path());
+        drop(store);
+        let db = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
+        take_back(&db, version);
+        drop(db);
+        let store = open(dir.path(), &clock);
+        if version == 1 {
+            // The first version kept no times of segments.
+            (before[0].0, before[0].1) = (None, None);
+        }
+        assert_eq!(facts(dir.path()), before, "from version {version}");
+        assert_eq!(store.event(PROJECT, ObjectId(1)).unwrap().unwrap().attributes, first.attributes);
+        submit(&store, vec![event(vec![("x", Value::Int(2)), ("y", Value::Str("one".to_owned()))])]);
+        assert_eq!(sum(dir.path(), "SELECT count(*) FROM dictionary"), 1, "the text has the code that it had");
+        assert_eq!((facts(dir.path())[1].0, store.stats().events), (Some(100), 2));
+        assert_eq!(evaluate(&store, 100).unwrap()[0].measures[0].values, [2.0]);
+    }
 }
 
 #[test]
