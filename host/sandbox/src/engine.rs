@@ -5,9 +5,10 @@
 //! form of it, with a warning, instead of a host that does not start.
 
 use crate::limits::SandboxOptions;
+use crate::pages;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// Memories, tables and modules that one component may consist of. Components from wit-component have one memory, two tables
 /// and three modules; those from componentize-py have some ten modules around one memory.
@@ -16,7 +17,10 @@ pub(crate) const TABLES: u32 = 8;
 pub(crate) const MODULES: u32 = 20;
 /// Elements of one table. Interpreters for dynamic languages have some 10,000 functions in it.
 const TABLE_ELEMENTS: usize = 65_536;
-/// What stays mapped of a table for the next instance in that place, and is overwritten for it. Most are smaller.
+/// What may stay mapped of a memory for the next instance in that place: what a call with a window of usual size writes. A larger call
+/// gives the rest back.
+const KEPT_BYTES: usize = 512 << 10;
+/// What stays mapped of a table, and is overwritten for the next instance. Most are smaller.
 const KEPT_TABLE_BYTES: usize = 64 << 10;
 /// Frames of a crash that are kept.
 const FRAMES: usize = 8;
@@ -141,10 +145,13 @@ fn pool(options: &SandboxOptions) -> PoolingAllocationConfig {
         .max_tables_per_module(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(options.max_memory_bytes);
-    // Memory goes back to the system after each call, which costs the next one its page faults. The kernel could be asked which pages
-    // were written, so that just those are overwritten and stay (`pagemap_scan`); but that passes over pages that are swapped out at
-    // that moment, and the next instance would read them (bytecodealliance/wasmtime#14357). To overwrite all costs more than it saves.
-    pool.linear_memory_keep_resident(0).table_keep_resident(KEPT_TABLE_BYTES);
+    pool.table_keep_resident(KEPT_TABLE_BYTES);
+    // Elsewhere all that is to stay would have to be overwritten each time, which costs as much as the page faults that it saves.
+    if !options.fresh_memory && pages::may_stay() {
+        pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEPT_BYTES);
+    } else {
+        pool.linear_memory_keep_resident(0);
+    }
     pool
 }
 
@@ -167,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn no_page_of_an_instance_that_is_gone_stays_for_the_next() {
-        let options = SandboxOptions { max_instances: 2, ..SandboxOptions::default() };
+    fn no_page_of_an_instance_that_is_gone_stays_for_the_next_if_memory_is_to_be_fresh() {
+        let options = SandboxOptions { max_instances: 2, fresh_memory: true, ..SandboxOptions::default() };
         let (engine, allocation) = build(&options).unwrap();
         assert_eq!(allocation, Allocation::Pool);
         let text = "(component (core module $m (memory 20) (func $start (i32.store (i32.const 65536) (i32.const 7))) (start $start)) \

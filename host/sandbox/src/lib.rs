@@ -27,6 +27,7 @@ mod limits;
 mod load;
 mod meter;
 mod pace;
+mod pages;
 mod registry;
 mod run;
 mod sandbox;

@@ -17,6 +17,9 @@ pub struct SandboxOptions {
     pub max_component_bytes: usize,
     /// How often the deadline is looked at; 5 ms. A call ends at most two of these after its time.
     pub tick: Duration,
+    /// Whether the memory of each call goes back to the system; if not, pages may stay to be overwritten where the kernel tells which were
+    /// written and nothing is swapped out.
+    pub fresh_memory: bool,
     /// What `describe` may use when an adapter is loaded.
     pub describe: Limits,
     /// How components are compiled; in this process, and nothing is kept.
@@ -30,6 +33,7 @@ impl Default for SandboxOptions {
             max_memory_bytes: 256 << 20,
             max_component_bytes: 32 << 20,
             tick: Duration::from_millis(5),
+            fresh_memory: false,
             describe: Limits::default(),
             compile: CompileOptions::default(),
         }

@@ -60,6 +60,8 @@ pub struct Options {
     pub tenants: BTreeMap<String, Allowance>,
     /// Bytes of an adapter's file.
     pub adapter_bytes: usize,
+    /// Whether the memory of each call of an adapter goes back to the system in any case.
+    pub fresh_adapter_memory: bool,
     /// The event store.
     pub events: EventStoreOptions,
     /// Schedule, deliveries and ledger.
@@ -95,6 +97,7 @@ impl Options {
             adapters: Allowance::default(),
             tenants: BTreeMap::new(),
             adapter_bytes: SandboxOptions::default().max_component_bytes,
+            fresh_adapter_memory: false,
             events: EventStoreOptions::default(),
             export: ExportSettings::default(),
             backup_dir: None,
@@ -362,8 +365,12 @@ impl Parts {
         let dropped = options.adapter_dir.clone().unwrap_or_else(|| data.adapters());
         let cache = options.cache_dir.clone().unwrap_or_else(|| data.compiled());
         let compile = CompileOptions { cache: Some(cache), ..options.compile.clone() };
-        let sandbox =
-            SandboxOptions { compile, max_component_bytes: options.adapter_bytes, ..SandboxOptions::default() };
+        let sandbox = SandboxOptions {
+            compile,
+            max_component_bytes: options.adapter_bytes,
+            fresh_memory: options.fresh_adapter_memory,
+            ..SandboxOptions::default()
+        };
         let shelf = Shelf::new(data.adapter_versions());
         let keys = Signatures {
             folder: options.adapter_keys.clone().unwrap_or_else(|| data.adapter_keys()),
