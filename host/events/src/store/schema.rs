@@ -110,13 +110,17 @@ const PREPARED: usize = 32;
 pub(super) fn told(file: &Path) -> impl Fn(rusqlite::Error) -> EventStoreError + '_ {
     move |error| {
         let (file, said) = (file.display().to_string(), error.to_string());
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                EventStoreError::Damaged { file, problem: said }
-            }
-            _ => EventStoreError::Open { file, reason: said },
+        if is_damage(&error) {
+            EventStoreError::Damaged { file, problem: said }
+        } else {
+            EventStoreError::Open { file, reason: said }
         }
     }
+}
+
+/// Whether SQLite says that a file is no database, or a broken one.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
 }
 
 /// Opens the one connection that writes, and brings the file up to date.

@@ -8,6 +8,7 @@ use super::Shared;
 use super::error::{Refusal, SubmitError};
 use super::group::{Answer, Context, Group, GroupError, Prepared, Written, insert_texts, text_hash};
 use super::project::Project;
+use super::schema::is_damage;
 use super::texts::Draft;
 use crate::block::DoneBlock;
 use rusqlite::{Connection, ErrorCode};
@@ -190,6 +191,11 @@ fn commit(shared: &Shared, jobs: Vec<Job>) {
             }
         }
         Err(error) => {
+            if matches!(&error, GroupError::Sqlite(sqlite) if is_damage(sqlite)) {
+                tracing::error!(
+                    "events.db is damaged ({error}): `tidegate ledger verify` tells how far, a backup has to be restored"
+                );
+            }
             let error = submit_error(&error);
             tracing::warn!(%error, submissions = jobs.len(), "a group of events was not stored; its senders were told");
             for job in jobs {
