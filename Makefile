@@ -58,7 +58,7 @@ soak: setup ## Kill the server a thousand times under load, and tell five thousa
 	TIDEGATE_KILLS=1000 $(CARGO) test --workspace --test end_to_end -- kill:: --nocapture
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 TIDEGATE_SIM_STORIES=5000 $(CARGO) test --workspace --lib -- sim::story --nocapture
 
-# With instruments, the engine takes minutes to build; only the targets that run components need it. The pinned compiler will do: a
+# Only the targets that run components need the engine, which takes minutes to build. The pinned compiler will do: a
 # nightly one is for sanitizers (CARGO="cargo +nightly" SANITIZER=address).
 TARGET ?= query
 SECONDS ?= 300
@@ -68,8 +68,9 @@ ENGINE := $(if $(filter inspection component calls columns,$(TARGET)),--features
 fuzz: ## Fuzz one target with libFuzzer (TARGET=query SECONDS=300); what it finds stays in target/fuzz
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing; install it with: cargo install cargo-fuzz --locked"; exit 1; }
 	@mkdir -p $(BUILT)/fuzz/$(TARGET)
-	$(CARGO) fuzz run --fuzz-dir fuzz/guided --target-dir $(BUILT)/fuzz-build --sanitizer $(SANITIZER) $(ENGINE) $(TARGET) \
-		$(BUILT)/fuzz/$(TARGET) fuzz/corpus/$(TARGET) -- \
+	RUSTC_WRAPPER=$(CURDIR)/fuzz/guided/rustc-ours TIDEGATE_FUZZ_SEEDS=$(abspath $(BUILT))/fuzz/$(TARGET) \
+		$(CARGO) fuzz run --fuzz-dir fuzz/guided --target-dir $(BUILT)/fuzz-build --sanitizer $(SANITIZER) $(ENGINE) $(TARGET) \
+		$(BUILT)/fuzz/$(TARGET) $(wildcard fuzz/corpus/$(TARGET)) -- \
 		-max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1
 
 bench: setup ## Measure, each figure beside a peer in the same run (ONLY=ingest for one part, LONG=1 for 20 million events, ROUNDS=6 for more turns of isolation and hostile)

@@ -85,6 +85,23 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
     inputs
 }
 
+/// Inputs that are made and as long as this are left to the fuzzer that comes along: the one that learns wants small ones.
+const SEED_BYTES: usize = 64 << 10;
+
+/// Writes the inputs that are made into the folder that `TIDEGATE_FUZZ_SEEDS` names, for the fuzzer that learns, which starts from
+/// files. A component is not found by chance.
+///
+/// # Panics
+/// If they cannot be written.
+pub fn lay_down(target: &Target) {
+    let Some(folder) = std::env::var_os("TIDEGATE_FUZZ_SEEDS") else { return };
+    let small = (target.made)().into_iter().filter(|input| input.len() < SEED_BYTES);
+    for (number, input) in small.enumerate() {
+        let file = Path::new(&folder).join(format!("made-{number}"));
+        std::fs::write(&file, input).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+}
+
 /// The input of one run: an input of the corpus as it is, for as many runs as there are, and mutations from then on.
 #[must_use]
 pub fn input(corpus: &[Vec<u8>], run: u64) -> Vec<u8> {
