@@ -122,13 +122,13 @@ fn an_adapter_always_just_under_its_deadline_runs_out_of_its_minute_and_its_stor
         .argument(folder.display().to_string())
         // Each call is far below the one and a few of them above the other, however slow this machine is just now.
         .argument("--adapter-time=60000")
-        .argument("--adapter-cpu=1500")
+        .argument("--adapter-cpu=700")
         .start();
     let stores = [crime("burn", &receiver), crime("remember", &receiver)];
     tidegate.apply(&world::document(&world::few_metrics(), &stores));
     send_events(&tidegate, 5);
     let status = world::status_when(&tidegate, "burn", "has used up its minute", |status| {
-        status["problem"].as_str().is_some_and(|p| p.contains("the limit is 1500 ms"))
+        status["problem"].as_str().is_some_and(|p| p.contains("the limit is 700 ms"))
     });
     let problem = status["problem"].as_str().unwrap_or_default();
     assert!(
@@ -142,10 +142,10 @@ fn an_adapter_always_just_under_its_deadline_runs_out_of_its_minute_and_its_stor
     assert_eq!((&deliveries["rejected"], &deliveries["expired"]), (&json!(0), &json!(0)), "{status}");
     let limits = status["limits"].as_array().expect("limits");
     let minute = limits.iter().find(|limit| limit["name"] == "cpu-per-minute").expect("the limit of a minute");
-    assert!(minute["limit"] == 1500 && minute["used"].as_u64() >= Some(1500), "{minute}");
+    assert!(minute["limit"] == 700 && minute["used"].as_u64() >= Some(700), "{minute}");
     assert!(tidegate.api().own_metric("tidegate_adapter_faults_total{kind=\"cpu\"}") >= 1.0);
     let shown = tidegate.cli(&["store", "show", &format!("{PROJECT}/burn")]);
-    assert!(shown.contains("cpu-per-minute") && shown.contains("of 1500 ms"), "{shown}");
+    assert!(shown.contains("cpu-per-minute") && shown.contains("of 700 ms"), "{shown}");
     // Who shares the server with it is served.
     world::status_when(&tidegate, "remember", "delivers", |s| s["deliveries"]["confirmed"].as_u64() >= Some(3));
 }
