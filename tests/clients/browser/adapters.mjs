@@ -100,7 +100,10 @@ await story(async () => {
     await dialog.getByText("stores use it").waitFor();
     await dialog.getByRole("button", { name: "Cancel" }).click();
     await visit(page, "/adapters/evolving@2.0.0");
+    // The page of the other version has such a button, too, and stands until this one is there.
+    await main.getByText("Version 2 of the same adapter").waitFor();
     await page.getByRole("button", { name: "Remove" }).click();
+    await dialog.getByRole("heading", { name: "Remove evolving 2.0.0?" }).waitFor();
     await dialog.getByRole("button", { name: "Remove", exact: true }).click();
     await page.getByRole("heading", { level: 1, name: "Adapters" }).waitFor();
     if ((await listed()).some((a) => a.version === "2.0.0" && a.offered)) throw new Error("the version that was removed is still on offer");
