@@ -1,8 +1,9 @@
 //! The host is killed at random moments while events flow and the receivers stop, stall, refuse and lose their replies: afterwards
 //! no event is missing and none is there twice.
 
+use crate::restore;
 use crate::world::{self, PROJECT};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tidegate_tests::points::Points;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::{Graphite, Influxd};
 use tidegate_tests::spelling;
+use tidegate_tests::tidegate::Tidegate;
 use tidegate_tests::wait::{self, StopAtEnd};
 
 const PERIOD: u64 = 2;
@@ -140,7 +142,7 @@ fn after_fifty_kills_every_acknowledged_event_is_in_exactly_one_window() {
     let mut metrics = world::metrics();
     metrics.iter_mut().for_each(|m| m.fold.retain(|(_, aggregate)| !matches!(*aggregate, "first" | "last")));
     let few = world::few_metrics();
-    let mut tidegate = world::tidegate(&scratch).start();
+    let mut tidegate = world::tidegate(&scratch).argument("--backup-every").argument("86400").start();
     let mut store = world::influx_store("central", &influx.server, PERIOD);
     store["settings"]["url"] = format!("http://127.0.0.1:{}", influx.gate.port()).into();
     let settings = json!({"host": "127.0.0.1", "port": carbon.gate.port(), "style": "path", "prefix": "kill"});
@@ -210,6 +212,33 @@ fn after_fifty_kills_every_acknowledged_event_is_in_exactly_one_window() {
     carbon.tell();
     assert!(expected.busy_windows().len() >= 10, "too few windows had events for this to mean anything");
     world::no_errors_in_the_log(&tidegate);
+    the_changes_since_the_backup_lead_to_what_is_there(&mut tidegate, &expected.busy_windows(), events.len() as u64);
+}
+
+/// A backup was made at the start, and every change after it is kept through all kills: a restore to the end gives back all of it.
+fn the_changes_since_the_backup_lead_to_what_is_there(
+    tidegate: &mut Tidegate,
+    ends: &BTreeSet<u64>,
+    acknowledged: u64,
+) {
+    let recorded = |tidegate: &Tidegate| -> Vec<Json> {
+        let digests = |end: &u64| {
+            let second = (end - 1).to_string();
+            let window = &tidegate.api().get(&["projects", PROJECT, "metric-sets", FEW, "windows", &second]);
+            let window = &window["windows"][0];
+            assert!(window["digest"].is_string(), "{window}");
+            json!([window["digest"], window["deliveries"]])
+        };
+        ends.iter().map(digests).collect()
+    };
+    assert_eq!(restore::events(tidegate), acknowledged);
+    let before = recorded(tidegate);
+    note(&format!("{} backups; the changes since the last lead over the kills", restore::backups(tidegate).len()));
+    let told = restore::go_back(tidegate, restore::now() + 1);
+    assert!(told["as-of"].is_string(), "{told}");
+    assert_eq!(restore::events(tidegate), acknowledged, "events that were acknowledged are not in the changes");
+    assert!(before == recorded(tidegate), "the ledger of the changes is another one");
+    tidegate.cli(&["ledger", "verify"]);
 }
 
 /// Sends small bulks, each again and again until it is acknowledged, with pauses of up to so many milliseconds.

@@ -6,6 +6,7 @@
 //! are kept.
 
 mod block;
+pub mod changes;
 pub mod compress;
 mod evaluate;
 pub mod explore;

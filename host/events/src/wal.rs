@@ -4,7 +4,12 @@
 //! synced, and everybody who waits for the next one waits for that, too. Here a thread with a connection of its own does it, which
 //! holds up neither readers nor the writer. The trap is a log that grows without end, since it begins anew only when all of it is
 //! in the file at the moment of a commit: so a log that is far too long is emptied by the commit after all.
+//!
+//! Where changes are kept, nothing gets from the log into the file before it is among them. What is committed between the one and the
+//! other would be the exception: a reader that was there before holds it back.
 
+use crate::changes::Follow;
+use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -40,13 +45,28 @@ struct State {
 }
 
 impl Emptier {
-    /// Takes over for the one connection that writes to `file`.
+    /// Takes over for the one connection that writes to `file`, and has not written yet other than by migrations. With `follow`, its
+    /// changes are kept from here on; then [`keep_log`] has to have been called for all connections.
     ///
     /// # Errors
     /// If the file cannot be opened once more, or there is no thread to be had.
-    pub fn start(writer: &mut Connection, file: &Path) -> Result<Self, rusqlite::Error> {
+    pub fn start(writer: &mut Connection, file: &Path, follow: Option<Follow>) -> Result<Self, rusqlite::Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let own = Connection::open_with_flags(file, flags)?;
+        let own = Own {
+            empties: Connection::open_with_flags(file, flags)?,
+            holds: match &follow {
+                Some(follow) => {
+                    follow.log.follow(follow.database, file);
+                    let holds = Connection::open_with_flags(file, flags)?;
+                    keep_log(&holds)?;
+                    Some((holds, follow.clone()))
+                }
+                None => None,
+            },
+        };
+        if follow.is_some() {
+            keep_log(&own.empties)?;
+        }
         let bell = Arc::new(Bell::default());
         let (works, rings) = (Arc::clone(&bell), Arc::clone(&bell));
         let thread = std::thread::Builder::new().name("log-emptier".to_owned()).spawn(move || works.work(&own));
@@ -59,6 +79,9 @@ impl Emptier {
         writer.wal_hook(Some(move |wal: &mut Wal, pages: i32| {
             rings.filled(pages);
             if pages >= FAR_TOO_MANY {
+                if let Some(follow) = &follow {
+                    follow.log.drain_or_end(follow.database);
+                }
                 // The commit has succeeded whatever comes of this; the next one tries again.
                 let _ = wal.checkpoint();
             }
@@ -71,6 +94,36 @@ impl Emptier {
     pub fn while_idle<T>(&self, work: impl FnOnce() -> T) -> T {
         let _idle = held(&self.bell.at_work);
         work()
+    }
+}
+
+/// Has a connection leave the log as it is: neither a commit nor the end of the last connection empties it. For databases whose
+/// changes are kept.
+///
+/// # Errors
+/// If SQLite refuses.
+pub fn keep_log(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
+}
+
+/// The connections of the thread.
+struct Own {
+    empties: Connection,
+    /// Where changes are kept: one that reads while the log is emptied, and the log of changes.
+    holds: Option<(Connection, Follow)>,
+}
+
+impl Own {
+    /// Empties the log as far as nobody reads it; tells how many pages it has.
+    fn empty(&self) -> Result<Option<i32>, rusqlite::Error> {
+        // As a statement: the call does nothing on a connection that has not read yet.
+        let empty = || self.empties.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1));
+        let Some((holds, follow)) = &self.holds else { return empty().map(Some) };
+        let reading = holds.unchecked_transaction()?;
+        // What is committed from here on stays in the log as long as this reads.
+        reading.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        if follow.drain() { empty().map(Some) } else { Ok(None) }
     }
 }
 
@@ -102,7 +155,7 @@ impl Bell {
         }
     }
 
-    fn work(&self, own: &Connection) {
+    fn work(&self, own: &Own) {
         loop {
             let mut state = held(&self.state);
             while !state.is_rung && !state.has_ended {
@@ -114,11 +167,12 @@ impl Bell {
             state.is_rung = false;
             drop(state);
             let idle = held(&self.at_work);
-            // As a statement: the call does nothing on a connection that has not read yet.
-            let done: Result<i32, _> = own.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1));
+            let done = own.empty();
             drop(idle);
             match done {
-                Ok(pages) => held(&self.state).seen = pages.max(0),
+                Ok(Some(pages)) => held(&self.state).seen = pages.max(0),
+                // The log of changes has told why.
+                Ok(None) => {}
                 // A full disk, say: whoever writes finds out as well, and tells.
                 Err(error) => tracing::debug!(%error, "the log of a database was not emptied, and will be later"),
             }
@@ -152,7 +206,7 @@ mod tests {
     fn a_commit_leaves_the_file_alone_and_the_log_is_emptied_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let (mut db, file) = database(&dir);
-        let emptier = Emptier::start(&mut db, &file).unwrap();
+        let emptier = Emptier::start(&mut db, &file, None).unwrap();
         let before = length(&file);
         emptier.while_idle(|| {
             fill(&db, ENOUGH + 1);
@@ -170,7 +224,7 @@ mod tests {
     fn a_log_that_is_far_too_long_is_emptied_by_the_commit_and_begins_anew() {
         let dir = tempfile::tempdir().unwrap();
         let (mut db, file) = database(&dir);
-        let emptier = Emptier::start(&mut db, &file).unwrap();
+        let emptier = Emptier::start(&mut db, &file, None).unwrap();
         emptier.while_idle(|| {
             (0..9).for_each(|_| fill(&db, 1_000));
             assert!(length(&file) > u64::try_from(FAR_TOO_MANY).unwrap() * 4096, "{}", length(&file));

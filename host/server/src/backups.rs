@@ -1,19 +1,21 @@
 //! Copies of catalog, ledger and events, made while everything goes on, and kept as a series.
 //!
 //! A copy is a folder named by the time at which it was whole. It is made under another name and takes its own when it is checked, so what has
-//! such a name can be restored. The trap is the order: the ledger is copied first. Events that came after it are evaluated again
+//! such a name can be restored. What comes between two of a series is in the log of changes beside them. The trap is the order: the ledger is copied first. Events that came after it are evaluated again
 //! after a restore; the other way round they would be missing.
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_events::changes::{Base, ChangeLog};
 use tidegate_export::{CopyError, Export, ExportError, copy_database, verify_database};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// The form of the names.
@@ -22,6 +24,8 @@ const FORM: &str = "%Y%m%dT%H%M%SZ";
 const SCHEDULED: &str = "-scheduled";
 /// What follows the name of one that is not whole yet.
 const PARTIAL: &str = ".partial";
+/// The file in a backup that says where it stands in the log of changes.
+const BASE: &str = "changes.json";
 
 /// How a series is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub(crate) enum BackupError {
     Copy(#[from] CopyError),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[error("the log of changes, which goes on from a backup, cannot be written: {0}")]
+    Changes(io::Error),
     #[error("the backup broke off: {0}")]
     Broke(String),
 }
@@ -113,6 +119,8 @@ pub(crate) struct Backups {
     pub(crate) events: PathBuf,
     pub(crate) export: Arc<Export>,
     pub(crate) numbers: Numbers,
+    /// Where the changes after each are kept, if they are.
+    pub(crate) changes: Option<Arc<ChangeLog>>,
 }
 
 impl Backups {
@@ -129,25 +137,31 @@ impl Backups {
 
     async fn make_named(&self, suffix: &'static str) -> Result<Made, BackupError> {
         let partial = self.folder.join(format!("{}{PARTIAL}", Timestamp::now().strftime(FORM)));
-        let made = partial.clone();
-        blocking(move || {
+        let (made, changes) = (partial.clone(), self.changes.clone());
+        let begun = blocking(move || {
             // Whatever a death has left of one is no use.
             let _ = fs::remove_dir_all(&made);
-            private_folder(&made).map_err(|cause| BackupError::Folder { folder: made, cause })
+            private_folder(&made).map_err(|cause| BackupError::Folder { folder: made, cause })?;
+            changes.map(|log| log.begin().map(|begun| (log, begun))).transpose().map_err(BackupError::Changes)
         })
         .await?;
         self.export.backup(partial.join("tidegate.db")).await?;
         let (from, series) = (self.events.clone(), self.folder.clone());
         blocking(move || {
             copy_database(&from, &partial.join("events.db"))?;
-            // Nothing in it is later than its name says.
-            let folder = series.join(format!("{}{suffix}", Timestamp::now().strftime(FORM)));
+            let base = begun.and_then(|(log, begun)| log.finish(&begun));
+            if let Some(base) = base {
+                let file = partial.join(BASE);
+                write_base(&file, &base).map_err(|cause| BackupError::Folder { folder: file, cause })?;
+            }
+            let whole = Timestamp::now();
             let (mut problems, mut bytes) = (Vec::new(), 0);
             for name in ["tidegate.db", "events.db"] {
                 let copy = partial.join(name);
                 problems.extend(verify_database(&copy)?.problems);
                 bytes += fs::metadata(&copy).map_or(0, |m| m.len());
             }
+            let folder = free_name(&series, whole, suffix);
             // Never in the place of another: one with files in it cannot be replaced.
             match fs::rename(&partial, &folder) {
                 Ok(()) => Ok(Made { folder, bytes, problems }),
@@ -157,8 +171,14 @@ impl Backups {
         .await
     }
 
-    /// Makes one after the other until `stop`, and removes those that are too many.
+    /// Makes one after the other until `stop`, and removes those that are too many. There is one more whenever changes are kept that
+    /// lead from none of those that there are.
     pub(crate) async fn keep(self, series: Series, stop: CancellationToken) {
+        let pause = series.every.min(Duration::from_secs(60));
+        let (mut wanting, mut last) = (self.changes.as_ref().map(|log| log.wanting()), None);
+        if let Some(log) = &self.changes {
+            log.lead_from(&bases(&self.folder));
+        }
         loop {
             let newest = scheduled(&self.folder).last().map(|(at, _)| *at);
             let due = newest.and_then(|at| at.checked_add(series.every).ok());
@@ -167,11 +187,15 @@ impl Backups {
                 () = stop.cancelled() => return,
                 // A clock that was set back must not put the next one off for longer than the series has between two.
                 () = tokio::time::sleep(wait.min(series.every)) => {}
+                () = wanted(&mut wanting, last.map(|last| last + pause)) => {}
             }
-            match self.make_counted(SCHEDULED).await {
+            let made = self.make_counted(SCHEDULED).await;
+            last = Some(tokio::time::Instant::now());
+            match made {
                 Ok(made) if made.problems.is_empty() => {
                     tracing::info!(folder = %made.folder.display(), bytes = made.bytes, "a backup was made");
                     remove_beyond(&self.folder, series.keep);
+                    self.changes_lead_from_here();
                 }
                 Ok(made) => {
                     tracing::error!(folder = %made.folder.display(), "a backup is damaged, so nothing older was removed: {}", made.problems.join("; "))
@@ -180,12 +204,58 @@ impl Backups {
                     tracing::error!("there is no backup of this time: {error}");
                     tokio::select! {
                         () = stop.cancelled() => return,
-                        () = tokio::time::sleep(series.every.min(Duration::from_secs(60))) => {}
+                        () = tokio::time::sleep(pause) => {}
                     }
                 }
             }
         }
     }
+
+    /// Lets the log of changes know which backups there are.
+    fn changes_lead_from_here(&self) {
+        let Some(log) = &self.changes else { return };
+        let bases = bases(&self.folder);
+        log.lead_from(&bases);
+        if let Err(error) = log.keep_since(&bases) {
+            tracing::warn!(%error, "changes that no backup needs any more could not be removed");
+        }
+    }
+}
+
+/// The name for a backup: nothing in it is later than that says. So it is the second that is over next, or the first one after it that
+/// no other backup is of, as after two starts within a second.
+fn free_name(series: &Path, whole: Timestamp, suffix: &str) -> PathBuf {
+    let first = whole.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil)).unwrap_or(whole);
+    let named = |at: Timestamp| series.join(format!("{}{suffix}", at.strftime(FORM)));
+    let seconds = (0..60).filter_map(|later| first.checked_add(Duration::from_secs(later)).ok());
+    seconds.map(named).find(|folder| !folder.exists()).unwrap_or_else(|| named(first))
+}
+
+/// Returns when a backup is wanted for the changes, but not before `earliest`.
+async fn wanted(wanting: &mut Option<watch::Receiver<bool>>, earliest: Option<tokio::time::Instant>) {
+    let Some(wanting) = wanting else { return std::future::pending().await };
+    if let Some(earliest) = earliest {
+        tokio::time::sleep_until(earliest).await;
+    }
+    if wanting.wait_for(|is_wanted| *is_wanted).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Where the backups of the series stand in the log of changes.
+fn bases(folder: &Path) -> Vec<Base> {
+    scheduled(folder).iter().filter_map(|(_, backup)| base_of(backup)).collect()
+}
+
+/// Where a backup stands in the log of changes; none if it was made without one.
+pub(crate) fn base_of(backup: &Path) -> Option<Base> {
+    serde_json::from_slice(&fs::read(backup.join(BASE)).ok()?).ok()
+}
+
+fn write_base(file: &Path, base: &Base) -> io::Result<()> {
+    let mut file = fs::File::create(file)?;
+    serde_json::to_writer(&mut file, base)?;
+    file.sync_all()
 }
 
 /// Removes the oldest of a series until `keep` are left. Those that somebody asked for stay.
@@ -297,6 +367,16 @@ mod tests {
         );
         let told = name("2026-11-22T12:59:59Z").unwrap_err();
         assert!(told.contains("the first is of 2026-11-22T13:00:00Z"), "{told}");
+    }
+
+    #[test]
+    fn a_backup_is_called_by_the_next_second_that_no_other_is_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |at: &str| free_name(dir.path(), at.parse().unwrap(), "").file_name().unwrap().to_owned();
+        assert_eq!(name("2026-11-22T13:00:00Z"), "20261122T130000Z");
+        assert_eq!(name("2026-11-22T13:00:00.001Z"), "20261122T130001Z");
+        fs::create_dir(dir.path().join("20261122T130001Z")).unwrap();
+        assert_eq!(name("2026-11-22T13:00:00.001Z"), "20261122T130002Z");
     }
 
     #[test]

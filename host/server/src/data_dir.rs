@@ -4,7 +4,7 @@
 //! the process dies, however it dies, rules it out.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tidegate_export::catalog::others_may_enter;
@@ -53,12 +53,22 @@ fn process_of(process: Option<u32>) -> String {
 }
 
 impl DataDir {
-    /// Makes the directory if there is none, and locks it.
+    /// Makes the directory if there is none, and locks it. What is written to its databases is not kept in the log of changes.
     ///
     /// # Errors
     /// [`DataDirError`] if another process has it, a restore into it was not finished, or the system refuses.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        let data = Self::open_to_restore(path)?;
+        let data = Self::open_to_serve(path)?;
+        data.take_lineage()?;
+        Ok(data)
+    }
+
+    /// The same for whoever takes care of the log of changes.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn open_to_serve(path: &Path) -> Result<Self, DataDirError> {
+        let data = Self::lock(path)?;
         if data.restore_mark().exists() {
             return Err(DataDirError::HalfRestored { path: path.to_owned() });
         }
@@ -70,6 +80,30 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError`] if another process has it, or the system refuses.
     pub(crate) fn open_to_restore(path: &Path) -> Result<Self, DataDirError> {
+        let data = Self::lock(path)?;
+        data.take_lineage()?;
+        Ok(data)
+    }
+
+    /// Takes away what says that all changes of the databases are in the log of changes, and gives it. Whoever writes to them has to do
+    /// that first.
+    ///
+    /// # Errors
+    /// [`DataDirError::Io`] if that cannot be done for good.
+    pub(crate) fn take_lineage(&self) -> Result<Option<String>, DataDirError> {
+        let io = |e: std::io::Error| DataDirError::Io { path: self.lineage(), reason: e.to_string() };
+        let lineage = match fs::read_to_string(self.lineage()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(io)?,
+        };
+        fs::remove_file(self.lineage()).map_err(io)?;
+        if cfg!(unix) {
+            File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(io)?;
+        }
+        Ok(Some(lineage))
+    }
+
+    fn lock(path: &Path) -> Result<Self, DataDirError> {
         let io = |e: std::io::Error| DataDirError::Io { path: path.to_owned(), reason: e.to_string() };
         let mut builder = DirBuilder::new();
         builder.recursive(true);
@@ -130,6 +164,12 @@ impl DataDir {
     #[must_use]
     pub fn backups(&self) -> PathBuf {
         self.path.join("backups")
+    }
+
+    /// Names the log of changes that has all changes of the databases; not there if none has.
+    #[must_use]
+    pub fn lineage(&self) -> PathBuf {
+        self.path.join("lineage")
     }
 
     /// Where adapters are dropped, unless another folder was named.

@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod backups;
+mod changes;
 pub mod cli;
 pub mod data_dir;
 pub mod demo;

@@ -5,6 +5,7 @@
 //! new events, then the deliveries.
 
 use crate::backups::{self, Backups, Series};
+use crate::changes::Changes;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::drop_in::{self, DropIn, Signatures};
 use crate::http::tls::Tls;
@@ -15,6 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_events::changes::ChangeLog;
 use tidegate_events::{EventStore, EventStoreError, EventStoreOptions};
 use tidegate_export::catalog::{Catalog, CatalogError, DEFAULT_TENANT, KeySource, OpenError, TokenSpec};
 use tidegate_export::{Allowance, EgressPolicy, Export, ExportOptions, ExportSettings, StartError};
@@ -70,6 +72,8 @@ pub struct Options {
     pub backup_dir: Option<PathBuf>,
     /// How a series of backups is kept, if one is.
     pub backups: Option<Series>,
+    /// Whether the changes between two backups of the series are kept, too.
+    pub keep_changes: bool,
     /// How often old events are looked for.
     pub tidy_every: Duration,
     /// How long requests and deliveries under way may take to finish at the end.
@@ -102,6 +106,7 @@ impl Options {
             export: ExportSettings::default(),
             backup_dir: None,
             backups: None,
+            keep_changes: true,
             tidy_every: Duration::from_secs(60),
             grace: Duration::from_secs(10),
         }
@@ -187,6 +192,7 @@ pub struct Running {
     stop: CancellationToken,
     served: JoinHandle<bool>,
     tidied: JoinHandle<()>,
+    changes: Option<Changes>,
     data: DataDir,
     grace: Duration,
 }
@@ -200,7 +206,7 @@ impl Running {
         // The first provider wins; a second call would only say that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let tls = options.tls.clone().map(Tls::load).transpose()?;
-        let data = DataDir::open(&options.data_dir)?;
+        let data = DataDir::open_to_serve(&options.data_dir)?;
         let listening = |cause| ServeError::Listen { address: options.listen, cause };
         let listener = TcpListener::bind(options.listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
@@ -208,6 +214,10 @@ impl Running {
         let app = App::new(options.http.clone(), counters.clone())?;
         let folder = options.backup_dir.clone().unwrap_or_else(|| data.backups());
         let numbers = backups::Numbers::register(&counters, &folder, options.backups)?;
+        let changes = match options.backups.filter(|_| options.keep_changes) {
+            Some(_) => Some(Changes::open(&data, &folder, Arc::clone(&clock), &counters)?),
+            None => data.take_lineage().map(|_| None)?,
+        };
         let stop = CancellationToken::new();
         let public_url = match &options.public_url {
             Some(url) => url.clone(),
@@ -219,7 +229,8 @@ impl Running {
         let (http, routes, end, grace) = (options.http.clone(), router(app.clone()), stop.clone(), options.grace);
         let served = tokio::spawn(async move { listener::serve(listener, routes, tls, &http, end, grace).await });
         let tidy_clock = Arc::clone(&clock);
-        let parts = Parts::open(&data, &options, clock, counters).await;
+        let log = changes.as_ref().map(Changes::log);
+        let parts = Parts::open(&data, &options, clock, counters, log).await;
         let Parts { catalog, events, export, drop_in, first_token, setup } = match parts {
             Ok(parts) => parts,
             Err(
@@ -236,7 +247,11 @@ impl Running {
                 return Err(error);
             }
         };
-        let backups = Backups { folder, events: data.events(), export: Arc::clone(&export), numbers };
+        let log = changes.as_ref().map(Changes::log);
+        let backups = Backups { folder, events: data.events(), export: Arc::clone(&export), numbers, changes: log };
+        if let Some(changes) = &changes {
+            tokio::spawn(changes.clone().keep(stop.clone()));
+        }
         if let Some(series) = options.backups {
             tokio::spawn(backups.clone().keep(series, stop.clone()));
         }
@@ -274,6 +289,7 @@ impl Running {
             stop,
             served,
             tidied,
+            changes,
             data,
             grace,
         })
@@ -327,6 +343,10 @@ impl Running {
             tracing::error!(%error, "the event store could not be closed in order");
         }
         self.export.shutdown(self.grace).await;
+        // What was committed last; what comes behind it is taken at the next start.
+        if let Some(changes) = self.changes {
+            changes.look().await;
+        }
         // The address leads nowhere from now on.
         if let Err(error) = std::fs::remove_file(self.data.address()) {
             tracing::debug!(%error, "the address file could not be removed");
@@ -360,6 +380,7 @@ impl Parts {
         options: &Options,
         clock: Arc<dyn Clock>,
         counters: prometheus::Registry,
+        changes: Option<Arc<ChangeLog>>,
     ) -> Result<Self, ServeError> {
         // Files and adapters are opened side by side: both take a moment and neither needs the other.
         let dropped = options.adapter_dir.clone().unwrap_or_else(|| data.adapters());
@@ -379,10 +400,10 @@ impl Parts {
         let adapters = tokio::task::spawn_blocking(move || DropIn::open(dropped, shelf, &keys, sandbox));
         let (catalog_file, events_file) = (data.catalog(), data.events());
         let key = options.key.clone().unwrap_or_else(|| KeySource::File(data.key()));
-        let (event_options, event_clock, catalog_clock) =
-            (options.events.clone(), Arc::clone(&clock), Arc::clone(&clock));
+        let (event_clock, catalog_clock) = (Arc::clone(&clock), Arc::clone(&clock));
+        let event_options = EventStoreOptions { changes: changes.clone(), ..options.events.clone() };
         let files = tokio::task::spawn_blocking(move || {
-            let catalog = Catalog::open_with(&catalog_file, &key, catalog_clock)?;
+            let catalog = Catalog::open_followed(&catalog_file, &key, catalog_clock, changes)?;
             let events = EventStore::open(&events_file, event_options, event_clock)?;
             let first_token = first_token(&catalog)?;
             let setup = setup_token(&catalog)?;

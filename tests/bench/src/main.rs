@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "printing figures is what this program is for")]
 
 mod api;
+mod changes;
 mod cpu;
 mod dropin;
 mod evaluate;
@@ -48,6 +49,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if run("api") {
         api::run()?;
+    }
+    if run("changes") {
+        changes::run()?;
     }
     if run("isolation") {
         schedule::isolation()?;

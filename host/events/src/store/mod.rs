@@ -33,6 +33,7 @@ pub use options::{AttachmentId, AttachmentInfo, AttributeInfo, EventStats, Event
 pub use retain::{Horizon, ProjectUsage, Removed};
 
 use crate::block::Block;
+use crate::changes::{Database, Follow};
 use crate::explore::{AttributeDescription, ExploreLimits, Watch};
 use crate::source::{EvaluationLimits, MetricSpec, Source, SourceError};
 use crate::wal::Emptier;
@@ -142,9 +143,11 @@ impl EventStore {
     /// # Errors
     /// [`EventStoreError`] if the file cannot be used, or was written by a later Tidegate.
     pub fn open(file: &Path, options: EventStoreOptions, clock: Arc<dyn Clock>) -> Result<Self, EventStoreError> {
-        let mut db = schema::open_writer(file, options.file_bytes)?;
+        let is_followed = options.changes.is_some();
+        let mut db = schema::open_writer(file, options.file_bytes, is_followed)?;
         let told = schema::told(file);
-        let emptier = Emptier::start(&mut db, file).map_err(&told)?;
+        let follow = options.changes.clone().map(|log| Follow { log, database: Database::Events });
+        let emptier = Emptier::start(&mut db, file, follow).map_err(&told)?;
         let (counters, projects) = read::inventory(&db).map_err(&told)?;
         let merge = options.merge;
         let texts = Texts::new(options.text_bytes);
@@ -155,7 +158,7 @@ impl EventStore {
             clock,
             committer: Mutex::new(Committer::new(db).map_err(&told)?),
             floors: Floors::default(),
-            readers: Readers::new(file),
+            readers: Readers::new(file, is_followed),
             texts,
             cache: Cache::new(options.cache_bytes),
             merger: Merger::new(),
@@ -439,8 +442,10 @@ impl Handle {
         if !self.shared.closed.swap(true, Ordering::SeqCst) {
             self.shared.readers.clear();
             drop(self.emptier.lock().unwrap_or_else(PoisonError::into_inner).take());
-            // Only tidies up: what is left in the log is read from there at the next start.
-            let _ = self.shared.committer().db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+            // Only tidies up: what is left in the log is read from there at the next start. Where changes are kept, the log has to go on.
+            if self.shared.options.changes.is_none() {
+                let _ = self.shared.committer().db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+            }
         }
     }
 }

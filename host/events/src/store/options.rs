@@ -1,5 +1,7 @@
 //! What the store may use, and what it tells of itself.
 
+use crate::changes::ChangeLog;
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate_model::{EventLimits, Instant, ObjectId};
 
@@ -24,6 +26,8 @@ pub struct EventStoreOptions {
     pub merge: bool,
     /// Limits that only the store can check: attributes of a project, attachments of an event.
     pub limits: EventLimits,
+    /// Where its changes are kept, if they are.
+    pub changes: Option<Arc<ChangeLog>>,
 }
 
 impl Default for EventStoreOptions {
@@ -38,6 +42,7 @@ impl Default for EventStoreOptions {
             file_bytes: None,
             merge: true,
             limits: EventLimits::default(),
+            changes: None,
         }
     }
 }

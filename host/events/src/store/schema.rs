@@ -1,6 +1,7 @@
 //! The database file: its tables, how connections are set up, and how an older file is brought up to date.
 
 use super::error::EventStoreError;
+use crate::wal::keep_log;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -124,9 +125,16 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 /// Opens the one connection that writes, and brings the file up to date.
-pub(super) fn open_writer(file: &Path, file_bytes: Option<u64>) -> Result<Connection, EventStoreError> {
+pub(super) fn open_writer(
+    file: &Path,
+    file_bytes: Option<u64>,
+    is_followed: bool,
+) -> Result<Connection, EventStoreError> {
     let told = told(file);
     let mut db = Connection::open(file).map_err(&told)?;
+    if is_followed {
+        keep_log(&db).map_err(&told)?;
+    }
     set_up(&db, file)?;
     migrate(&mut db, file)?;
     if let Some(bytes) = file_bytes {
@@ -179,6 +187,7 @@ fn migrate(db: &mut Connection, file: &Path) -> Result<(), EventStoreError> {
 /// Connections that read, kept for the next reader.
 pub(super) struct Readers {
     file: PathBuf,
+    is_followed: bool,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -186,8 +195,8 @@ pub(super) struct Readers {
 const IDLE: usize = 8;
 
 impl Readers {
-    pub(super) fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), idle: Mutex::default() }
+    pub(super) fn new(file: &Path, is_followed: bool) -> Self {
+        Self { file: file.to_owned(), is_followed, idle: Mutex::default() }
     }
 
     /// Runs `read` with everything that it sees fixed at one moment: commits that happen meanwhile do not show.
@@ -214,6 +223,9 @@ impl Readers {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.file, flags)?;
+        if self.is_followed {
+            keep_log(&db)?;
+        }
         db.set_prepared_statement_cache_capacity(PREPARED);
         keep_plans(&db)?;
         db.busy_timeout(Duration::from_secs(5))?;

@@ -59,6 +59,7 @@ use rusqlite::{Connection, Transaction};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use tidegate_events::changes::ChangeLog;
 use tidegate_model::{Clock, Instant, ProjectId, StoreId, TenantId};
 use tokio::sync::watch;
 
@@ -109,7 +110,20 @@ impl Catalog {
     /// # Errors
     /// As for [`open`](Self::open); [`OpenError::Key`] if the key for its secrets is not there. Nothing is changed then.
     pub fn open_with(file: &Path, keys: &KeySource, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let db = Arc::new(Db::open(file)?);
+        Self::open_followed(file, keys, clock, None)
+    }
+
+    /// The same; what is committed is kept in the log of changes, too.
+    ///
+    /// # Errors
+    /// As for [`open_with`](Self::open_with).
+    pub fn open_followed(
+        file: &Path,
+        keys: &KeySource,
+        clock: Arc<dyn Clock>,
+        changes: Option<Arc<ChangeLog>>,
+    ) -> Result<Self, OpenError> {
+        let db = Arc::new(Db::open_followed(file, changes)?);
         let keys = Arc::new(sealing::prepare(&db, keys)?);
         let (changed, _) = watch::channel(0);
         let catalog = Self { db, keys, clock, index: ArcSwap::default(), editing: Mutex::new(()), changed };

@@ -12,9 +12,10 @@ use crate::offload::is_alone;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tidegate_events::wal::Emptier;
+use tidegate_events::changes::{ChangeLog, Database, Follow};
+use tidegate_events::wal::{Emptier, keep_log};
 
 /// One script for each version of the file, oldest first.
 const MIGRATIONS: [&str; 13] = [
@@ -85,11 +86,19 @@ pub(crate) struct Db {
     reader: Mutex<Connection>,
     /// None in a simulation, whose files have no log.
     emptier: Option<Emptier>,
+    /// Where its changes are kept, if they are.
+    follow: Option<Follow>,
 }
 
 impl Db {
     /// Opens `file`, creates it if it is not there, and brings it to the newest version.
+    #[cfg(test)]
     pub(crate) fn open(file: &Path) -> Result<Self, OpenError> {
+        Self::open_followed(file, None)
+    }
+
+    /// The same; what is committed is kept in the log of changes, too.
+    pub(crate) fn open_followed(file: &Path, changes: Option<Arc<ChangeLog>>) -> Result<Self, OpenError> {
         let unusable = |cause: String| OpenError::Unusable { file: file.to_owned(), cause };
         if !is_alone() {
             keep_private(file).map_err(|e| unusable(e.to_string()))?;
@@ -110,11 +119,19 @@ impl Db {
         if found > known {
             return Err(OpenError::Newer { file: file.to_owned(), found, known });
         }
+        let follow = changes.map(|log| Follow { log, database: Database::Catalog });
+        if follow.is_some() {
+            keep_log(&writer).map_err(told)?;
+        }
         migrate(&mut writer, found).map_err(told)?;
         let reader = connect(file).map_err(told)?;
+        if follow.is_some() {
+            keep_log(&reader).map_err(told)?;
+        }
         reader.pragma_update(None, "query_only", true).map_err(|e| unusable(e.to_string()))?;
-        let emptier = if is_alone() { None } else { Some(Emptier::start(&mut writer, file).map_err(told)?) };
-        Ok(Self { file: file.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader), emptier })
+        let emptier =
+            if is_alone() { None } else { Some(Emptier::start(&mut writer, file, follow.clone()).map_err(told)?) };
+        Ok(Self { file: file.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader), emptier, follow })
     }
 
     /// Runs `work` in a write transaction: committed, and on disk, if it succeeds; as if it had never been if not.
@@ -134,7 +151,17 @@ impl Db {
 
     /// Empties the log of changes, in which earlier contents of the file still lie.
     pub(crate) fn forget_log(&self) -> rusqlite::Result<()> {
-        let forget = || lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let forget = || {
+            let writer = lock(&self.writer);
+            if let Some(follow) = &self.follow {
+                follow.log.drain_or_end(follow.database);
+            }
+            let forgotten = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            if let Some(follow) = &self.follow {
+                follow.log.cut_off(follow.database);
+            }
+            forgotten
+        };
         match &self.emptier {
             Some(emptier) => emptier.while_idle(forget),
             None => forget(),

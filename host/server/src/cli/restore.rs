@@ -6,6 +6,7 @@
 
 use super::{CliError, Output, time};
 use crate::backups;
+use crate::changes;
 use crate::data_dir::DataDir;
 use clap::Args;
 use jiff::Timestamp;
@@ -15,12 +16,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_events::changes::{Database, End, apply};
 use tidegate_export::catalog::{Catalog, OpenError};
 use tidegate_export::verify_database;
-use tidegate_model::SystemClock;
+use tidegate_model::{Instant, SystemClock};
 
 /// The databases of a data directory.
-const DATABASES: [&str; 2] = ["tidegate.db", "events.db"];
+const DATABASES: [&str; 2] = [Database::Catalog.name(), Database::Events.name()];
 /// What belongs to a database beside its file.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 /// How folders are called that hold what a restore has replaced.
@@ -35,7 +37,8 @@ pub struct RestoreArgs {
     /// The folder that `ledger backup` made; with --as-of the folder in which they all are, by default `backups` in the data directory.
     #[arg(long, value_name = "DIR", required_unless_present = "as_of")]
     pub from: Option<PathBuf>,
-    /// Go back to this time: to the newest backup that is not later, as 2026-11-22T13:00:00Z or in seconds since the epoch.
+    /// Go back to this time, as 2026-11-22T13:00:00Z or in seconds since the epoch: from the newest backup that is not later, by the changes
+    /// that were kept since.
     #[arg(long, value_name = "TIME", value_parser = time::argument)]
     pub as_of: Option<u64>,
     /// Print JSON.
@@ -43,19 +46,26 @@ pub struct RestoreArgs {
     pub json: bool,
 }
 
-/// The backup that is meant.
-fn backup_of(args: &RestoreArgs, out: &mut Output) -> Result<PathBuf, CliError> {
-    let Some(at) = args.as_of else { return Ok(args.from.clone().unwrap_or_default()) };
+/// A moment to go to from a backup.
+struct Asked {
+    at: Timestamp,
+    /// When the backup was whole.
+    made: Timestamp,
+    changes: PathBuf,
+}
+
+/// The backup that is meant, and which moment after it.
+fn backup_of(args: &RestoreArgs) -> Result<(PathBuf, Option<Asked>), CliError> {
+    let Some(at) = args.as_of else { return Ok((args.from.clone().unwrap_or_default(), None)) };
     let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_second(at).ok());
     let at = at.ok_or_else(|| CliError::Failed("--as-of: expected a time before the year 9999".to_owned()))?;
     let series = args.from.clone().unwrap_or_else(|| args.data_dir.join("backups"));
     let (made, backup) = backups::as_of(&series, at).map_err(CliError::Failed)?;
-    out.note(format_args!("The newest backup that is not later than {at} is of {made}."));
-    Ok(backup)
+    Ok((backup, Some(Asked { at, made, changes: changes::folder_in(&series) })))
 }
 
 pub(super) fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliError> {
-    let from = backup_of(args, out)?;
+    let (from, asked) = backup_of(args)?;
     for name in DATABASES {
         let copy = from.join(name);
         if !copy.is_file() {
@@ -70,22 +80,25 @@ pub(super) fn restore(args: &RestoreArgs, out: &mut Output) -> Result<(), CliErr
         }
     }
     let data = DataDir::open_to_restore(&args.data_dir).map_err(|e| CliError::Failed(e.to_string()))?;
-    let prepared = prepare(&from, &data, out);
+    let prepared = prepare(&from, asked.as_ref(), &data, out);
     if prepared.is_err() {
         // Whatever there is of it is no use.
         DATABASES.iter().for_each(|name| remove(&data, &beside(name)));
     }
-    prepared?;
+    let as_of = prepared?;
     let failed = |e: io::Error| {
         CliError::failed("the restore broke off; no server starts on the data directory until one is complete", e)
     };
     let aside = aside(&data);
     swap(&data, &aside).map_err(failed)?;
-    let document = json!({"restored": from.display().to_string(), "replaced": aside.display().to_string()});
+    let mut document = json!({"restored": from.display().to_string(), "replaced": aside.display().to_string()});
+    if let Some(as_of) = as_of {
+        document["as-of"] = as_of.to_string().into();
+    }
     out.show(args.json, &document, |out, _| {
         out.line(format_args!("restored {}", from.display()))?;
         out.note(format_args!(
-            "What was there is in {}. Windows since the backup are evaluated again from the events that it holds.",
+            "What was there is in {}. Windows since then are evaluated again from the events that there were.",
             aside.display()
         ));
         Ok(())
@@ -134,20 +147,27 @@ fn remove(data: &DataDir, name: &str) {
     }
 }
 
-/// Copies the backup beside what is there, and brings it forward if it is of an older version. Nothing is replaced.
-fn prepare(from: &Path, data: &DataDir, out: &mut Output) -> Result<(), CliError> {
+/// Copies the backup beside what is there, takes it to the moment that is asked for, and brings it forward if it is of an older
+/// version. Nothing is replaced. Tells of which moment it is, if one was asked for.
+fn prepare(
+    from: &Path,
+    asked: Option<&Asked>,
+    data: &DataDir,
+    out: &mut Output,
+) -> Result<Option<Timestamp>, CliError> {
     for name in DATABASES {
         remove(data, &beside(name));
         copy(&from.join(name), &data.path().join(beside(name)))
             .map_err(|e| CliError::failed("the backup cannot be copied, so nothing was changed", e))?;
     }
+    let as_of = asked.map(|asked| go_to(asked, from, data, out)).transpose()?;
     let catalog = data.path().join(beside("tidegate.db"));
     match Catalog::open_with(&catalog, &super::secrets::key_of(data), Arc::new(SystemClock)) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(as_of),
         // No backup has its key in it; whoever restores brings it from where it was kept.
         Err(OpenError::Key(wanted)) => {
             out.note(format_args!("Before the server can start: {wanted}"));
-            Ok(())
+            Ok(as_of)
         }
         Err(OpenError::Newer { found, known, .. }) => {
             let told = format!(
@@ -158,6 +178,39 @@ fn prepare(from: &Path, data: &DataDir, out: &mut Output) -> Result<(), CliError
         }
         Err(error) => Err(CliError::file(from, format!("{error}; nothing was changed"))),
     }
+}
+
+/// Makes the changes to the copies that lead to the moment asked for, and says which moment it is.
+fn go_to(asked: &Asked, from: &Path, data: &DataDir, out: &mut Output) -> Result<Timestamp, CliError> {
+    let Asked { at, made, changes } = asked;
+    let Some(base) = backups::base_of(from) else {
+        out.note(format_args!("This is the backup of {made}. The server that made it kept no changes after it."));
+        return Ok(*made);
+    };
+    let moment = Instant::from_seconds(u64::try_from(at.as_second()).unwrap_or(0));
+    let copies = DATABASES.map(|name| data.path().join(beside(name)));
+    let applied = apply(changes, &base, moment, [&copies[0], &copies[1]])
+        .map_err(|e| CliError::failed("nothing was changed", e))?;
+    for (copy, name) in copies.iter().zip(DATABASES) {
+        let verified = verify_database(copy).map_err(|e| CliError::Failed(e.to_string()))?;
+        if let Some(problem) = verified.problems.first() {
+            let told = format!("with the changes up to {at} it is damaged ({problem}); nothing was changed");
+            return Err(CliError::file(from.join(name), told));
+        }
+    }
+    let as_of = applied.as_of.and_then(|at| Timestamp::from_microsecond(i64::try_from(at.micros()).ok()?).ok());
+    let as_of = as_of.unwrap_or(*made);
+    match applied.end {
+        End::Later => out.note(format_args!("This is the state of {as_of}: the backup of {made}, and what came then.")),
+        End::Last => out.note(format_args!(
+            "This is the state of {as_of}: the backup of {made}, and what came then. After that, no change up to {at} is known."
+        )),
+        End::Damaged { file } => out.note(format_args!(
+            "This is the state of {as_of}, not of {at}: what comes next in {} cannot be read.",
+            file.display()
+        )),
+    }
+    Ok(as_of)
 }
 
 /// Moves what is there aside, and what was prepared into its place.

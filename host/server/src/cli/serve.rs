@@ -68,12 +68,16 @@ pub struct ServeArgs {
     /// Age in seconds at which a window that has not arrived expires.
     #[arg(long, env = "TIDEGATE_LOOK_BACK", value_name = "SECONDS", default_value_t = 86_400)]
     pub look_back: u64,
-    /// Make a backup this often, in seconds, and keep them as a series: `tidegate ledger restore --as-of` goes back to one.
+    /// Make a backup this often, in seconds, and keep them as a series, with the changes between them: `tidegate ledger restore --as-of`
+    /// goes back to any second.
     #[arg(long, env = "TIDEGATE_BACKUP_EVERY", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub backup_every: Option<u64>,
     /// How many backups of the series are kept; older ones are removed.
     #[arg(long, env = "TIDEGATE_BACKUP_KEEP", value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..))]
     pub backup_keep: u16,
+    /// Whether the changes between two backups of the series are kept; without them a restore goes back to backups only.
+    #[arg(long, env = "TIDEGATE_BACKUP_CHANGES", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub backup_changes: bool,
     /// Where backups are made; without it, `backups` in the data directory. Another disk is better.
     #[arg(long, env = "TIDEGATE_BACKUP_DIR", value_name = "DIR")]
     pub backup_dir: Option<PathBuf>,
@@ -252,6 +256,7 @@ impl ServeArgs {
             backups: self
                 .backup_every
                 .map(|seconds| Series { every: Duration::from_secs(seconds), keep: usize::from(self.backup_keep) }),
+            keep_changes: self.backup_changes,
             grace: Duration::from_secs(self.grace),
             ..Options::new(self.data_dir.clone())
         }

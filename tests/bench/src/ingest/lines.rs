@@ -73,7 +73,7 @@ impl Lines {
 }
 
 /// Writes the first `count` lines to a file.
-pub(super) fn write_file(file: &Path, count: u64) -> anyhow::Result<()> {
+pub(crate) fn write_file(file: &Path, count: u64) -> anyhow::Result<()> {
     let mut out = std::fs::File::create(file).with_context(|| file.display().to_string())?;
     for first in (0..count).step_by(50_000) {
         out.write_all(&Lines::new(first, 50_000.min(count - first)).0)?;

@@ -4,10 +4,11 @@
 //! would write it, and DuckDB reading the file by itself. What each has stored is counted and summed, and must agree.
 
 pub(crate) mod http;
-mod lines;
+pub(crate) mod lines;
 mod peers;
 mod reports;
 
+use crate::changes::Kept;
 use crate::{cpu, report};
 use anyhow::{Context, ensure};
 use lines::Lines;
@@ -22,7 +23,7 @@ use tokio::task::JoinHandle;
 
 const PROJECT: ProjectId = ProjectId(1);
 /// Events that all three store.
-const EVENTS: u64 = 500_000;
+pub(crate) const EVENTS: u64 = 500_000;
 /// Events that rows are inserted of: the figure is a rate, and slow.
 const ROW_EVENTS: u64 = 100_000;
 /// Events after which the cost of one is looked at; the longer list with `LONG=1`.
@@ -36,7 +37,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let file = scratch.path().join("events.ndjson");
     lines::write_file(&file, EVENTS)?;
-    let ours = import(&file, scratch.path(), false)?;
+    let ours = import(&file, scratch.path(), false, false)?;
     let duckdb = peers::duckdb(&file, scratch.path())?;
     let rows = peers::rows(&file, ROW_EVENTS, scratch.path())?;
     ours.agrees_with(&duckdb)?;
@@ -44,7 +45,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     report("ingest_ndjson_per_cpu_second", ours.rate(), "sqlite_rows", rows.rate(), "/s");
     report("ingest_bytes_per_event_on_disk", ours.bytes_each(), "duckdb", duckdb.bytes_each(), "B");
     report("ingest_bytes_per_event_on_disk", ours.bytes_each(), "sqlite_rows", rows.bytes_each(), "B");
-    let with_uuids = import(&file, scratch.path(), true)?;
+    let with_uuids = import(&file, scratch.path(), true, false)?;
     report("ingest_ndjson_with_uuids", with_uuids.rate(), "without", ours.rate(), "/s");
     drop(std::fs::remove_file(&file));
     http::run(scratch.path())?;
@@ -57,12 +58,14 @@ pub(crate) struct Stored {
     pub(crate) events: u64,
     pub(crate) cpu: f64,
     pub(crate) bytes: u64,
+    /// Bytes of changes that were kept.
+    pub(crate) changes: u64,
     /// Number of events, distinct texts of `guid`, sum of `process.age`.
     pub(crate) sums: [f64; 3],
 }
 
 impl Stored {
-    fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.events as f64 / self.cpu
     }
 
@@ -81,16 +84,20 @@ impl Stored {
 struct Import {
     store: EventStore,
     clock: Arc<ManualClock>,
+    kept: Option<Kept>,
     runtime: tokio::runtime::Runtime,
     under_way: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Import {
-    fn new(folder: &Path) -> anyhow::Result<Self> {
+    fn new(folder: &Path, keep_changes: bool) -> anyhow::Result<Self> {
         let clock = Arc::new(ManualClock::at(Instant::from_seconds(START)));
-        let store = EventStore::open(&folder.join("events.db"), EventStoreOptions::default(), clock.clone())?;
+        let log = keep_changes.then(|| Kept::log(folder));
+        let options = EventStoreOptions { changes: log.clone(), ..EventStoreOptions::default() };
+        let store = EventStore::open(&folder.join("events.db"), options, clock.clone())?;
+        let kept = log.map(|log| Kept::beside_a_catalog(log, folder)).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        Ok(Self { store, clock, runtime, under_way: None })
+        Ok(Self { store, clock, kept, runtime, under_way: None })
     }
 
     fn send(&mut self, block: Block) -> anyhow::Result<()> {
@@ -139,12 +146,12 @@ impl Import {
     }
 }
 
-/// Stores the lines of a file; each with a uuid of its own if that is wanted.
-fn import(file: &Path, folder: &Path, uuids: bool) -> anyhow::Result<Stored> {
+/// Stores the lines of a file; each with a uuid of its own if that is wanted, and with all changes kept if that is.
+pub(crate) fn import(file: &Path, folder: &Path, uuids: bool, keep_changes: bool) -> anyhow::Result<Stored> {
     let folder = tempfile::tempdir_in(folder)?;
     let limits = EventLimits::default();
     let before = cpu::with_ended_threads()?;
-    let mut import = Import::new(folder.path())?;
+    let mut import = Import::new(folder.path(), keep_changes)?;
     let (mut block, mut events) = (Block::new(&limits), 0);
     let mut lines = BufReader::with_capacity(1 << 20, std::fs::File::open(file)?);
     let mut line = Vec::new();
@@ -163,11 +170,12 @@ fn import(file: &Path, folder: &Path, uuids: bool) -> anyhow::Result<Stored> {
     }
     import.send(block)?;
     import.rest()?;
+    let changes = import.kept.take().map_or(0, Kept::end);
     let cpu = cpu::with_ended_threads()? - before;
     let sums = import.sums()?;
     import.store.close();
     let bytes = std::fs::metadata(folder.path().join("events.db"))?.len();
-    Ok(Stored { events, cpu, bytes, sums })
+    Ok(Stored { events, cpu, bytes, changes, sums })
 }
 
 /// The cost of an event when there are few, and when there are many.
@@ -176,7 +184,7 @@ fn growth(folder: &Path) -> anyhow::Result<()> {
     let long = std::env::var("LONG").is_ok_and(|long| long == "1");
     let marks: &[u64] = if long { &LONG_GROWTH } else { &GROWTH };
     let limits = EventLimits::default();
-    let mut import = Import::new(folder.path())?;
+    let mut import = Import::new(folder.path(), false)?;
     let (mut at, mut first) = (0, None);
     for &mark in marks {
         let mut spent = 0.0;

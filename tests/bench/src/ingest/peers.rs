@@ -45,7 +45,7 @@ pub(super) fn rows(file: &Path, most: u64, folder: &Path) -> anyhow::Result<Stor
         Ok([row.get::<_, i64>(0)? as f64, row.get::<_, i64>(1)? as f64, row.get(2)?])
     })?;
     ensure!(sums[0] == most as f64, "{} rows of {most}", sums[0]);
-    Ok(Stored { events, cpu, bytes: std::fs::metadata(&path)?.len(), sums })
+    Ok(Stored { events, cpu, bytes: std::fs::metadata(&path)?.len(), changes: 0, sums })
 }
 
 fn cell(value: &Json) -> Cell {
@@ -67,5 +67,5 @@ pub(super) fn duckdb(file: &Path, folder: &Path) -> anyhow::Result<Stored> {
     let answer = crate::peers::run("duckdb_ingest.py", &[file.as_os_str(), database.as_os_str()])?;
     let figure = |name: &str| answer[name].as_f64().with_context(|| format!("the peer's {name}"));
     let sums = [figure("events")?, figure("guids")?, figure("ages")?];
-    Ok(Stored { events: sums[0] as u64, cpu: figure("cpu")?, bytes: figure("bytes")? as u64, sums })
+    Ok(Stored { events: sums[0] as u64, cpu: figure("cpu")?, bytes: figure("bytes")? as u64, changes: 0, sums })
 }

@@ -1,13 +1,14 @@
 //! Tidegate's side, as a process of its own: everything between the events and the sinks, with a catalog of many stores.
 
 use super::crimes::{self, Crime};
+use crate::changes::Kept;
 use anyhow::Context;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_events::{EventStore, EventStoreOptions};
-use tidegate_export::catalog::{CatalogError, DEFAULT_TENANT, Edit, StoreSpec};
+use tidegate_export::catalog::{CatalogError, DEFAULT_TENANT, Edit, KeySource, StoreSpec};
 use tidegate_export::{Catalog, EgressPolicy, Export, ExportOptions};
 use tidegate_model::{Event, Period, ProjectId, SystemClock, Value};
 use tidegate_sandbox::{Adapter, Registry, Sandbox, SandboxOptions};
@@ -91,13 +92,17 @@ fn store(
 }
 
 /// Exports what is in `dir` until the process is killed; each project gets an event four times in a period, and that of the
-/// hostile tenant a flood of them, no two in one group.
-pub(crate) fn serve(dir: &Path, period: u32) -> anyhow::Result<()> {
+/// hostile tenant a flood of them, no two in one group. All changes are kept if that is wanted.
+pub(crate) fn serve(dir: &Path, period: u32, keep_changes: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let clock = Arc::new(SystemClock);
-        let catalog = Arc::new(Catalog::open(&dir.join("tidegate.db"), clock.clone())?);
-        let events = EventStore::open(&dir.join("events.db"), EventStoreOptions::default(), clock.clone())?;
+        let (log, key) = (keep_changes.then(|| Kept::log(dir)), KeySource::File(dir.join("tidegate.key")));
+        let catalog = Catalog::open_followed(&dir.join("tidegate.db"), &key, clock.clone(), log.clone())?;
+        let catalog = Arc::new(catalog);
+        let options = EventStoreOptions { changes: log.clone(), ..EventStoreOptions::default() };
+        let events = EventStore::open(&dir.join("events.db"), options, clock.clone())?;
+        let _kept = log.map(Kept::begin).transpose()?;
         let projects: Vec<ProjectId> = catalog.read(|v| {
             let tenant = v.tenant_named(DEFAULT_TENANT)?.id;
             Ok(v.projects(tenant)?.into_iter().map(|p| p.id).collect())

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Which process this is, if not the bench itself: `sink FILE`, `host FOLDER PERIOD`, `api FOLDER` or `api-made FOLDER`.
+/// Which process this is, if not the bench itself: `sink FILE`, `host FOLDER PERIOD`, `host-with-changes FOLDER PERIOD`, `api FOLDER` or `api-made FOLDER`.
 pub(crate) const ROLE: &str = "TIDEGATE_BENCH_ROLE";
 const PERIOD: u64 = 60;
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
@@ -40,7 +40,8 @@ pub(crate) fn played_a_part() -> anyhow::Result<bool> {
     let Ok(role) = std::env::var(ROLE) else { return Ok(false) };
     match role.split(' ').collect::<Vec<_>>()[..] {
         ["sink", file] => sink::serve(Path::new(file))?,
-        ["host", dir, period] => host::serve(Path::new(dir), period.parse()?)?,
+        ["host", dir, period] => host::serve(Path::new(dir), period.parse()?, false)?,
+        ["host-with-changes", dir, period] => host::serve(Path::new(dir), period.parse()?, true)?,
         ["api", dir] => crate::api::serve(Path::new(dir), false)?,
         ["api-made", dir] => crate::api::serve(Path::new(dir), true)?,
         _ => anyhow::bail!("{ROLE} is {role:?}"),
@@ -52,7 +53,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut figures = Vec::new();
     for stores in SIZES {
         let names: Vec<String> = (0..stores).map(|n| format!("to-{n}")).collect();
-        let figure = measure(&names, &[], PERIOD, WINDOWS)?;
+        let figure = measure("host", &names, &[], PERIOD, WINDOWS)?;
         println!(
             "schedule: {stores} stores every {PERIOD} s: late p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, worst {:.1} ms; {:.1} % of one core; \
              {:.0} MB",
@@ -77,6 +78,20 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What it costs to keep the changes of the largest schedule.
+pub(crate) fn with_changes() -> anyhow::Result<()> {
+    let stores = SIZES[SIZES.len() - 1];
+    let names: Vec<String> = (0..stores).map(|n| format!("to-{n}")).collect();
+    let without = measure("host", &names, &[], PERIOD, WINDOWS)?;
+    let with = measure("host-with-changes", &names, &[], PERIOD, WINDOWS)?;
+    let (megabytes, seconds) = with.changes;
+    println!("changes: {stores} stores every {PERIOD} s: {:.0} MB an hour", megabytes / seconds * 3600.0);
+    report(&format!("changes_{stores}_late_p99"), with.late(99.0), "without", without.late(99.0), "ms");
+    report(&format!("changes_{stores}_cpu_of_a_core"), with.share(), "without", without.share(), "");
+    report(&format!("changes_{stores}_memory"), with.megabytes, "without", without.megabytes, "MB");
+    Ok(())
+}
+
 /// What a host needed.
 #[derive(Default)]
 pub(crate) struct Figure {
@@ -91,6 +106,8 @@ pub(crate) struct Figure {
     wall: f64,
     /// The most that was resident.
     megabytes: f64,
+    /// Megabytes of changes that were kept from the start on, if they were, and for how many seconds.
+    changes: (f64, f64),
 }
 
 /// The value below which so many of `sorted` are.
@@ -118,17 +135,19 @@ impl Figure {
 
 /// Runs a host with a store for each name, and stores of another tenant for `crimes`, and looks at the windows that the healthy
 /// ones get.
-fn measure(names: &[String], crimes: &[Crime], period: u64, windows: u64) -> anyhow::Result<Figure> {
+fn measure(role: &str, names: &[String], crimes: &[Crime], period: u64, windows: u64) -> anyhow::Result<Figure> {
     let scratch = tempfile::tempdir()?;
     let (_sink, port, notes) = start_sink(scratch.path())?;
     host::set_up(scratch.path(), port, u32::try_from(period)?, names, crimes)?;
-    let role = format!("host {} {period}", scratch.path().display());
+    let role = format!("{role} {} {period}", scratch.path().display());
     let mut host = Running::start(Command::new(std::env::current_exe()?).env(ROLE, role))?;
     host.line()?;
+    let started = std::time::Instant::now();
     let sleeper = Sleeper::start();
     let (first, used) = over_windows(&host, period, windows)?;
     let naps = sleeper.woken();
     drop(host);
+    let changes = (crate::changes::megabytes(scratch.path()), started.elapsed().as_secs_f64());
     let planned = planned(&scratch.path().join("tidegate.db"))?;
     let mut by_window: BTreeMap<u64, Vec<f64>> = (0..windows).map(|n| (first + n * period, Vec::new())).collect();
     let is_healthy = |to: &str| to.trim_start_matches("to-").parse::<usize>().is_ok();
@@ -142,7 +161,7 @@ fn measure(names: &[String], crimes: &[Crime], period: u64, windows: u64) -> any
     }
     let healthy = names.iter().filter(|name| is_healthy(name)).count() as u64;
     ensure!(seen.len() as u64 == healthy * windows, "{} of {} windows arrived", seen.len(), healthy * windows);
-    Ok(Figure { windows: by_window.into_values().collect(), naps, ..used }.sorted())
+    Ok(Figure { windows: by_window.into_values().collect(), naps, changes, ..used }.sorted())
 }
 
 /// Waits until some windows are over and done; the stamp of the first, and what a process used meanwhile.

@@ -43,7 +43,7 @@ struct Side {
 
 impl Side {
     fn take_turn(&mut self, (names, crimes): (&[String], &[Crime])) -> anyhow::Result<()> {
-        self.turns.push(measure(names, crimes, PERIOD, WINDOWS)?);
+        self.turns.push(measure("host", names, crimes, PERIOD, WINDOWS)?);
         Ok(())
     }
 
