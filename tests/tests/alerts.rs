@@ -35,7 +35,7 @@ fn the_alerts_and_the_dashboard_name_metrics_that_are_on_the_page() {
 
     // A store that gets nothing through has all the numbers that a store can have.
     let receiver = Receiver::start(|_| (503, "not now".to_owned()));
-    let tidegate = world::tidegate(&scratch).start();
+    let tidegate = world::tidegate(&scratch).argument("--backup-every").argument("3600").start();
     let settings = json!({"version": "1", "url": receiver.url(), "database": "m", "gzip": false});
     tidegate.apply(&world::document(&world::metrics()[..1], &[world::store("central", "influxdb", 1, settings)]));
     let text = |path: &PathBuf| std::fs::read_to_string(path).expect("the example is there");

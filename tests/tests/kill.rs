@@ -238,7 +238,8 @@ fn the_changes_since_the_backup_lead_to_what_is_there(
     assert!(told["as-of"].is_string(), "{told}");
     assert_eq!(restore::events(tidegate), acknowledged, "events that were acknowledged are not in the changes");
     assert!(before == recorded(tidegate), "the ledger of the changes is another one");
-    tidegate.cli(&["ledger", "verify"]);
+    let said = tidegate.cli(&["ledger", "verify"]);
+    assert!(said.contains("sound"), "{said}");
 }
 
 /// Sends small bulks, each again and again until it is acknowledged, with pauses of up to so many milliseconds.

@@ -42,6 +42,8 @@ struct State {
     has_ended: bool,
     /// Pages that were in the log when it was looked at last.
     seen: i32,
+    /// Pages after the last commit.
+    filled: i32,
 }
 
 impl Emptier {
@@ -149,6 +151,7 @@ impl Bell {
         if pages < state.seen {
             state.seen = 0;
         }
+        state.filled = pages;
         if pages - state.seen >= ENOUGH {
             state.is_rung = true;
             self.rung.notify_one();
@@ -171,8 +174,11 @@ impl Bell {
             drop(idle);
             match done {
                 Ok(Some(pages)) => held(&self.state).seen = pages.max(0),
-                // The log of changes has told why.
-                Ok(None) => {}
+                // The log of changes has told why. Tried again when there is more.
+                Ok(None) => {
+                    let mut state = held(&self.state);
+                    state.seen = state.filled;
+                }
                 // A full disk, say: whoever writes finds out as well, and tells.
                 Err(error) => tracing::debug!(%error, "the log of a database was not emptied, and will be later"),
             }

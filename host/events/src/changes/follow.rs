@@ -5,6 +5,12 @@ use super::frames::{Committed, Log, Position};
 use super::record::{Pages, RECORD};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a log is looked at again that is not what it should be ...
+const TRIES: u32 = 3;
+/// ... and after how long: it is written in one piece.
+const BETWEEN_TRIES: Duration = Duration::from_millis(2);
 
 /// Why the changes of a database cannot be had any more.
 #[derive(Debug, thiserror::Error)]
@@ -40,30 +46,31 @@ impl Follower {
     ///
     /// Once, because it begins anew only when all of it is in the database, and nothing gets there that was not taken before.
     fn next(&self, from: Position) -> Result<Option<(Log, Position)>, Lost> {
-        let another = || Lost::Another(self.database.name());
+        let is_first = from == Position::default();
+        let mut tries = 0;
         loop {
-            let Some(log) = Log::open(&self.log)? else {
-                // Nothing was written yet, or it was emptied and not written to since.
-                return if from == Position::default() || self.is_empty()? { Ok(None) } else { Err(another()) };
-            };
-            let is_first = from == Position::default();
-            if log.start.salt == from.salt {
-                if log.has(from)? {
-                    return Ok(Some((log, from)));
+            let opened = Log::open(&self.log)?;
+            match opened {
+                // Nothing was written yet, or it was cut off and not written to since.
+                None if is_first || self.is_empty()? => return Ok(None),
+                Some(log) if log.start.salt == from.salt && log.has(from)? => return Ok(Some((log, from))),
+                Some(log) if is_first || log.start.salt.0 == from.salt.0.wrapping_add(1) => {
+                    let start = log.start;
+                    return Ok(Some((log, start)));
                 }
-            } else if is_first || log.start.salt.0 == from.salt.0.wrapping_add(1) {
-                let start = log.start;
-                return Ok(Some((log, start)));
+                // It may have begun anew between two looks, or be about to.
+                _ if tries < TRIES => std::thread::sleep(BETWEEN_TRIES),
+                _ => return Err(Lost::Another(self.database.name())),
             }
-            // It may have begun anew between two looks.
-            if Log::open(&self.log)?.is_none_or(|again| again.start == log.start) {
-                return Err(another());
-            }
+            tries += 1;
         }
     }
 
     pub(super) fn is_empty(&self) -> io::Result<bool> {
-        std::fs::metadata(&self.log).map(|log| log.len() == 0)
+        match std::fs::metadata(&self.log) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            log => Ok(log?.len() == 0),
+        }
     }
 
     /// Whether the log goes on behind a position that another process came to. One that was emptied and not written to since does not:

@@ -280,7 +280,8 @@ impl ChangeLog {
     }
 
     fn take(&self, state: &mut State, database: Database) -> Result<(), Lost> {
-        let Some(follower) = state.followers[database as usize].take() else { return Ok(()) };
+        // Gone only if something panicked in here.
+        let follower = state.followers[database as usize].take().ok_or(Lost::Another(database.name()))?;
         let from = state.positions[database as usize];
         let taken = follower.take(from, |pages| {
             state.is_marked = false;
