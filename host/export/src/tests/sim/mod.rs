@@ -330,11 +330,14 @@ impl Sim {
         self.source.set_trouble(None);
         self.source.set_bad(None);
         self.net.heal();
-        for store in self.stores.clone() {
-            let _ = self.catalog.edit(|e| e.set_paused(store.id, false));
-        }
         if !self.runs() {
             assert!(self.start().await, "nothing is in the way of a start");
+        }
+        for store in self.stores.clone() {
+            // It may have died and nobody has looked yet, or be about to.
+            while self.catalog.edit(|e| e.set_paused(store.id, false)).is_err() {
+                self.seconds(60).await;
+            }
         }
         // Past what an earlier, faster clock had stamped, and past every wait.
         let newest = self.source.newest().max(self.now());
