@@ -53,22 +53,7 @@ impl Emptier {
     /// # Errors
     /// If the file cannot be opened once more, or there is no thread to be had.
     pub fn start(writer: &mut Connection, file: &Path, follow: Option<Follow>) -> Result<Self, rusqlite::Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let own = Own {
-            empties: Connection::open_with_flags(file, flags)?,
-            holds: match &follow {
-                Some(follow) => {
-                    follow.log.follow(follow.database, file);
-                    let holds = Connection::open_with_flags(file, flags)?;
-                    keep_log(&holds)?;
-                    Some((holds, follow.clone()))
-                }
-                None => None,
-            },
-        };
-        if follow.is_some() {
-            keep_log(&own.empties)?;
-        }
+        let own = Own::open(file, follow.as_ref())?;
         let bell = Arc::new(Bell::default());
         let (works, rings) = (Arc::clone(&bell), Arc::clone(&bell));
         let thread = std::thread::Builder::new().name("log-emptier".to_owned()).spawn(move || works.work(&own));
@@ -117,15 +102,32 @@ struct Own {
 }
 
 impl Own {
-    /// Empties the log as far as nobody reads it; tells how many pages it has.
-    fn empty(&self) -> Result<Option<i32>, rusqlite::Error> {
+    /// Opens them; with `follow`, the database is followed from here on.
+    fn open(file: &Path, follow: Option<&Follow>) -> Result<Self, rusqlite::Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let empties = Connection::open_with_flags(file, flags)?;
+        let Some(follow) = follow else { return Ok(Self { empties, holds: None }) };
+        follow.log.follow(follow.database, file);
+        let holds = Connection::open_with_flags(file, flags)?;
+        [&empties, &holds].into_iter().try_for_each(keep_log)?;
+        Ok(Self { empties, holds: Some((holds, follow.clone())) })
+    }
+
+    /// Empties the log as far as nobody reads it; tells how many pages it has and how many of them are in the file. `drained` is
+    /// called when the changes are kept, before anything gets into the file.
+    fn empty(&self, drained: impl FnOnce()) -> Result<Option<(i32, i32)>, rusqlite::Error> {
         // As a statement: the call does nothing on a connection that has not read yet.
-        let empty = || self.empties.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1));
+        let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+        let empty = || self.empties.query_row(sql, [], |row| Ok((row.get(1)?, row.get(2)?)));
         let Some((holds, follow)) = &self.holds else { return empty().map(Some) };
         let reading = holds.unchecked_transaction()?;
         // What is committed from here on stays in the log as long as this reads.
         reading.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        if follow.drain() { empty().map(Some) } else { Ok(None) }
+        if !follow.drain() {
+            return Ok(None);
+        }
+        drained();
+        empty().map(Some)
     }
 }
 
@@ -170,10 +172,10 @@ impl Bell {
             state.is_rung = false;
             drop(state);
             let idle = held(&self.at_work);
-            let done = own.empty();
+            let done = own.empty(|| ());
             drop(idle);
             match done {
-                Ok(Some(pages)) => held(&self.state).seen = pages.max(0),
+                Ok(Some((pages, _))) => held(&self.state).seen = pages.max(0),
                 // The log of changes has told why. Tried again when there is more.
                 Ok(None) => {
                     let mut state = held(&self.state);
@@ -189,7 +191,9 @@ impl Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::changes::{ChangeLog, Database};
     use std::path::PathBuf;
+    use tidegate_model::SystemClock;
 
     /// A database whose pages go to the log one by one, and the length of its file.
     fn database(dir: &tempfile::TempDir) -> (Connection, PathBuf) {
@@ -239,6 +243,34 @@ mod tests {
             (0..6).for_each(|_| fill(&db, 1_000));
             assert_eq!(length(&log), long);
         });
+    }
+
+    #[test]
+    fn what_is_committed_after_the_changes_were_kept_does_not_get_into_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, file) = database(&dir);
+        let clock = Arc::new(SystemClock);
+        let log = ChangeLog::open(dir.path().join("changes"), dir.path().join("lineage"), None, clock);
+        let other = dir.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE page (data BLOB)").unwrap();
+        Own::open(&other, Some(&Follow { log: Arc::clone(&log), database: Database::Events })).unwrap();
+        let own = Own::open(&file, Some(&Follow { log: Arc::clone(&log), database: Database::Catalog })).unwrap();
+        fill(&db, 50);
+        let _begun = log.begin().unwrap();
+        fill(&db, 50);
+        let mut kept = 0;
+        let (pages, in_file) = own
+            .empty(|| {
+                kept = log.stats().bytes;
+                fill(&db, 70);
+            })
+            .unwrap()
+            .unwrap();
+        assert!(kept > 0 && pages > 170 && (100..120).contains(&in_file), "{in_file} of {pages}");
+        // With the next look it is kept, and then it may.
+        let (pages, in_file) = own.empty(|| ()).unwrap().unwrap();
+        assert_eq!(pages, in_file);
+        assert!(log.stats().bytes > kept);
     }
 
     #[test]

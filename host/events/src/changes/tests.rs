@@ -400,6 +400,31 @@ fn databases_that_were_written_to_without_the_log_of_changes_begin_a_new_one() {
 }
 
 #[test]
+fn a_program_that_knows_nothing_of_the_log_of_changes_and_wrote_meanwhile_is_noticed() {
+    let mut world = World::new();
+    world.back_up();
+    for ends_with_a_log in [false, true] {
+        world.write(Database::Catalog, ROW);
+        world.tick();
+        assert!(world.log().stats().kept);
+        drop(world.open.take());
+        let other = || Connection::open(world.file(Database::Catalog)).unwrap();
+        // The last to leave puts the log into the database and removes it.
+        other().execute_batch(ROW).unwrap();
+        if ends_with_a_log {
+            let other = other();
+            keep_log(&other).unwrap();
+            other.execute_batch(ROW).unwrap();
+        }
+        world.start(true);
+        assert!(!world.log().stats().kept && world.log().stats().breaks == 1);
+        world.tick();
+        world.back_up();
+    }
+    world.check();
+}
+
+#[test]
 fn changes_go_with_the_backups_that_they_lead_from() {
     let mut world = World::new();
     for _ in 0..4 {

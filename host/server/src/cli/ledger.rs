@@ -33,7 +33,7 @@ pub enum LedgerCommand {
     Verify(AskArgs),
     /// Copy catalog, ledger and events into a new folder below the data directory, while the server runs.
     Backup(AskArgs),
-    /// Put a backup in the place of what a data directory holds. The server must be stopped.
+    /// Go back to a backup, or to any second after it that changes were kept for. The server must be stopped.
     Restore(RestoreArgs),
 }
 
