@@ -137,6 +137,15 @@ impl Backups {
 
     async fn make_named(&self, suffix: &'static str) -> Result<Made, BackupError> {
         let partial = self.folder.join(format!("{}{PARTIAL}", Timestamp::now().strftime(FORM)));
+        let made = self.make_in(partial.clone(), suffix).await;
+        if made.is_err() {
+            // It would take the room that the next one needs.
+            let _ = blocking(move || Ok(fs::remove_dir_all(partial))).await;
+        }
+        made
+    }
+
+    async fn make_in(&self, partial: PathBuf, suffix: &'static str) -> Result<Made, BackupError> {
         let (made, changes) = (partial.clone(), self.changes.clone());
         let begun = blocking(move || {
             // Whatever a death has left of one is no use.
@@ -301,6 +310,17 @@ fn all(folder: &Path) -> Vec<(Timestamp, PathBuf, bool)> {
     found
 }
 
+/// Removes what is left of backups that were under way when an earlier process died. Nobody else makes any in the folder yet.
+pub(crate) fn remove_unfinished(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_ours = name.to_str().and_then(|name| read_name(name.strip_suffix(PARTIAL)?)).is_some();
+        if is_ours && let Err(error) = fs::remove_dir_all(entry.path()) {
+            tracing::warn!(folder = %entry.path().display(), "what is left of a backup could not be removed: {error}");
+        }
+    }
+}
+
 fn scheduled(folder: &Path) -> Vec<(Timestamp, PathBuf)> {
     all(folder).into_iter().filter(|(_, _, is_scheduled)| *is_scheduled).map(|(at, path, _)| (at, path)).collect()
 }
@@ -344,6 +364,7 @@ fn private_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -367,6 +388,22 @@ mod tests {
         );
         let told = name("2026-11-22T12:59:59Z").unwrap_err();
         assert!(told.contains("the first is of 2026-11-22T13:00:00Z"), "{told}");
+    }
+
+    #[test]
+    fn what_is_left_of_a_backup_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["20261122T130000Z.partial", "20261122T130000Z-scheduled", "20261122T130000Z", "mine.partial"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("file"), "x").unwrap();
+        }
+        remove_unfinished(dir.path());
+        remove_unfinished(&dir.path().join("not there"));
+        let left = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert_eq!(
+            BTreeSet::from_iter(left),
+            BTreeSet::from(["20261122T130000Z-scheduled", "20261122T130000Z", "mine.partial"].map(str::to_owned))
+        );
     }
 
     #[test]

@@ -247,6 +247,8 @@ impl Running {
                 return Err(error);
             }
         };
+        let left_in = folder.clone();
+        let _ = tokio::task::spawn_blocking(move || backups::remove_unfinished(&left_in)).await;
         let log = changes.as_ref().map(Changes::log);
         let backups = Backups { folder, events: data.events(), export: Arc::clone(&export), numbers, changes: log };
         if let Some(changes) = &changes {

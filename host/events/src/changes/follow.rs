@@ -100,7 +100,7 @@ impl Follower {
             }
             let numbers = some.iter().rev().map(|(number, _)| *number).collect();
             let (database, more) = (self.database, !left.is_empty());
-            give(Pages { database, more, end, pages, page: log.page, numbers, data })?;
+            give(Pages { database, more, end, pages, page: log.page, known: 0, numbers, data })?;
             if !more {
                 return Ok(end);
             }

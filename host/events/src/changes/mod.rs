@@ -11,6 +11,7 @@
 
 mod follow;
 mod frames;
+mod images;
 mod record;
 mod restore;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 pub use restore::{Applied, ApplyError, End, apply};
 
 use follow::{Follower, Lost};
+use images::Images;
 use record::{Chunk, Lineage, Positions, Record, Records};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -31,7 +33,7 @@ use tokio::sync::watch;
 const FILE: u64 = 32 << 20;
 
 /// A database whose changes are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Database {
     /// `tidegate.db`: catalog and ledger.
     #[default]
@@ -108,6 +110,7 @@ struct State {
     /// One that may go on: known once the logs of both databases were looked at.
     earlier: Option<Lineage>,
     chunk: Option<Chunk>,
+    images: Images,
     /// That of the next record.
     number: u64,
     /// Whether the last record is a mark.
@@ -224,6 +227,8 @@ impl ChangeLog {
             // What comes now goes into a file of its own, so that those before it can go with the backups before this one.
             state.chunk = None;
         }
+        // A restore may begin here, and knows of nothing that was before.
+        state.images.forget();
         let lineage = state.lineage.unwrap_or(Lineage(0));
         Ok(Beginning { lineage, after: state.number - 1 })
     }
@@ -285,7 +290,9 @@ impl ChangeLog {
         let from = state.positions[database as usize];
         let taken = follower.take(from, |pages| {
             state.is_marked = false;
-            self.append(state, &Record::Pages(pages))
+            self.append(state, &Record::Pages(state.images.differences(&pages)))?;
+            state.images.remember(&pages);
+            Ok(())
         });
         state.followers[database as usize] = Some(follower);
         state.positions[database as usize] = taken?;
@@ -337,6 +344,8 @@ impl ChangeLog {
                 true
             }
             Err(Lost::Io(error)) => {
+                // Nobody knows whether the last record is there.
+                state.images.forget();
                 if !std::mem::replace(&mut state.has_failed, true) {
                     let folder = self.folder.display();
                     tracing::warn!(%folder, %error, "changes cannot be written to the log of changes; it is tried again");

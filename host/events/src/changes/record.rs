@@ -53,6 +53,8 @@ pub(super) struct Pages {
     pub(super) pages: u32,
     /// Bytes of a page.
     pub(super) page: u32,
+    /// So many of them come first, of which there is only what is different from how they were written before.
+    pub(super) known: u32,
     pub(super) numbers: Vec<u32>,
     /// Their contents, one behind the other.
     pub(super) data: Vec<u8>,
@@ -72,7 +74,7 @@ impl Record {
                 out.extend([1, pages.database as u8, u8::from(pages.more)]);
                 put_position(&mut out, &pages.end);
                 let count = u32::try_from(pages.numbers.len()).unwrap_or(u32::MAX);
-                [pages.pages, pages.page, count].iter().for_each(|n| out.extend(n.to_le_bytes()));
+                [pages.pages, pages.page, pages.known, count].iter().for_each(|n| out.extend(n.to_le_bytes()));
                 pages.numbers.iter().for_each(|n| out.extend(n.to_le_bytes()));
                 out.extend(compress::pack(&pages.data, LEVEL)?);
             }
@@ -104,11 +106,11 @@ impl Record {
             1 => {
                 let database = *Database::ALL.get(usize::from(from.byte()?))?;
                 let (more, end) = (from.byte()? == 1, from.position()?);
-                let (pages, page, count) = (from.word()?, from.word()?, from.word()?);
+                let [pages, page, known, count] = [from.word()?, from.word()?, from.word()?, from.word()?];
                 let numbers = (0..count).map(|_| from.word()).collect::<Option<Vec<_>>>()?;
                 let length = (page as usize).checked_mul(numbers.len()).filter(|length| *length <= LONGEST)?;
                 let data = compress::unpack_at_most(from.0, length).ok().filter(|data| data.len() == length)?;
-                Self::Pages(Pages { database, more, end, pages, page, numbers, data })
+                Self::Pages(Pages { database, more, end, pages, page, known, numbers, data })
             }
             2 => Self::Mark { at: Instant::from_micros(from.long()?) },
             _ => return None,

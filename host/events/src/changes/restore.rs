@@ -3,10 +3,10 @@
 //! The trap is to change files before it is known how far the changes lead: so they are read twice, first for the last mark that is
 //! wanted, then for the pages up to it.
 
-use super::Base;
 use super::record::{self, Found, Record, Records};
+use super::{Base, images};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tidegate_model::Instant;
 
@@ -148,12 +148,22 @@ impl Target<'_> {
     fn write(&mut self, changed: &record::Pages) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(OpenOptions::new().write(true).open(self.path)?),
+            none => none.insert(OpenOptions::new().read(true).write(true).open(self.path)?),
         };
         let page = u64::from(changed.page);
-        for (number, contents) in changed.numbers.iter().zip(changed.data.chunks_exact(changed.page as usize)) {
-            file.seek(SeekFrom::Start(u64::from(number.saturating_sub(1)) * page))?;
-            file.write_all(contents)?;
+        let all = changed.numbers.iter().zip(changed.data.chunks_exact(changed.page as usize));
+        let mut contents = vec![0; changed.page as usize];
+        let mut image = contents.clone();
+        for ((number, data), place) in all.zip(0..) {
+            let at = SeekFrom::Start(u64::from(number.saturating_sub(1)) * page);
+            contents.copy_from_slice(data);
+            if place < changed.known {
+                file.seek(at)?;
+                file.read_exact(&mut image)?;
+                images::apply(&mut contents, &image);
+            }
+            file.seek(at)?;
+            file.write_all(&contents)?;
         }
         self.length = Some(u64::from(changed.pages) * page);
         Ok(())
