@@ -100,7 +100,8 @@ impl Follower {
             }
             let numbers = some.iter().rev().map(|(number, _)| *number).collect();
             let (database, more) = (self.database, !left.is_empty());
-            give(Pages { database, more, end, pages, page: log.page, known: 0, numbers, data })?;
+            let page = log.page;
+            give(Pages { database, more, end, pages, page, numbers, data, ..Pages::default() })?;
             if !more {
                 return Ok(end);
             }

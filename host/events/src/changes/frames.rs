@@ -65,7 +65,7 @@ impl Log {
         let (magic, page) = (word(0), word(8));
         let reads_high_first = magic & 1 == 1;
         let stated = (word(24), word(28));
-        if magic & !1 != MAGIC || !page.is_power_of_two() || sum((0, 0), &header[..24], reads_high_first) != stated {
+        if magic & !1 != MAGIC || !is_size_of_a_page(page) || sum((0, 0), &header[..24], reads_high_first) != stated {
             return Ok(None);
         }
         let start = Position { salt: (word(16), word(20)), frames: 0, sum: stated };
@@ -125,6 +125,11 @@ impl Log {
     }
 }
 
+/// Whether the pages of a database can be so many bytes long.
+pub(super) fn is_size_of_a_page(bytes: u32) -> bool {
+    bytes.is_power_of_two() && (512..=65_536).contains(&bytes)
+}
+
 /// What stands before a page.
 struct Frame {
     number: u32,
@@ -142,7 +147,7 @@ impl Frame {
 }
 
 /// Carries a checksum on over bytes, eight at a time.
-fn sum(from: (u32, u32), bytes: &[u8], reads_high_first: bool) -> (u32, u32) {
+pub(super) fn sum(from: (u32, u32), bytes: &[u8], reads_high_first: bool) -> (u32, u32) {
     let word = |four: &[u8]| {
         let four = [four[0], four[1], four[2], four[3]];
         if reads_high_first { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) }

@@ -290,7 +290,8 @@ impl ChangeLog {
         let from = state.positions[database as usize];
         let taken = follower.take(from, |pages| {
             state.is_marked = false;
-            self.append(state, &Record::Pages(state.images.differences(&pages)))?;
+            let record = Record::Pages(state.images.differences(&pages)?);
+            self.append(state, &record)?;
             state.images.remember(&pages);
             Ok(())
         });

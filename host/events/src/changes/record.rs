@@ -4,7 +4,7 @@
 //! end of a file after a crash: a record that is not whole is as if it had never been written, and the next file begins with its number.
 
 use super::Database;
-use super::frames::Position;
+use super::frames::{self, Position};
 use crate::compress;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -17,7 +17,7 @@ const MAGIC: &[u8; 8] = b"TIDECHG1";
 /// What files of changes are called behind.
 const ENDING: &str = "changes";
 /// Bytes of a digest.
-const DIGEST: usize = 16;
+pub(super) const DIGEST: usize = 16;
 /// Bytes of pages in one record; a page more is let in.
 pub(super) const RECORD: usize = 8 << 20;
 /// Longest record that is read; nothing longer is written.
@@ -56,12 +56,15 @@ pub(super) struct Pages {
     /// So many of them come first, of which there is only what is different from how they were written before.
     pub(super) known: u32,
     pub(super) numbers: Vec<u32>,
-    /// Their contents, one behind the other.
+    /// What is different in those, each with its length.
+    pub(super) differences: Vec<u8>,
+    /// The contents of the others, one behind the other.
     pub(super) data: Vec<u8>,
 }
 
 impl Record {
-    fn write(&self, number: u64) -> io::Result<Vec<u8>> {
+    /// With length and digest before it.
+    pub(super) fn write(&self, number: u64) -> io::Result<Vec<u8>> {
         let mut out = vec![0; 4 + DIGEST];
         out.extend(number.to_le_bytes());
         match self {
@@ -76,6 +79,9 @@ impl Record {
                 let count = u32::try_from(pages.numbers.len()).unwrap_or(u32::MAX);
                 [pages.pages, pages.page, pages.known, count].iter().for_each(|n| out.extend(n.to_le_bytes()));
                 pages.numbers.iter().for_each(|n| out.extend(n.to_le_bytes()));
+                let length = u32::try_from(pages.differences.len()).map_err(io::Error::other)?;
+                out.extend(length.to_le_bytes());
+                out.extend_from_slice(&pages.differences);
                 out.extend(compress::pack(&pages.data, LEVEL)?);
             }
             Self::Mark { at } => {
@@ -91,7 +97,7 @@ impl Record {
     }
 
     /// None if it is nothing that was ever written.
-    fn read(bytes: &[u8]) -> Option<(u64, Self)> {
+    pub(super) fn read(bytes: &[u8]) -> Option<(u64, Self)> {
         let mut from = Bytes(bytes);
         let number = from.long()?;
         let record = match from.byte()? {
@@ -108,9 +114,16 @@ impl Record {
                 let (more, end) = (from.byte()? == 1, from.position()?);
                 let [pages, page, known, count] = [from.word()?, from.word()?, from.word()?, from.word()?];
                 let numbers = (0..count).map(|_| from.word()).collect::<Option<Vec<_>>>()?;
-                let length = (page as usize).checked_mul(numbers.len()).filter(|length| *length <= LONGEST)?;
-                let data = compress::unpack_at_most(from.0, length).ok().filter(|data| data.len() == length)?;
-                Self::Pages(Pages { database, more, end, pages, page, known, numbers, data })
+                if !frames::is_size_of_a_page(page) {
+                    return None;
+                }
+                let length = from.word()? as usize;
+                let (differences, packed) = from.0.split_at_checked(length)?;
+                let whole = numbers.len().checked_sub(known as usize)?;
+                let length = (page as usize).checked_mul(whole).filter(|length| *length <= LONGEST)?;
+                let data = compress::unpack_at_most(packed, length).ok().filter(|data| data.len() == length)?;
+                let differences = differences.to_vec();
+                Self::Pages(Pages { database, more, end, pages, page, known, numbers, differences, data })
             }
             2 => Self::Mark { at: Instant::from_micros(from.long()?) },
             _ => return None,

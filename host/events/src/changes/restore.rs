@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tidegate_model::Instant;
+use zstd::zstd_safe::DCtx;
 
 /// Where the changes end that lead to a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,19 +152,20 @@ impl Target<'_> {
             none => none.insert(OpenOptions::new().read(true).write(true).open(self.path)?),
         };
         let page = u64::from(changed.page);
-        let all = changed.numbers.iter().zip(changed.data.chunks_exact(changed.page as usize));
-        let mut contents = vec![0; changed.page as usize];
-        let mut image = contents.clone();
-        for ((number, data), place) in all.zip(0..) {
-            let at = SeekFrom::Start(u64::from(number.saturating_sub(1)) * page);
-            contents.copy_from_slice(data);
-            if place < changed.known {
-                file.seek(at)?;
-                file.read_exact(&mut image)?;
-                images::apply(&mut contents, &image);
-            }
-            file.seek(at)?;
+        let at = |number: &u32| SeekFrom::Start(u64::from(number.saturating_sub(1)) * page);
+        let (known, whole) = changed.numbers.split_at_checked(changed.known as usize).unwrap_or_default();
+        let (mut context, mut differences) = (DCtx::create(), changed.differences.as_slice());
+        for number in known {
+            let mut contents = vec![0; changed.page as usize];
+            file.seek(at(number))?;
+            file.read_exact(&mut contents)?;
+            images::next(&mut context, &mut differences, &mut contents)?;
+            file.seek(at(number))?;
             file.write_all(&contents)?;
+        }
+        for (number, contents) in whole.iter().zip(changed.data.chunks_exact(changed.page as usize)) {
+            file.seek(at(number))?;
+            file.write_all(contents)?;
         }
         self.length = Some(u64::from(changed.pages) * page);
         Ok(())

@@ -299,6 +299,26 @@ proptest! {
         world.tick();
         world.check();
     }
+
+    #[test]
+    fn whatever_a_record_holds_it_is_read_or_refused(
+        at in 0..200_usize, byte: u8, cut in 0..400_usize, numbers in prop::collection::vec(0..5_u32, 0..6),
+    ) {
+        let mut images = Images::default();
+        let data = numbers.iter().flat_map(|n| vec![u8::try_from(*n).unwrap() + 10; 512]).collect();
+        let pages = record::Pages { page: 512, pages: 9, numbers, data, ..record::Pages::default() };
+        images.remember(&pages);
+        let written = Record::Pages(images.differences(&pages).unwrap());
+        let mut bytes = written.write(7).unwrap().split_off(4 + record::DIGEST);
+        prop_assert_eq!(Record::read(&bytes), Some((7, written)));
+        let at = at % bytes.len();
+        bytes[at] ^= byte;
+        if let Some((_, Record::Pages(read))) = Record::read(&bytes) {
+            prop_assert_eq!(read.data.len(), (read.numbers.len() - read.known as usize) * read.page as usize);
+        }
+        bytes.truncate(cut);
+        let _ = Record::read(&bytes);
+    }
 }
 
 const ROW: &str = "INSERT INTO page (data) VALUES (randomblob(3000))";
@@ -477,6 +497,39 @@ fn behind_damage_there_is_no_way_and_the_state_before_it_is_whole() {
     let told = apply(&world.folder(), &world.backups[0].2.unwrap(), Instant::from_seconds(last), [&copy, &copy]);
     let told = told.unwrap_err().to_string();
     assert!(told.contains("is no log of changes of this version"), "{told}");
+}
+
+#[test]
+fn a_page_that_was_put_to_another_use_in_between_is_not_taken_for_what_it_was() {
+    let mut images = Images::default();
+    // Most of a page is as it was, so the next one refers to it.
+    let page = |first: u8, most: u32, last: u8| {
+        let mut noise = most;
+        let mut next = || {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            noise.to_be_bytes()[0]
+        };
+        let data = [first].into_iter().chain((0..500).map(|_| next())).chain([last; 11]).collect();
+        record::Pages { page: 512, pages: 2, numbers: vec![2], data, ..record::Pages::default() }
+    };
+    // Of a tree, a part of something long, of a tree again.
+    let written: Vec<record::Pages> = [page(13, 1, 1), page(0, 2, 2), page(13, 3, 3), page(13, 3, 4)]
+        .iter()
+        .map(|pages| {
+            let written = images.differences(pages).unwrap();
+            images.remember(pages);
+            written
+        })
+        .collect();
+    assert_eq!(written.iter().map(|pages| pages.known).collect::<Vec<_>>(), [0, 1, 0, 1]);
+    let mut context = zstd::zstd_safe::DCtx::create();
+    let mut differences = written[3].differences.as_slice();
+    let mut right = page(13, 3, 3).data;
+    images::next(&mut context, &mut differences, &mut right).unwrap();
+    assert_eq!((right, differences), (page(13, 3, 4).data, &[][..]));
+    let mut wrong = page(13, 1, 1).data;
+    let told = images::next(&mut context, &mut written[3].differences.as_slice(), &mut wrong).unwrap_err();
+    assert!(told.to_string().contains("cannot be read"), "{told}");
 }
 
 #[test]
