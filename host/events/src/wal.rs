@@ -54,6 +54,7 @@ impl Emptier {
     /// If the file cannot be opened once more, or there is no thread to be had.
     pub fn start(writer: &mut Connection, file: &Path, follow: Option<Follow>) -> Result<Self, rusqlite::Error> {
         let own = Own::open(file, follow.as_ref())?;
+        let holds = own.holds.as_ref().map(|(holds, _)| Arc::clone(holds));
         let bell = Arc::new(Bell::default());
         let (works, rings) = (Arc::clone(&bell), Arc::clone(&bell));
         let thread = std::thread::Builder::new().name("log-emptier".to_owned()).spawn(move || works.work(&own));
@@ -66,8 +67,11 @@ impl Emptier {
         writer.wal_hook(Some(move |wal: &mut Wal, pages: i32| {
             rings.filled(pages);
             if pages >= FAR_TOO_MANY {
-                if let Some(follow) = &follow {
-                    follow.log.drain_or_end(follow.database);
+                if let (Some(follow), Some(holds)) = (&follow, &holds)
+                    && !follow.log.drain_or_end(follow.database)
+                {
+                    // Whoever holds this back may wait for a disk that says nothing.
+                    holds.let_go();
                 }
                 // The commit has succeeded whatever comes of this; the next one tries again.
                 let _ = wal.checkpoint();
@@ -98,7 +102,26 @@ pub fn keep_log(connection: &Connection) -> Result<(), rusqlite::Error> {
 struct Own {
     empties: Connection,
     /// Where changes are kept: one that reads while the log is emptied, and the log of changes.
-    holds: Option<(Connection, Follow)>,
+    holds: Option<(Arc<Holds>, Follow)>,
+}
+
+/// A connection that reads so that what is committed meanwhile stays in the log.
+struct Holds(Mutex<Connection>);
+
+impl Holds {
+    fn begin(&self) -> Result<(), rusqlite::Error> {
+        let connection = held(&self.0);
+        connection.execute_batch("BEGIN")?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+    }
+
+    fn let_go(&self) {
+        let connection = held(&self.0);
+        if !connection.is_autocommit() {
+            // If it cannot, the next one cannot begin, and says why.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+    }
 }
 
 impl Own {
@@ -110,7 +133,7 @@ impl Own {
         follow.log.follow(follow.database, file);
         let holds = Connection::open_with_flags(file, flags)?;
         [&empties, &holds].into_iter().try_for_each(keep_log)?;
-        Ok(Self { empties, holds: Some((holds, follow.clone())) })
+        Ok(Self { empties, holds: Some((Arc::new(Holds(Mutex::new(holds))), follow.clone())) })
     }
 
     /// Empties the log as far as nobody reads it; tells how many pages it has and how many of them are in the file. `drained` is
@@ -120,14 +143,16 @@ impl Own {
         let sql = "PRAGMA wal_checkpoint(PASSIVE)";
         let empty = || self.empties.query_row(sql, [], |row| Ok((row.get(1)?, row.get(2)?)));
         let Some((holds, follow)) = &self.holds else { return empty().map(Some) };
-        let reading = holds.unchecked_transaction()?;
-        // What is committed from here on stays in the log as long as this reads.
-        reading.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        if !follow.drain() {
-            return Ok(None);
-        }
-        drained();
-        empty().map(Some)
+        // What is committed from here on stays in the log until it lets go.
+        let done = holds.begin().and_then(|()| {
+            if !follow.drain() {
+                return Ok(None);
+            }
+            drained();
+            empty().map(Some)
+        });
+        holds.let_go();
+        done
     }
 }
 

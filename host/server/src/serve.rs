@@ -346,8 +346,10 @@ impl Running {
         }
         self.export.shutdown(self.grace).await;
         // What was committed last; what comes behind it is taken at the next start.
-        if let Some(changes) = self.changes {
-            changes.look().await;
+        if let Some(changes) = self.changes
+            && tokio::time::timeout(self.grace, changes.look()).await.is_err()
+        {
+            tracing::warn!("the last changes could not be kept in time; they are at the next start");
         }
         // The address leads nowhere from now on.
         if let Err(error) = std::fs::remove_file(self.data.address()) {

@@ -25,10 +25,16 @@ use record::{Chunk, Lineage, Positions, Record, Records};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 use tidegate_model::{Clock, Instant};
 use tokio::sync::watch;
 
+/// How often somebody who commits looks whether it can have the state ...
+const TRIES: u32 = 400;
+/// ... and how long it waits in between: two seconds in all.
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 /// Bytes at which a file of changes is closed and the next one begun.
 const FILE: u64 = 32 << 20;
 
@@ -92,6 +98,8 @@ pub struct ChangeLog {
     token: PathBuf,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    /// Whether somebody could not wait for the state, and has emptied a log.
+    is_given_up: AtomicBool,
     /// Whether a backup has to be made before changes are of use.
     wanting: watch::Sender<bool>,
 }
@@ -138,11 +146,33 @@ impl ChangeLog {
             }
         }
         let wanting = watch::Sender::new(state.earlier.is_none());
-        Arc::new(Self { folder, token, clock, state: Mutex::new(state), wanting })
+        let is_given_up = AtomicBool::new(false);
+        Arc::new(Self { folder, token, clock, state: Mutex::new(state), is_given_up, wanting })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.checked(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The state; none if whoever has it waits for its disk, and does so for long.
+    fn state_soon(&self) -> Option<MutexGuard<'_, State>> {
+        // Who waited before has waited for all.
+        let tries = if self.is_given_up.load(Ordering::SeqCst) { 1 } else { TRIES };
+        for _ in 0..tries {
+            match self.state.try_lock() {
+                Ok(state) => return Some(self.checked(state)),
+                Err(TryLockError::Poisoned(state)) => return Some(self.checked(state.into_inner())),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),
+            }
+        }
+        None
+    }
+
+    fn checked<'s>(&self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        if self.is_given_up.load(Ordering::SeqCst) {
+            self.give_up(&mut state, &io::Error::other("writing them took so long that commits waited for it").into());
+        }
+        state
     }
 
     /// Begins to follow a database. From here on whoever empties its log asks [`drain`](Self::drain) first.
@@ -167,20 +197,29 @@ impl ChangeLog {
 
     /// Takes what was committed to a database out of its log, so that the log may be emptied: tells whether it may.
     pub(crate) fn drain(&self, database: Database) -> bool {
-        let mut state = self.state();
+        self.drained(&mut self.state(), database)
+    }
+
+    /// The same where the log has to be emptied whatever comes of it. False if somebody else takes so long that it cannot be waited for.
+    pub fn drain_or_end(&self, database: Database) -> bool {
+        let Some(mut state) = self.state_soon() else {
+            // Before the log is emptied: what is read from it after that is not written any more.
+            self.is_given_up.store(true, Ordering::SeqCst);
+            return false;
+        };
+        if !self.drained(&mut state, database) {
+            let why = format!("the log of {} had to be emptied", database.name());
+            self.give_up(&mut state, &io::Error::other(why).into());
+        }
+        true
+    }
+
+    fn drained(&self, state: &mut State, database: Database) -> bool {
         if state.lineage.is_none() {
             return state.earlier.is_none();
         }
-        let taken = self.take(&mut state, database).and_then(|()| Ok(state.sync()?));
-        self.told(&mut state, taken)
-    }
-
-    /// The same where the log has to be emptied whatever comes of it.
-    pub fn drain_or_end(&self, database: Database) {
-        if !self.drain(database) {
-            let why = format!("the log of {} had to be emptied", database.name());
-            self.give_up(&mut self.state(), &io::Error::other(why).into());
-        }
+        let taken = self.take(state, database).and_then(|()| Ok(state.sync()?));
+        self.told(state, taken)
     }
 
     /// To be called when the log of a database was drained and cut off, before anything is written to it again: its next filling has
@@ -317,6 +356,9 @@ impl ChangeLog {
 
     fn append(&self, state: &mut State, record: &Record) -> io::Result<()> {
         let Some(lineage) = state.lineage else { return Err(io::Error::other("there is no lineage")) };
+        if self.is_given_up.load(Ordering::SeqCst) {
+            return Err(io::Error::other("it took too long"));
+        }
         let mut chunk = match state.chunk.take().filter(|chunk| chunk.length < FILE) {
             Some(chunk) => chunk,
             None => {
@@ -361,6 +403,7 @@ impl ChangeLog {
     }
 
     fn give_up(&self, state: &mut State, why: &Lost) {
+        self.is_given_up.store(false, Ordering::SeqCst);
         if state.lineage.is_none() && state.earlier.is_none() {
             return;
         }

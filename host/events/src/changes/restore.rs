@@ -47,8 +47,8 @@ pub enum ApplyError {
         /// What the system says.
         cause: io::Error,
     },
-    /// The copy cannot be written.
-    #[error("{} cannot be written: {cause}", file.display())]
+    /// The copy cannot be written, or is another one than the changes are of.
+    #[error("the changes cannot be made to {}: {cause}", file.display())]
     Write {
         /// The file.
         file: PathBuf,

@@ -398,6 +398,30 @@ fn what_cannot_be_kept_at_all_ends_the_lineage_and_holds_up_no_commit() {
 }
 
 #[test]
+fn a_disk_that_says_nothing_holds_up_no_commit_for_long() {
+    let mut world = World::new();
+    world.back_up();
+    world.write(Database::Events, ROW);
+    world.tick();
+    // As if the disk of the log of changes did not answer.
+    let stuck = world.log().state();
+    (0..20).for_each(|_| world.write(Database::Events, &pages(1_000)));
+    let log = fs::metadata(world.dir.path().join("events.db-wal")).unwrap().len();
+    assert!(log < 15_000 * 4_200, "nobody emptied it: {log}");
+    drop(stuck);
+    world.log().tick();
+    let stats = world.log().stats();
+    assert!(!stats.kept && stats.breaks == 1, "{stats:?}");
+    world.step();
+    world.breaks.push(world.second);
+    world.note();
+    world.back_up();
+    world.write(Database::Events, ROW);
+    world.tick();
+    world.check();
+}
+
+#[test]
 fn databases_that_were_written_to_without_the_log_of_changes_begin_a_new_one() {
     let mut world = World::new();
     world.back_up();
