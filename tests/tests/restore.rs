@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidegate_tests::generator::Generator;
+use tidegate_tests::oracle::Acknowledged;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::servers::Influxd;
 use tidegate_tests::tidegate::Tidegate;
@@ -44,6 +45,15 @@ pub(crate) fn events(tidegate: &Tidegate) -> u64 {
 /// What the ledger has of the window that holds a second.
 fn window(tidegate: &Tidegate, at: u64) -> Json {
     tidegate.api().get(&["projects", PROJECT, "metric-sets", SET, "windows", &at.to_string()])["windows"].clone()
+}
+
+/// Waits until a sink has the window that an event is in.
+fn has_the_window_of(influxd: &Influxd, event: &Acknowledged) {
+    let end = event.arrival / 1_000_000 + 1;
+    wait::until("the sink has the window of the new events", PATIENCE, || {
+        let ends = influxd.points()?.times("errors.count__tx");
+        if ends.contains(&end) { Ok(()) } else { Err(format!("{end} is not among {ends:?}")) }
+    });
 }
 
 /// Waits until the second is over.
@@ -120,11 +130,7 @@ fn a_restore_goes_to_any_second_between_two_backups_also_across_kills() {
     assert_eq!((&again[0]["digest"], &again[0]["deliveries"]), (&recorded[0]["digest"], &recorded[0]["deliveries"]));
     // It goes on from there: new events arrive, and every window is accounted for.
     let more = tidegate.api().bulk_until_acknowledged(PROJECT, &generator.events(50));
-    let end = more[0].arrival / 1_000_000 + 1;
-    wait::until("the sink has the window of the new events", PATIENCE, || {
-        let ends = influxd.points()?.times("errors.count__tx");
-        if ends.contains(&end) { Ok(()) } else { Err(format!("{end} is not among {ends:?}")) }
-    });
+    has_the_window_of(&influxd, &more[0]);
     // What was restored is the beginning of changes of its own.
     next_second();
     let new = next_second();
@@ -182,11 +188,7 @@ fn without_changes_a_restore_goes_to_the_newest_backup_before_a_time() {
     assert_eq!((&again[0]["digest"], &again[0]["deliveries"]), (&recorded[0]["digest"], &recorded[0]["deliveries"]));
     // It goes on from there: new events arrive, and every window is accounted for.
     let more = tidegate.api().bulk_until_acknowledged(PROJECT, &generator.events(50));
-    let end = more[0].arrival / 1_000_000 + 1;
-    wait::until("the sink has the window of the new events", PATIENCE, || {
-        let ends = influxd.points()?.times("errors.count__tx");
-        if ends.contains(&end) { Ok(()) } else { Err(format!("{end} is not among {ends:?}")) }
-    });
+    has_the_window_of(&influxd, &more[0]);
     let too_early = tidegate.cli_output(&["ledger", "restore", "--data-dir", &data, "--as-of", "1000"]);
     let text = String::from_utf8_lossy(&too_early.stderr).into_owned();
     assert!(!too_early.status.success() && text.contains("the first is of"), "{text}");

@@ -269,4 +269,22 @@ mod tests {
         let error = DataDir::open(file.path()).unwrap_err().to_string();
         assert!(error.starts_with("cannot use the data directory"), "{error}");
     }
+
+    #[test]
+    fn only_who_serves_with_the_log_of_changes_leaves_standing_that_it_has_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let lineage = DataDir::open(&path).unwrap().lineage();
+        let survives = |opens: &dyn Fn(&Path) -> Result<DataDir, DataDirError>| {
+            fs::write(&lineage, "7\n").unwrap();
+            opens(&path).unwrap();
+            lineage.exists()
+        };
+        assert!(survives(&DataDir::open_to_serve));
+        assert!(!survives(&DataDir::open) && !survives(&DataDir::open_to_restore));
+        fs::write(&lineage, "7\n").unwrap();
+        let data = DataDir::open_to_serve(&path).unwrap();
+        assert_eq!(data.take_lineage().unwrap().as_deref(), Some("7\n"));
+        assert_eq!(data.take_lineage().unwrap(), None);
+    }
 }

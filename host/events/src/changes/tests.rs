@@ -109,6 +109,18 @@ impl World {
         self.open().log.as_ref().unwrap()
     }
 
+    /// The next record begins a file, for which there is no folder.
+    fn take_the_folder_away(&self) {
+        let _begun = self.log().begin().unwrap();
+        fs::rename(self.folder(), self.dir.path().join("away")).unwrap();
+        fs::write(self.folder(), "in the way").unwrap();
+    }
+
+    fn bring_the_folder_back(&self) {
+        fs::remove_file(self.folder()).unwrap();
+        fs::rename(self.dir.path().join("away"), self.folder()).unwrap();
+    }
+
     fn step(&mut self) {
         self.second += 10;
         self.clock.set(Instant::from_seconds(self.second));
@@ -350,18 +362,13 @@ fn what_cannot_be_kept_for_a_while_is_kept_later_and_none_is_missing() {
     world.back_up();
     world.write(Database::Catalog, ROW);
     world.tick();
-    // The next record begins a file, for which there is no folder.
-    let _begun = world.log().begin().unwrap();
-    let away = world.dir.path().join("away");
-    fs::rename(world.folder(), &away).unwrap();
-    fs::write(world.folder(), "in the way").unwrap();
+    world.take_the_folder_away();
     world.write(Database::Events, ROW);
     world.step();
     world.log().tick();
     assert!(world.log().stats().kept && !world.log().drain(Database::Events), "the log must not be emptied");
     world.write(Database::Catalog, ROW);
-    fs::remove_file(world.folder()).unwrap();
-    fs::rename(&away, world.folder()).unwrap();
+    world.bring_the_folder_back();
     world.tick();
     assert!(world.breaks.is_empty() && world.log().drain(Database::Events));
     world.check();
@@ -376,18 +383,14 @@ fn what_cannot_be_kept_at_all_ends_the_lineage_and_holds_up_no_commit() {
     let bases = |world: &World| -> Vec<Base> { world.backups.iter().filter_map(|(_, _, base)| *base).collect() };
     world.log().lead_from(&bases(&world));
     assert!(!*wanting.borrow());
-    let _begun = world.log().begin().unwrap();
-    let away = world.dir.path().join("away");
-    fs::rename(world.folder(), &away).unwrap();
-    fs::write(world.folder(), "in the way").unwrap();
+    world.take_the_folder_away();
     (0..20).for_each(|_| world.write(Database::Events, &pages(1_000)));
     let stats = world.log().stats();
     assert!(!stats.kept && stats.breaks == 1 && *wanting.borrow(), "{stats:?}");
     assert!(world.log().drain(Database::Events), "nothing is lost by emptying it any more");
     assert!(world.log().begin().is_err());
     world.tick();
-    fs::remove_file(world.folder()).unwrap();
-    fs::rename(&away, world.folder()).unwrap();
+    world.bring_the_folder_back();
     // From the next backup on all is well again.
     world.back_up();
     world.log().lead_from(&bases(&world));
